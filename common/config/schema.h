@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The settings, one row each. The table is the specification: loader, help, man page, completions
+ * and conf/tproxyd.yaml are derived from it or checked against it. Defaults are text and go through
+ * the same parser as what users write.
+ */
+
+#include <stddef.h>
+
+#include "common/base/attr.h"
+#include "common/config/config.h"
+
+enum setting_type {
+	SETTING_STRING,
+	SETTING_BOOL,
+	SETTING_UINT16,
+	SETTING_UINT32,
+	SETTING_PORT,
+	SETTING_PORTS,
+	SETTING_STRINGS,
+	SETTING_PAIRS,
+	SETTING_EXECUTABLES, /* kumactl's name:path list; YAML: a mapping */
+	SETTING_DURATION,    /* Go text; kumactl's files also take a number of nanoseconds */
+	SETTING_HOLD,        /* a duration or "infinity" */
+	SETTING_ENUM,        /* names in .names, value is the index */
+	SETTING_TYPE_COUNT,
+};
+
+/* What a change of the setting leads to on reload: an upper bound, checked by a test. */
+enum affects {
+	AFFECTS_NOTHING = 0,
+	AFFECTS_RULES = 1 << 0,
+	AFFECTS_KUMA_DP = 1 << 1,
+	AFFECTS_CORE_DNS = 1 << 2,
+	AFFECTS_DAEMON =
+		1 << 3,         /* the daemon's own behaviour, without touching rules or children */
+	AFFECTS_START = 1 << 4, /* refused on reload: restart the service */
+};
+
+enum setting_flags {
+	SETTING_KUMACTL = 1 << 0,   /* one of kumactl install transparent-proxy's */
+	SETTING_IGNORED = 1 << 1,   /* accepted with a notice, means nothing here */
+	SETTING_NO_YAML = 1 << 2,   /* environment only */
+	SETTING_IRREGULAR = 1 << 3, /* env or flag are not what the path would give */
+	SETTING_REQUIRED = 1 << 4,  /* `run` needs it */
+	SETTING_HIDDEN = 1 << 5,    /* not in help */
+	SETTING_DEFAULT_ONLY =
+		1 << 6, /* not implemented yet: any other value than the default is refused */
+};
+
+struct setting {
+	const char *path; /* "redirect.inbound.port"; case-insensitive in files */
+	const char *env;
+	const char *flag;       /* without dashes; NULL: none */
+	const char *flag_alias; /* a deprecated second spelling; NULL: none */
+	enum setting_type type;
+	unsigned flags;           /* enum setting_flags */
+	unsigned affects;         /* enum affects */
+	size_t offset;            /* in struct config */
+	const char *const *names; /* of SETTING_ENUM, NULL-terminated */
+	const char *dflt;
+	const char *help; /* one or two full sentences */
+};
+
+extern const struct setting settings[];
+extern const size_t n_settings;
+
+/* By path, without regard to case; NULL when there is none. */
+const struct setting *setting_by_path(const char *path);
+/* By flag name (without dashes), deprecated spellings included. */
+const struct setting *setting_by_flag(const char *flag);
+const struct setting *setting_by_env(const char *env);
+
+/* The setting whose path, without regard to case, is nearest to path (edit distance <= 2 in one of
+ * its components), or NULL. */
+const struct setting *setting_suggest(const char *path);

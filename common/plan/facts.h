@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What is true on this host now, as far as the plan depends on it. Gathered by daemon/host.c, given
+ * as a value so that plans can be built and tested anywhere.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/base/array.h"
+#include "common/base/ip.h"
+
+struct ip_list {
+	struct ip_addr *items;
+	size_t n;
+};
+
+/* What the host's netfilter offers, per family. Never found out by creating a table. */
+struct facts_family {
+	bool legacy;        /* ip_tables / ip6_tables is there */
+	bool raw, mangle;   /* table can be had; nat always goes with legacy */
+	bool docker_output; /* nat has a chain whose name begins with DOCKER_OUTPUT */
+};
+
+struct facts_user {
+	bool found;
+	const char *name; /* NULL: no entry */
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups; /* supplementary, without gid */
+	size_t n_groups;
+};
+
+/* A file that a child will read, judged as the sandboxed unit would see it. */
+struct facts_file {
+	bool exists;
+	bool is_regular;
+	bool readable_by_user; /* opened with the kuma-dp user's credentials */
+	bool readable_by_us;   /* root without CAP_DAC_OVERRIDE */
+	bool executable_by_user;
+	const char *problem; /* the sentence when something is wrong, else NULL */
+	const char
+		*text; /* content where it is wanted (token, Dataplane, resolv.conf); else NULL */
+	size_t len;
+};
+
+struct facts_program {
+	const char *path; /* absolute; NULL: not found anywhere */
+	struct facts_file file;
+	unsigned major, minor,
+		patch; /* of kuma-dp; of coredns where we run it ourselves; 0.0.0: unknown */
+	const char *version_problem; /* why the version could not be told; NULL: it could */
+	bool has_alternate;          /* coredns: Kuma's build */
+};
+
+struct facts_socket { /* a TCP listener */
+	struct ip_addr addr;
+	uint16_t port;
+	uid_t uid;
+	bool sshd; /* belongs to ssh.service, ssh.socket, sshd*.service (cgroup of the socket) */
+};
+
+struct facts {
+	/* users */
+	struct facts_user
+		asked; /* what kumaDPUser names; where it is empty: UID 5678, else kuma-dp */
+	const char *uid_5678_name; /* who has UID 5678; NULL: nobody */
+
+	/* network */
+	const char *loopback;     /* first interface with the LOOPBACK flag; NULL: none */
+	bool ipv6;                /* has a local IPv6 address besides ::1 (and besides our ::6) */
+	bool ipv6_loopback;       /* ::1 can be used */
+	struct ip_list addresses; /* all addresses of this host */
+	struct facts_family family[FAMILY_COUNT];
+	bool nft_nat_foreign; /* nf_tables holds nat rules that are not kumactl's */
+
+	struct facts_file resolv_conf;
+	struct {
+		const struct facts_socket *items;
+		size_t n;
+	} listeners;
+	struct port_list_u16 {
+		const uint16_t *items;
+		size_t n;
+	} ssh_session_ports; /* local ports of live inbound connections to sshd */
+
+	/* what kuma-dp is given */
+	struct facts_program kuma_dp, envoy, core_dns;
+	struct facts_file token, dataplane, ca_cert, corefile;
+	struct ip_list cp_addresses; /* kumaDP.cpAddress's host, where it is a literal or resolves
+					at once */
+	uint64_t now_sec;            /* Unix time, for the token's expiry */
+};

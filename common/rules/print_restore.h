@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Rules as iptables-restore text, byte for byte what `kumactl install transparent-proxy --dry-run`
+ * prints. */
+
+#include "common/base/strbuf.h"
+#include "common/rules/ruleset.h"
+
+/* One family's text (ends in one newline). */
+void print_restore(const struct ruleset *rules, enum family family, struct strbuf *out);
+
+/* Both families with their "### IPv4 ###" headings: the whole of a dry run. */
+void print_dry_run(const struct ruleset *rules, struct strbuf *out);
+
+/* One rule without newline, as in the text: "-A CHAIN …" or "-I CHAIN n …". */
+void print_rule(const struct ruleset *rules, const struct chain *chain, const struct rule *rule,
+		const struct rule_text *text, unsigned position, struct strbuf *out);

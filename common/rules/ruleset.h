@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The plan as rules, at one level: family -> table -> chain -> rules, in the generation's arena,
+ * immutable. Built by ruleset_build(), which calls raw.c, nat.c and mangle.c.
+ */
+
+#include "common/plan/level.h"
+#include "common/plan/plan.h"
+#include "common/rules/rule.h"
+
+struct chain {
+	const char *name;
+	bool builtin;
+	struct rule *rules;
+	size_t n;
+};
+
+struct table_rules {
+	struct chain
+		*chains; /* built-in ones in hook order, then ours in the order they are created */
+	size_t n;
+	size_t n_rules; /* unexpanded, in all chains; a table without rules and chains is left out
+			 */
+};
+
+struct family_rules {
+	bool enabled;
+	struct table_rules table[TABLE_COUNT];
+};
+
+struct ruleset {
+	enum level level;
+	bool comments;    /* rules carry their comments */
+	bool verbose;     /* how print_restore() spells them */
+	bool loopback_v6; /* ::6/128 on the loopback interface is wanted */
+	const char *loopback;
+	struct family_rules family[FAMILY_COUNT];
+};
+
+const char *table_name(enum table table);
+
+/* Builds the rules of one level. Failure of the arena shows in arena->failed. */
+void ruleset_build(struct arena *arena, const struct plan *plan, enum level level,
+		   struct ruleset *ret);
+
+/* Whether two rulesets are the same rules (level and spelling aside). */
+bool ruleset_equal(const struct ruleset *a, const struct ruleset *b);
+
+/* Calls visit for every expanded rule of a chain, in the order of the text. A visit that returns
+ * non-zero ends the walk, and its value is returned. */
+typedef int rule_visit_t(const struct rule *rule, const struct rule_text *text, void *userdata);
+int chain_visit(const struct chain *chain, rule_visit_t *visit, void *userdata);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Who listens and who is connected, from the kernel by sock_diag(7); needs no capability. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/base/error.h"
+#include "common/plan/facts.h"
+
+/* The listener that a TCP connection to addr:port would reach. Returns 1 with its uid, 0 when there
+ * is none, or a negative errno. */
+int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid, struct error *err)
+	_must_check_;
+
+/* All TCP listeners of this network namespace; memory from arena. sshd is found by the unit in
+ * whose cgroup the socket was made (INET_DIAG_CGROUP_ID). */
+int sock_tcp_listeners(struct arena *arena, const struct facts_socket **ret, size_t *ret_n,
+		       struct error *err) _must_check_;
+
+/* How many TCP connections (any state in which data can still move) have a local port among ports
+ * and belong to uid. */
+int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret, struct error *err)
+	_must_check_;
+
+/* Distinct local ports of established inbound connections of sshd. */
+int sock_ssh_sessions(struct arena *arena, const struct facts_socket *listeners, size_t n_listeners,
+		      const uint16_t **ret, size_t *ret_n, struct error *err) _must_check_;

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Gathers the facts about this host that a plan needs; changes nothing. Mirror of
+ * common/plan/facts.h. */
+
+#include "common/base/arena.h"
+#include "common/base/diag.h"
+#include "common/base/error.h"
+#include "common/config/check.h"
+#include "common/plan/facts.h"
+
+/* Facts for a configuration. Files are judged as the sandboxed unit would see them: by root without
+ * CAP_DAC_OVERRIDE and by the kuma-dp user. For CHECK_INSTALL only what rules need is gathered.
+ * `kuma-dp version` is run as the kuma-dp user. What could not be found out is in the facts
+ * (problem texts), not an error. */
+int host_facts(struct arena *arena, const struct config *config, enum check_purpose purpose,
+	       struct facts *ret, struct error *err) _must_check_;

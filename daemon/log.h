@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The daemon's log: the journal with fields where stderr is the journal, "<N>text" lines on stderr
+ * elsewhere. Sentences start with a capital, have no final period, and name the object. Only
+ * main.c, the verbs and on_* callbacks log; everything between returns errors.
+ */
+
+#include "common/base/attr.h"
+#include "common/base/diag.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
+
+void log_init(void);
+void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+
+void log_error(const struct error *err, const char *fmt, ...) _printf_(2, 3); /* err may be NULL */
+void log_warning(const char *fmt, ...) _printf_(1, 2);
+void log_notice(const char *fmt, ...) _printf_(1, 2);
+void log_info(const char *fmt, ...) _printf_(1, 2);
+void log_debug(const char *fmt, ...) _printf_(1, 2);
+
+/* A catalogued event: id is one of messages.h, fields a NULL-terminated list of "NAME=value" texts.
+ */
+void log_event(enum log_level level, const char *id, const char *const *fields, const char *fmt,
+	       ...) _printf_(4, 5);
+
+/* A diagnostic at its own level; about the configuration with TPROXYD_CONFIG_FILE and _LINE. */
+void log_diag(const struct diag *diag);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Whether the proxy serves: one round of questions, asked in parallel without blocking: Envoy's
+ * admin endpoint (HTTP), the listeners on the redirect ports (sock_diag), a UDP DNS query per
+ * family and, in the CoreDNS modes, Envoy's own DNS port. A round ends when everything has answered
+ * or its time is over.
+ */
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/ip.h"
+
+struct probe_target {
+	const char *admin_socket; /* kuma-envoy-admin.sock; tried first */
+	uint16_t admin_port;      /* 127.0.0.1, where there is no socket */
+	uid_t uid;                /* whose listeners count; its fsuid opens the admin socket */
+	gid_t gid;
+	bool family[FAMILY_COUNT];            /* families that will be redirected */
+	uint16_t inbound_port, outbound_port; /* 0: that direction is not redirected */
+	uint16_t dns_port;                    /* 0: DNS is not redirected */
+	bool dns_family[FAMILY_COUNT];
+	uint16_t envoy_dns_port; /* 0: none (embedded DNS) */
+};
+
+struct probe_result {
+	bool admin;     /* Envoy says ready */
+	pid_t envoy;    /* SO_PEERCRED of the admin socket; 0: not known */
+	bool listeners; /* all redirect ports, every family, by the right user */
+	bool dns;       /* everything asked about DNS answered (true where DNS is not redirected) */
+	char missing[160]; /* what is missing, for STATUS: "Envoy (PRE_INITIALIZING), port 15006 on
+			      IPv6"; "" when nothing */
+};
+
+struct probe;
+
+typedef void probe_done_t(const struct probe_result *result, void *userdata);
+
+/* Starts a round; done is called once from the event loop, at the latest after timeout_usec, and
+ * the probe is then free again. The target is copied (its text borrowed until the round ends). */
+int probe_new(sd_event *event, struct probe **ret, struct error *err) _must_check_;
+int probe_start(struct probe *probe, const struct probe_target *target, uint64_t timeout_usec,
+		probe_done_t *done, void *userdata, struct error *err) _must_check_;
+void probe_free(struct probe *probe); /* ends a running round without calling done */
+DEFINE_CLEANUP(struct probe *, probe_free, NULL);

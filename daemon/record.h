@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What this instance has put into the kernel, written before the first change: claims, which are
+ * checked against the kernel before they are used; a stale one does no harm. A text file, replaced
+ * atomically:
+ *
+ *     tproxyd-record 1
+ *     boot BOOT_ID
+ *     netns INODE
+ *     address ::6/128 lo
+ *     chain ipv4 nat KUMA_MESH_INBOUND
+ *     rule ipv4 nat OUTPUT DIGEST
+ *
+ * A rule in a built-in chain is known by the digest of its normalised entry (counters zero, jumps
+ * by name). A record of another boot or network namespace claims nothing.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/ip.h"
+#include "common/rules/rule.h"
+
+#define RECORD_RUN     "/run/tproxyd/record"
+#define RECORD_INSTALL "/run/tproxyd-install/record"
+
+struct record_item {
+	enum family family;
+	enum table table;
+	char chain[32]; /* our chain, or the built-in chain that holds the rule */
+	bool is_rule;
+	uint8_t digest[16]; /* of a rule */
+};
+
+struct record {
+	const char *path;          /* borrowed for the record's life; NULL: kept in memory only */
+	struct record_item *items; /* heap */
+	size_t n;
+	bool address; /* we added ::6/128 to the interface below */
+	char address_iface[16];
+};
+
+/* Reads the record at path. A missing file, and one of another boot or namespace, gives an empty
+ * record and 0; a damaged one an error. */
+int record_load(const char *path, struct record *ret, struct error *err) _must_check_;
+
+/* Writes it atomically (mode 0600; the directory is made where it is missing); removes the file
+ * when the record is empty. */
+int record_save(const struct record *record, struct error *err) _must_check_;
+
+int record_add(struct record *record, const struct record_item *item) _must_check_; /* -ENOMEM */
+bool record_empty(const struct record *record);
+void record_done(struct record *record);

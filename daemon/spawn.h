@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * fork and execve of a child with dropped privileges. Everything is decided before fork(); between
+ * fork and exec the child makes system calls only, stage by stage (spawn.c has the table), and a
+ * stage that fails is named in the parent's error.
+ */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/base/attr.h"
+#include "common/base/error.h"
+
+struct exec_spec {
+	const char *name; /* for errors */
+	const char *path; /* absolute */
+	const char *const *argv;
+	const char *const *environ;         /* complete */
+	const char *cwd;                    /* NULL: "/" */
+	int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null; borrowed */
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups;
+	size_t n_groups;
+	mode_t umask;
+	uint64_t nofile; /* soft and hard limit wanted; clamped to the hard limit there is; 0: as it
+			    is */
+};
+
+/* Starts it. Returns 0 with the pid and a pidfd (owned by the caller, close-on-exec) once execve()
+ * has succeeded; otherwise the error names the stage ("start kuma-dp: set user: Operation not
+ * permitted"). */
+int spawn(const struct exec_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct error *err)
+	_must_check_;
+
+/* Runs it to its end and collects up to size-1 bytes of its standard output (stderr goes with it
+ * where with_stderr). It is killed at the deadline. Returns 0 with the wait status, or a negative
+ * errno
+ * (-ETIMEDOUT). */
+int spawn_collect(const struct exec_spec *spec, uint64_t timeout_usec, char *buf, size_t size,
+		  int *ret_status, struct error *err) _must_check_;

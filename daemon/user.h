@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The kuma-dp user: looked up through NSS, created by the system's own tools. */
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/plan/facts.h"
+
+/* Looks up what kumaDPUser names (a UID, else a name; "": UID 5678, else kuma-dp). That nobody is
+ * found is no error: ret->found is false. *ret_5678_name is who has UID 5678, or NULL. */
+int user_lookup(struct arena *arena, const char *asked, struct facts_user *ret,
+		const char **ret_5678_name, struct error *err) _must_check_;
+
+/* Creates the user that asked names: UID 5678 with a group of that number for "" and "kuma-dp", a
+ * free system UID for another name; no login, no home. useradd, else systemd-sysusers. A number
+ * other than 5678 without a user is an error: such a user has no name to create. */
+int user_create(const char *asked, struct error *err) _must_check_;
