@@ -7,12 +7,18 @@
  * main.c, the verbs and on_* callbacks log; everything between returns errors.
  */
 
+#include <stdbool.h>
+
 #include "common/base/attr.h"
 #include "common/base/diag.h"
 #include "common/base/error.h"
 #include "common/config/config.h"
 
 void log_init(void);
+
+/* Whether stderr is the journal: children then get streams of their own. */
+bool log_is_journal(void);
+
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 

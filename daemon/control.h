@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The control socket: AF_UNIX stream, one request line and one JSON reply per connection. `status`
+ * is for everybody, the rest for root (SO_PEERCRED). Both ends are here.
+ */
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "common/base/error.h"
+#include "common/base/strbuf.h"
+
+#define CONTROL_SOCKET "/run/tproxyd/control"
+
+struct control;
+
+/* Answers one request: `argument` is what follows the first word ("" for nothing). Writes one JSON
+ * object into reply, which has "ok" and, where that is false, "error". */
+typedef void control_answer_t(const char *request, const char *argument, struct strbuf *reply,
+			      void *userdata);
+
+/* Listens at path (an old socket there is replaced) with mode 0666. */
+int control_new(sd_event *event, const char *path, control_answer_t *answer, void *userdata,
+		struct control **ret, struct error *err) _must_check_;
+void control_free(struct control *control); /* closes and removes the socket */
+
+/* The other end: sends one request and waits for the reply, at most timeout_usec. The reply is heap
+ * memory owned by the caller. Returns CONTROL_NOBODY when no daemon answers there. */
+#define CONTROL_NOBODY 1
+int control_call(const char *path, const char *request, uint64_t timeout_usec, char **ret_reply,
+		 struct error *err) _must_check_;

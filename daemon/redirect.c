@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/redirect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/loopback.h"
+
+int redirect_open(struct redirect *redirect, const struct netfilter_backend *backend,
+		  const char *record_path, struct error *err)
+{
+	int r;
+
+	*redirect = (struct redirect){ .backend = backend };
+	r = record_load(record_path, &redirect->record, err);
+	if (r < 0)
+		return r;
+	r = backend->open(&redirect->nf, err);
+	if (r != 0) {
+		record_done(&redirect->record);
+		redirect->nf = NULL;
+	}
+	return r;
+}
+
+void redirect_done(struct redirect *redirect)
+{
+	if (redirect->nf)
+		redirect->backend->close(redirect->nf);
+	record_done(&redirect->record);
+	*redirect = (struct redirect){ 0 };
+}
+
+/* The claim is on disk before the address is on the interface: a kill between the two leaves a
+ * claim that removes nothing, never an address that nobody claims. */
+static int add_address(struct redirect *redirect, const char *iface, struct error *err)
+{
+	struct record *record = &redirect->record;
+	bool present, added;
+	int r;
+
+	if (record->address)
+		return 0;
+	r = loopback_v6_present(iface, &present, err);
+	if (r < 0 || present)
+		return r;
+	record->address = true;
+	(void)snprintf(record->address_iface, sizeof(record->address_iface), "%s", iface);
+	r = record_save(record, err);
+	if (r < 0) {
+		record->address = false;
+		return r;
+	}
+	r = loopback_v6_add(iface, &added, err);
+	if (r < 0 || !added) {
+		/* Somebody else was faster, or it cannot be: then it is not ours to remove. */
+		record->address = false;
+		if (record_save(record, NULL) < 0 && r >= 0)
+			return error_set(err, -EIO, "take back the claim on ::6/128");
+	}
+	return r;
+}
+
+static int remove_address(struct redirect *redirect, struct error *err)
+{
+	struct record *record = &redirect->record;
+	int r;
+
+	if (!record->address)
+		return 0;
+	r = loopback_v6_remove(record->address_iface, err);
+	if (r < 0)
+		return r;
+	record->address = false;
+	return record_save(record, err);
+}
+
+int redirect_apply(struct redirect *redirect, const struct ruleset *rules, enum scope scope,
+		   struct error *err)
+{
+	int r;
+
+	if (rules->loopback_v6) {
+		r = add_address(redirect, rules->loopback, err);
+		if (r < 0)
+			return error_wrap(err, r, "apply rules");
+	}
+	r = redirect->backend->apply(redirect->nf, rules, scope, &redirect->record, err);
+	if (r < 0)
+		return error_wrap(err, r, "apply rules");
+	if (r == NETFILTER_BUSY)
+		return r;
+	if (!rules->loopback_v6) {
+		r = remove_address(redirect, err);
+		if (r < 0)
+			return error_wrap(err, r, "remove ::6/128");
+	}
+	return r;
+}
+
+int redirect_apply_wait(struct redirect *redirect, const struct ruleset *rules, enum scope scope,
+			uint64_t timeout_usec, struct error *err)
+{
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	uint64_t waited = 0;
+
+	for (;;) {
+		int r = redirect_apply(redirect, rules, scope, err);
+
+		if (r != NETFILTER_BUSY)
+			return r;
+		if (waited >= timeout_usec)
+			return error_set(
+				err, -EBUSY,
+				"the xtables lock is held by another program (waited %llu ms)",
+				(unsigned long long)(waited / 1000));
+		(void)nanosleep(&pause, NULL);
+		waited += 10 * 1000;
+	}
+}

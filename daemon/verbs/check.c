@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "daemon/generation.h"
+#include "daemon/log.h"
+#include "daemon/verbs/verbs.h"
+
+int verb_check(int argc, char *argv[], struct error *err)
+{
+	_cleanup_(generation_freep) struct generation *g = NULL;
+	int r = generation_new(argc, argv, GENERATION_CHECK, NULL, 0, &g, err);
+
+	if (r == GENERATION_HELP)
+		return 0;
+	if (r == GENERATION_USAGE)
+		return verb_usage("check", err);
+	if (r < 0)
+		return r;
+	options_print_diags(&g->options.diags);
+	return generation_exit_status(g);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The verbs of the command line, one file each, and the table of them. */
+
+#include <stddef.h>
+
+#include "common/base/attr.h"
+#include "common/base/error.h"
+
+struct verb {
+	const char *name;
+	/* argv[0] is the verb. Its exit status, or a negative errno with the sentence in err. */
+	int (*run)(int argc, char *argv[], struct error *err);
+	const char *help;
+};
+
+extern const struct verb verbs[];
+extern const size_t n_verbs;
+
+int verb_run(int argc, char *argv[], struct error *err) _must_check_;
+int verb_prepare(int argc, char *argv[], struct error *err) _must_check_;
+int verb_check(int argc, char *argv[], struct error *err) _must_check_;
+int verb_install(int argc, char *argv[], struct error *err) _must_check_;
+int verb_uninstall(int argc, char *argv[], struct error *err) _must_check_;
+int verb_status(int argc, char *argv[], struct error *err) _must_check_;
+int verb_reload(int argc, char *argv[], struct error *err) _must_check_;
+int verb_log_level(int argc, char *argv[], struct error *err) _must_check_;
+int verb_show_config(int argc, char *argv[], struct error *err) _must_check_;
+int verb_describe(int argc, char *argv[], struct error *err) _must_check_;
+
+/* Logs a mistake on the command line and says where help is. Returns 64. */
+int verb_usage(const char *verb, const struct error *err);
+
+/* 0 for root; else logs that the verb needs it and returns 77. */
+int verb_needs_root(const char *verb) _must_check_;
