@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/rules/encode_xt.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
+#include <linux/netfilter/nf_nat.h>
+#include <linux/netfilter/xt_comment.h>
+#include <linux/netfilter/xt_conntrack.h>
+#include <linux/netfilter/xt_CT.h>
+#include <linux/netfilter/xt_LOG.h>
+#include <linux/netfilter/xt_multiport.h>
+#include <linux/netfilter/xt_owner.h>
+#include <linux/netfilter/xt_tcpudp.h>
+
+/* iptables cuts a target name of 29 bytes and takes the rest for an extension. */
+#define CHAIN_NAME_MAX 28
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+/* Returns size zeroed bytes at the end of the blob, valid until the next call; NULL once it has
+ * failed. */
+static void *grow(struct xt_blob *blob, size_t size)
+{
+	unsigned char *p;
+
+	if (blob->failed)
+		return NULL;
+	if (blob->size - blob->len < size) {
+		size_t larger = (blob->len + size) * 2;
+		unsigned char *data = realloc(blob->data, larger);
+
+		if (!data) {
+			blob->failed = true;
+			return NULL;
+		}
+		blob->data = data;
+		blob->size = larger;
+	}
+	p = blob->data + blob->len;
+	memset(p, 0, size);
+	blob->len += size;
+	return p;
+}
+
+static void *add_match(struct xt_blob *blob, const char *name, uint8_t revision, size_t size)
+{
+	size_t total = XT_ALIGN(sizeof(struct xt_entry_match)) + XT_ALIGN(size);
+	struct xt_entry_match *m = grow(blob, total);
+
+	if (!m)
+		return NULL;
+	m->u.match_size = (uint16_t)total;
+	m->u.user.revision = revision;
+	memcpy(m->u.user.name, name, strlen(name) + 1);
+	return m->data;
+}
+
+static void *add_target(struct xt_blob *blob, const char *name, uint8_t revision, size_t size)
+{
+	size_t total = XT_ALIGN(sizeof(struct xt_entry_target)) + XT_ALIGN(size);
+	struct xt_entry_target *t = grow(blob, total);
+
+	if (!t)
+		return NULL;
+	t->u.target_size = (uint16_t)total;
+	t->u.user.revision = revision;
+	memcpy(t->u.user.name, name, strlen(name) + 1);
+	return t->data;
+}
+
+static void fill_iface(char name[static IFNAMSIZ], unsigned char mask[static IFNAMSIZ],
+		       const char *want)
+{
+	size_t len = strlen(want);
+
+	/* The mask covers the NUL of an exact name; without it "lo" means "lo+". */
+	memcpy(name, want, len);
+	if (len && want[len - 1] == '+')
+		memset(mask, 0xff, len - 1);
+	else if (len)
+		memset(mask, 0xff, len + 1);
+}
+
+static void fill_net(const struct match_net *m, size_t bytes, void *ret_addr, void *ret_mask)
+{
+	struct ip_prefix net = ip_prefix_masked(&m->net);
+	unsigned char mask[16] = { 0 };
+
+	/* The kernel takes host bits as they are, and no packet would ever match. */
+	for (unsigned bit = 0; bit < net.len; bit++)
+		mask[bit / 8] = (unsigned char)(mask[bit / 8] | 0x80U >> bit % 8);
+	memcpy(ret_addr, net.addr.bytes, bytes);
+	memcpy(ret_mask, mask, bytes);
+}
+
+static void add_head_v4(const struct rule *rule, struct xt_blob *blob)
+{
+	struct ipt_entry *e = grow(blob, sizeof(*e));
+
+	if (!e)
+		return;
+	if (rule->src.op)
+		fill_net(&rule->src, 4, &e->ip.src, &e->ip.smsk);
+	if (rule->dst.op)
+		fill_net(&rule->dst, 4, &e->ip.dst, &e->ip.dmsk);
+	if (rule->iif.op)
+		fill_iface(e->ip.iniface, e->ip.iniface_mask, rule->iif.name);
+	if (rule->oif.op)
+		fill_iface(e->ip.outiface, e->ip.outiface_mask, rule->oif.name);
+	e->ip.proto = rule->proto;
+	e->ip.invflags = (uint8_t)((rule->src.op == OP_NOT ? IPT_INV_SRCIP : 0) |
+				   (rule->dst.op == OP_NOT ? IPT_INV_DSTIP : 0) |
+				   (rule->iif.op == OP_NOT ? IPT_INV_VIA_IN : 0) |
+				   (rule->oif.op == OP_NOT ? IPT_INV_VIA_OUT : 0));
+}
+
+static void add_head_v6(const struct rule *rule, struct xt_blob *blob)
+{
+	struct ip6t_entry *e = grow(blob, sizeof(*e));
+
+	if (!e)
+		return;
+	if (rule->src.op)
+		fill_net(&rule->src, 16, &e->ipv6.src, &e->ipv6.smsk);
+	if (rule->dst.op)
+		fill_net(&rule->dst, 16, &e->ipv6.dst, &e->ipv6.dmsk);
+	if (rule->iif.op)
+		fill_iface(e->ipv6.iniface, e->ipv6.iniface_mask, rule->iif.name);
+	if (rule->oif.op)
+		fill_iface(e->ipv6.outiface, e->ipv6.outiface_mask, rule->oif.name);
+	e->ipv6.proto = rule->proto;
+	/* Without the flag the kernel does not compare the protocol, and nobody sees it. */
+	if (rule->proto)
+		e->ipv6.flags = IP6T_F_PROTO;
+	e->ipv6.invflags = (uint8_t)((rule->src.op == OP_NOT ? IP6T_INV_SRCIP : 0) |
+				     (rule->dst.op == OP_NOT ? IP6T_INV_DSTIP : 0) |
+				     (rule->iif.op == OP_NOT ? IP6T_INV_VIA_IN : 0) |
+				     (rule->oif.op == OP_NOT ? IP6T_INV_VIA_OUT : 0));
+}
+
+static void add_comment(const char *comment, struct xt_blob *blob)
+{
+	struct xt_comment_info *info = add_match(blob, "comment", 0, sizeof(*info));
+
+	if (info)
+		memcpy(info->comment, comment, strnlen(comment, sizeof(info->comment) - 1));
+}
+
+/* An unused range is 0..65535; all zero would mean "port 0". */
+static void fill_ports(const struct match_port *m, uint16_t ret[static 2])
+{
+	ret[0] = m->op ? m->port : 0;
+	ret[1] = m->op ? m->port : 0xffff;
+}
+
+static void add_tcp(const struct rule *rule, struct xt_blob *blob)
+{
+	struct xt_tcp *info = add_match(blob, "tcp", 0, sizeof(*info));
+
+	if (!info)
+		return;
+	fill_ports(&rule->sport, info->spts);
+	fill_ports(&rule->dport, info->dpts);
+	info->invflags = (uint8_t)((rule->sport.op == OP_NOT ? XT_TCP_INV_SRCPT : 0) |
+				   (rule->dport.op == OP_NOT ? XT_TCP_INV_DSTPT : 0));
+	if (rule->not_syn) {
+		info->flg_mask = TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK;
+		info->flg_cmp = TCP_SYN;
+		info->invflags |= XT_TCP_INV_FLAGS;
+	}
+}
+
+static void add_udp(const struct rule *rule, struct xt_blob *blob)
+{
+	struct xt_udp *info = add_match(blob, "udp", 0, sizeof(*info));
+
+	if (!info)
+		return;
+	fill_ports(&rule->sport, info->spts);
+	fill_ports(&rule->dport, info->dpts);
+	info->invflags = (uint8_t)((rule->sport.op == OP_NOT ? XT_UDP_INV_SRCPT : 0) |
+				   (rule->dport.op == OP_NOT ? XT_UDP_INV_DSTPT : 0));
+}
+
+static void add_multiport(const struct match_multiport *m, struct xt_blob *blob)
+{
+	struct xt_multiport_v1 *info = add_match(blob, "multiport", 1, sizeof(*info));
+
+	if (!info)
+		return;
+	info->flags = XT_MULTIPORT_DESTINATION;
+	for (size_t i = 0; i < m->n; i++) {
+		info->ports[info->count] = m->ranges[i].lo;
+		if (m->ranges[i].hi != m->ranges[i].lo) {
+			info->pflags[info->count++] = 1;
+			info->ports[info->count] = m->ranges[i].hi;
+		}
+		info->count++;
+	}
+}
+
+static void add_conntrack_invalid(struct xt_blob *blob)
+{
+	struct xt_conntrack_mtinfo3 *info = add_match(blob, "conntrack", 3, sizeof(*info));
+
+	if (!info)
+		return;
+	info->match_flags = XT_CONNTRACK_STATE;
+	info->state_mask = XT_CONNTRACK_STATE_INVALID;
+}
+
+static void add_owner(const struct match_uid *m, struct xt_blob *blob)
+{
+	struct xt_owner_match_info *info = add_match(blob, "owner", 1, sizeof(*info));
+
+	if (!info)
+		return;
+	info->uid_min = m->lo;
+	info->uid_max = m->hi;
+	info->match = XT_OWNER_UID;
+	if (m->op == OP_NOT)
+		info->invert = XT_OWNER_UID;
+}
+
+/* In the order in which iptables meets them in the text, which is the order that -D compares. */
+static void add_matches(const struct rule *rule, const struct rule_text *text, struct xt_blob *blob)
+{
+	bool ports = rule->sport.op || rule->dport.op;
+
+	if (text && text->comment[0])
+		add_comment(text->comment, blob);
+	if (rule->multiport.n)
+		add_multiport(&rule->multiport, blob);
+	if (rule->proto == IPPROTO_TCP && (ports || rule->not_syn))
+		add_tcp(rule, blob);
+	if (rule->proto == IPPROTO_UDP && (ports || rule->udp_match))
+		add_udp(rule, blob);
+	if (rule->ctstate_invalid)
+		add_conntrack_invalid(blob);
+	if (rule->uid.op)
+		add_owner(&rule->uid, blob);
+}
+
+static void add_redirect_v4(uint16_t port, struct xt_blob *blob)
+{
+	struct nf_nat_ipv4_multi_range_compat *info =
+		add_target(blob, "REDIRECT", 0, sizeof(*info));
+
+	if (!info)
+		return;
+	info->rangesize = 1;
+	info->range[0].flags = NF_NAT_RANGE_PROTO_SPECIFIED;
+	info->range[0].min.all = htons(port);
+	info->range[0].max.all = htons(port);
+}
+
+static void add_redirect_v6(uint16_t port, struct xt_blob *blob)
+{
+	struct nf_nat_range *info = add_target(blob, "REDIRECT", 0, sizeof(*info));
+
+	if (!info)
+		return;
+	info->flags = NF_NAT_RANGE_PROTO_SPECIFIED;
+	info->min_proto.all = htons(port);
+	info->max_proto.all = htons(port);
+}
+
+static void add_ct_zone(uint16_t zone, struct xt_blob *blob)
+{
+	struct xt_ct_target_info_v1 *info = add_target(blob, "CT", 2, sizeof(*info));
+
+	if (info)
+		info->zone = zone;
+}
+
+static void add_log(const struct verdict *verdict, struct xt_blob *blob)
+{
+	struct xt_log_info *info = add_target(blob, "LOG", 0, sizeof(*info));
+
+	if (!info)
+		return;
+	info->level = (unsigned char)verdict->number;
+	memcpy(info->prefix, verdict->text, strlen(verdict->text));
+}
+
+/* A verdict or a jump: a name, which libiptc resolves. */
+static void add_standard(const char *name, struct xt_blob *blob)
+{
+	(void)add_target(blob, name, 0, sizeof(int));
+}
+
+struct layout {
+	void (*add_head)(const struct rule *rule, struct xt_blob *blob);
+	void (*add_redirect)(uint16_t port, struct xt_blob *blob);
+	size_t target_offset, next_offset; /* where the entry keeps these two */
+};
+
+static const struct layout layouts[FAMILY_COUNT] = {
+	[FAMILY_V4] = {
+		.add_head      = add_head_v4,
+		.add_redirect  = add_redirect_v4,
+		.target_offset = offsetof(struct ipt_entry, target_offset),
+		.next_offset   = offsetof(struct ipt_entry, next_offset),
+	},
+	[FAMILY_V6] = {
+		.add_head      = add_head_v6,
+		.add_redirect  = add_redirect_v6,
+		.target_offset = offsetof(struct ip6t_entry, target_offset),
+		.next_offset   = offsetof(struct ip6t_entry, next_offset),
+	},
+};
+
+static void add_verdict(const struct verdict *verdict, const struct layout *layout,
+			struct xt_blob *blob)
+{
+	switch (verdict->kind) {
+	case VERDICT_NONE:
+		add_standard("", blob);
+		break;
+	case VERDICT_RETURN:
+		add_standard("RETURN", blob);
+		break;
+	case VERDICT_DROP:
+		add_standard("DROP", blob);
+		break;
+	case VERDICT_JUMP:
+		add_standard(verdict->text, blob);
+		break;
+	case VERDICT_REDIRECT:
+		layout->add_redirect(verdict->number, blob);
+		break;
+	case VERDICT_CT_ZONE:
+		add_ct_zone(verdict->number, blob);
+		break;
+	case VERDICT_LOG:
+		add_log(verdict, blob);
+		break;
+	}
+}
+
+static int check_iface(const struct match_iface *iface, struct error *err)
+{
+	if (iface->op && strlen(iface->name) >= IFNAMSIZ)
+		return error_set(err, -EINVAL, "interface name %s has more than %d bytes",
+				 iface->name, IFNAMSIZ - 1);
+	return 0;
+}
+
+static int check_multiport(const struct match_multiport *m, struct error *err)
+{
+	size_t slots = 0;
+
+	for (size_t i = 0; i < m->n; i++)
+		slots += m->ranges[i].lo == m->ranges[i].hi ? 1 : 2;
+	if (slots > XT_MULTI_PORTS)
+		return error_set(err, -EINVAL, "%zu multiport slots in a rule, %d fit", slots,
+				 XT_MULTI_PORTS);
+	return 0;
+}
+
+static int check_verdict(const struct verdict *verdict, struct error *err)
+{
+	if (verdict->kind == VERDICT_JUMP && strlen(verdict->text) > CHAIN_NAME_MAX)
+		return error_set(err, -EINVAL, "chain name %s has more than %d bytes",
+				 verdict->text, CHAIN_NAME_MAX);
+	if (verdict->kind == VERDICT_LOG &&
+	    strlen(verdict->text) >= sizeof(((struct xt_log_info *)NULL)->prefix))
+		return error_set(err, -EINVAL, "log prefix %s is too long", verdict->text);
+	if (verdict->kind == VERDICT_LOG && verdict->number > 7)
+		return error_set(err, -EINVAL, "log level %u is above 7", verdict->number);
+	return 0;
+}
+
+/* What iptables refuses, but the kernel takes for something else. */
+static int check(const struct rule *rule, struct error *err)
+{
+	bool tcp = rule->proto == IPPROTO_TCP, udp = rule->proto == IPPROTO_UDP;
+	int r;
+
+	if ((rule->sport.op || rule->dport.op || rule->multiport.n) && !tcp && !udp)
+		return error_set(err, -EINVAL, "a port without the protocol TCP or UDP");
+	if (rule->not_syn && !tcp)
+		return error_set(err, -EINVAL, "TCP flags without the protocol TCP");
+	if (rule->udp_match && !udp)
+		return error_set(err, -EINVAL, "the udp match without the protocol UDP");
+	r = check_iface(&rule->iif, err);
+	if (r < 0)
+		return r;
+	r = check_iface(&rule->oif, err);
+	if (r < 0)
+		return r;
+	r = check_multiport(&rule->multiport, err);
+	if (r < 0)
+		return r;
+	return check_verdict(&rule->verdict, err);
+}
+
+int encode_xt(const struct rule *rule, const struct rule_text *text, enum family family,
+	      struct xt_blob *blob, struct error *err)
+{
+	const struct layout *layout = &layouts[family];
+	uint16_t target_offset, next_offset;
+	int r = check(rule, err);
+
+	if (r < 0)
+		return r;
+	blob->len = 0;
+	blob->failed = false;
+	layout->add_head(rule, blob);
+	add_matches(rule, text, blob);
+	target_offset = (uint16_t)blob->len;
+	add_verdict(&rule->verdict, layout, blob);
+	if (blob->failed)
+		return error_sys(err, -ENOMEM, "encode a rule");
+
+	next_offset = (uint16_t)blob->len;
+	memcpy(blob->data + layout->target_offset, &target_offset, sizeof(target_offset));
+	memcpy(blob->data + layout->next_offset, &next_offset, sizeof(next_offset));
+	return 0;
+}
+
+void xt_blob_done(struct xt_blob *blob)
+{
+	free(blob->data);
+	*blob = (struct xt_blob){ 0 };
+}
