@@ -10,11 +10,13 @@
  *     boot BOOT_ID
  *     netns INODE
  *     address ::6/128 lo
- *     chain ipv4 nat KUMA_MESH_INBOUND
- *     rule ipv4 nat OUTPUT DIGEST
+ *     chain ipv4 nat KUMA_MESH_INBOUND DIGEST
+ *     rule ipv4 nat OUTPUT DIGEST append
  *
  * A rule in a built-in chain is known by the digest of its normalised entry (counters zero, jumps
- * by name). A record of another boot or network namespace claims nothing.
+ * by name), a chain by its name and the digest of its rules. A record of another boot or network
+ * namespace claims nothing. In the unit's sandbox the boot ID cannot be read and "-" stands for it;
+ * /run itself does not outlive a boot.
  */
 
 #include <stdbool.h>
@@ -33,7 +35,8 @@ struct record_item {
 	enum table table;
 	char chain[32]; /* our chain, or the built-in chain that holds the rule */
 	bool is_rule;
-	uint8_t digest[16]; /* of a rule */
+	bool appended;      /* a rule behind those of others, not before them */
+	uint8_t digest[16]; /* of the rule, or of all rules of our chain */
 };
 
 struct record {
