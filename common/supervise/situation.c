@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/supervise/situation.h"
+
+#include "common/base/attr.h"
+
+static bool dns_answers(const struct situation *s)
+{
+	return s->dns_serving || !s->dns_redirected;
+}
+
+static bool hold_time_left(const struct situation *s)
+{
+	return s->hold_until_usec == USEC_NEVER || s->now_usec < s->hold_until_usec;
+}
+
+/* Nothing is to be redirected any more: as long as the process lives it serves what is open. A
+ * level that is not known may be anything, and is treated as something. */
+static enum level draining_level(const struct situation *s)
+{
+	return s->proxy_alive && s->applied != LEVEL_NONE ? LEVEL_DRAIN : LEVEL_NONE;
+}
+
+enum level wanted_level(const struct situation *s)
+{
+	if (s->wish == WISH_STOP)
+		return draining_level(s);
+	if (!s->served)
+		return LEVEL_NONE;
+	if (s->proxy_serving)
+		return dns_answers(s) ? LEVEL_FULL : LEVEL_NO_DNS;
+	if (!hold_time_left(s))
+		return draining_level(s);
+	if (s->applied == LEVEL_FULL && !dns_answers(s) && s->hold_until_usec != USEC_NEVER)
+		return LEVEL_NO_DNS;
+	return s->applied;
+}
+
+static enum phase phase_of_stop(const struct situation *s)
+{
+	if (wanted_level(s) == LEVEL_DRAIN)
+		return PHASE_DRAINING;
+	if (s->proxy_alive || s->applied != LEVEL_NONE)
+		return PHASE_STOPPING;
+	return PHASE_STOPPED;
+}
+
+enum phase phase(const struct situation *s)
+{
+	if (s->wish == WISH_STOP)
+		return phase_of_stop(s);
+	if (!s->served)
+		return PHASE_STARTING;
+	/* What is in the kernel tells whether traffic is held, not what should be there. */
+	if (!s->proxy_serving)
+		return s->applied == LEVEL_NONE || s->applied == LEVEL_DRAIN ? PHASE_RELEASED
+									     : PHASE_HOLDING;
+	if (s->applied != wanted_level(s))
+		return PHASE_APPLYING;
+	return s->applied == LEVEL_FULL ? PHASE_REDIRECTING : PHASE_DEGRADED;
+}
+
+bool start_failed(const struct situation *s)
+{
+	return s->wish == WISH_RUN && !s->served && s->start_deadline_usec != USEC_NEVER &&
+	       s->now_usec >= s->start_deadline_usec;
+}
+
+uint64_t next_deadline(const struct situation *s)
+{
+	struct situation later = *s;
+
+	later.now_usec = s->served ? s->hold_until_usec : s->start_deadline_usec;
+	if (later.now_usec == USEC_NEVER || later.now_usec <= s->now_usec)
+		return USEC_NEVER;
+	if (wanted_level(&later) == wanted_level(s) && phase(&later) == phase(s) &&
+	    start_failed(&later) == start_failed(s))
+		return USEC_NEVER;
+	return later.now_usec;
+}
+
+const char *phase_name(enum phase phase)
+{
+	static const char *const names[] = {
+		[PHASE_STARTING] = "starting",       [PHASE_APPLYING] = "applying",
+		[PHASE_REDIRECTING] = "redirecting", [PHASE_DEGRADED] = "degraded",
+		[PHASE_HOLDING] = "holding",         [PHASE_RELEASED] = "released",
+		[PHASE_DRAINING] = "draining",       [PHASE_STOPPING] = "stopping",
+		[PHASE_STOPPED] = "stopped",
+	};
+
+	return phase < ELEMENTS(names) ? names[phase] : "unknown";
+}

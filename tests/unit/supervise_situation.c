@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/supervise/situation.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#define NOW 1000
+
+static const uint64_t times[] = { 0, NOW - 1, NOW, NOW + 1, NOW + 500, USEC_NEVER };
+#define N_TIMES (sizeof(times) / sizeof(times[0]))
+
+/* Calls check for every combination of the facts. */
+static void for_every_situation(void (*check)(const struct situation *s))
+{
+	for (unsigned bits = 0; bits < 64; bits++)
+		for (enum level applied = 0; applied <= LEVEL_UNKNOWN; applied++)
+			for (size_t hold = 0; hold < N_TIMES; hold++)
+				for (size_t start = 0; start < N_TIMES; start++)
+					check(&(struct situation){
+						.wish = bits & 1 ? WISH_STOP : WISH_RUN,
+						.proxy_alive = bits & 2,
+						.proxy_serving = bits & 4,
+						.dns_redirected = bits & 8,
+						.dns_serving = bits & 16,
+						.served = bits & 32,
+						.applied = applied,
+						.hold_until_usec = times[hold],
+						.start_deadline_usec = times[start],
+						.now_usec = NOW,
+					});
+}
+
+static void say(const struct situation *s, char *text, size_t size)
+{
+	(void)snprintf(text, size,
+		       "%s alive=%d serving=%d dns=%d/%d served=%d applied=%u hold=%lld start=%lld",
+		       s->wish == WISH_STOP ? "stop" : "run", s->proxy_alive, s->proxy_serving,
+		       s->dns_redirected, s->dns_serving, s->served, s->applied,
+		       (long long)s->hold_until_usec, (long long)s->start_deadline_usec);
+}
+
+/* The table once more, a row a predicate; rows exclude each other and cover everything. */
+struct row {
+	const char *what;
+	bool (*fits)(const struct situation *s);
+	enum level (*wants)(const struct situation *s);
+};
+
+static bool down(const struct situation *s)
+{
+	return s->dns_redirected && !s->dns_serving;
+}
+
+static bool over(const struct situation *s)
+{
+	return s->hold_until_usec != USEC_NEVER && s->hold_until_usec <= s->now_usec;
+}
+
+static bool gone(const struct situation *s)
+{
+	return s->wish == WISH_RUN && s->served && !s->proxy_serving;
+}
+
+static bool drainable(const struct situation *s)
+{
+	return s->proxy_alive && s->applied != LEVEL_NONE;
+}
+
+static bool never_served(const struct situation *s)
+{
+	return s->wish == WISH_RUN && !s->served;
+}
+
+static bool serves(const struct situation *s)
+{
+	return s->wish == WISH_RUN && s->served && s->proxy_serving && !down(s);
+}
+
+static bool serves_without_dns(const struct situation *s)
+{
+	return s->wish == WISH_RUN && s->served && s->proxy_serving && down(s);
+}
+
+static bool held(const struct situation *s)
+{
+	return gone(s) && !over(s) && !down(s);
+}
+
+static bool held_without_dns(const struct situation *s)
+{
+	return gone(s) && !over(s) && down(s);
+}
+
+static bool released_alive(const struct situation *s)
+{
+	return gone(s) && over(s) && drainable(s);
+}
+
+static bool released(const struct situation *s)
+{
+	return gone(s) && over(s) && !drainable(s);
+}
+
+static bool stop_alive(const struct situation *s)
+{
+	return s->wish == WISH_STOP && drainable(s);
+}
+
+static bool stop(const struct situation *s)
+{
+	return s->wish == WISH_STOP && !drainable(s);
+}
+
+static enum level none(const struct situation *s)
+{
+	(void)s;
+	return LEVEL_NONE;
+}
+
+static enum level drain(const struct situation *s)
+{
+	(void)s;
+	return LEVEL_DRAIN;
+}
+
+static enum level no_dns(const struct situation *s)
+{
+	(void)s;
+	return LEVEL_NO_DNS;
+}
+
+static enum level full(const struct situation *s)
+{
+	(void)s;
+	return LEVEL_FULL;
+}
+
+static enum level as_it_is(const struct situation *s)
+{
+	return s->applied;
+}
+
+static enum level as_it_is_less_dns(const struct situation *s)
+{
+	if (s->hold_until_usec == USEC_NEVER || s->applied != LEVEL_FULL)
+		return s->applied;
+	return LEVEL_NO_DNS;
+}
+
+static const struct row rows[] = {
+	{ "never served", never_served, none },
+	{ "serving", serves, full },
+	{ "serving, DNS down", serves_without_dns, no_dns },
+	{ "held", held, as_it_is },
+	{ "held, DNS down", held_without_dns, as_it_is_less_dns },
+	{ "hold over, alive", released_alive, drain },
+	{ "hold over", released, none },
+	{ "stop, alive", stop_alive, drain },
+	{ "stop", stop, none },
+};
+#define N_ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static void check_level(const struct situation *s)
+{
+	const struct row *row = NULL;
+	char text[200];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < N_ROWS; i++) {
+		if (rows[i].fits(s)) {
+			row = &rows[i];
+			n++;
+		}
+	}
+	say(s, text, sizeof(text));
+	cr_assert_eq(n, 1, "%u rows fit %s", n, text);
+	cr_expect_eq(wanted_level(s), row->wants(s), "row \"%s\": %u, not %u: %s", row->what,
+		     wanted_level(s), row->wants(s), text);
+}
+
+Test(situation, wants_what_its_table_says_in_every_combination)
+{
+	for_every_situation(check_level);
+}
+
+static void check_order(const struct situation *s)
+{
+	bool redirects = wanted_level(s) == LEVEL_FULL || wanted_level(s) == LEVEL_NO_DNS;
+	bool redirected = s->applied == LEVEL_FULL || s->applied == LEVEL_NO_DNS;
+	char text[200];
+
+	say(s, text, sizeof(text));
+	/* New rules only in front of a proxy that serves and once served in full. */
+	if (redirects && !redirected)
+		cr_expect(s->proxy_serving && s->served && s->wish == WISH_RUN, "%s", text);
+	/* What drains needs a process that serves it. */
+	if (wanted_level(s) == LEVEL_DRAIN && s->applied != LEVEL_DRAIN)
+		cr_expect(s->proxy_alive && s->applied != LEVEL_NONE, "%s", text);
+	/* A level that is not known can only be left as it is while it is held. */
+	if (wanted_level(s) == LEVEL_UNKNOWN)
+		cr_expect(s->applied == LEVEL_UNKNOWN && phase(s) == PHASE_HOLDING, "%s", text);
+}
+
+Test(situation, never_wants_a_redirect_into_nothing)
+{
+	for_every_situation(check_order);
+}
+
+static enum phase phase_restated(const struct situation *s)
+{
+	bool in = s->applied == LEVEL_FULL || s->applied == LEVEL_NO_DNS ||
+		  s->applied == LEVEL_UNKNOWN;
+
+	if (stop_alive(s))
+		return PHASE_DRAINING;
+	if (stop(s))
+		return s->applied == LEVEL_NONE && !s->proxy_alive ? PHASE_STOPPED : PHASE_STOPPING;
+	if (never_served(s))
+		return PHASE_STARTING;
+	if (serves(s))
+		return s->applied == LEVEL_FULL ? PHASE_REDIRECTING : PHASE_APPLYING;
+	if (serves_without_dns(s))
+		return s->applied == LEVEL_NO_DNS ? PHASE_DEGRADED : PHASE_APPLYING;
+	return in ? PHASE_HOLDING : PHASE_RELEASED;
+}
+
+static void check_phase(const struct situation *s)
+{
+	char text[200];
+
+	say(s, text, sizeof(text));
+	cr_expect_eq(phase(s), phase_restated(s), "%s, not %s: %s", phase_name(phase(s)),
+		     phase_name(phase_restated(s)), text);
+}
+
+Test(situation, names_the_phase_of_every_combination)
+{
+	for_every_situation(check_phase);
+}
+
+static void check_start(const struct situation *s)
+{
+	bool waiting = s->wish == WISH_RUN && !s->served;
+	char text[200];
+
+	say(s, text, sizeof(text));
+	cr_expect_eq(start_failed(s), waiting && s->start_deadline_usec <= NOW, "%s", text);
+}
+
+Test(situation, gives_up_waiting_for_the_first_service_at_its_deadline)
+{
+	for_every_situation(check_start);
+}
+
+static bool same_answers(const struct situation *s, uint64_t now_usec)
+{
+	struct situation later = *s;
+
+	later.now_usec = now_usec;
+	return wanted_level(&later) == wanted_level(s) && phase(&later) == phase(s) &&
+	       start_failed(&later) == start_failed(s);
+}
+
+static void check_deadline(const struct situation *s)
+{
+	static const uint64_t moments[] = { NOW + 1,   NOW + 2,   NOW + 499,
+					    NOW + 500, NOW + 501, USEC_NEVER - 1 };
+	uint64_t deadline = next_deadline(s);
+	char text[200];
+
+	say(s, text, sizeof(text));
+	cr_expect_gt(deadline, NOW, "a deadline that is over: %s", text);
+	for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++)
+		if (moments[i] < deadline)
+			cr_expect(same_answers(s, moments[i]), "changes before its deadline: %s",
+				  text);
+	if (deadline != USEC_NEVER)
+		cr_expect_not(same_answers(s, deadline), "nothing changes at %llu: %s",
+			      (unsigned long long)deadline, text);
+}
+
+Test(situation, answers_change_at_the_next_deadline_and_not_before)
+{
+	for_every_situation(check_deadline);
+}
+
+Test(situation, has_a_name_of_its_own_for_every_phase)
+{
+	for (enum phase a = 0; a <= PHASE_COUNT; a++)
+		for (enum phase b = 0; b < a; b++)
+			cr_expect_str_neq(phase_name(a), phase_name(b));
+}
