@@ -32,7 +32,7 @@ __all__ = ["CommandFailed", "DNS_SERVERS", "FAR4", "FAR6", "INSIDE4", "INSIDE6",
            "Network", "OUTSIDE4", "OUTSIDE6", "sweep", "unavailable"]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-STANDIN = os.path.join(HERE, "..", "..", "standin", "kuma-dp")
+STANDIN = os.path.join(HERE, "..", "..", "standin")
 # On a real host ProtectSystem=strict makes /run read-only; within nspawn it does not, and a file that tproxyd
 # could not create would go unnoticed.
 READ_ONLY_RUN = "[Service]\nReadOnlyPaths=/run\n"
@@ -66,8 +66,8 @@ class Machine:
     """One machine, booted by `with` or start().
 
     build    a CMake build directory, installed as a package would be
-    standin  the program that is installed as /usr/local/bin/kuma-dp; None: no such program
-    proxies  a directory with real programs (envoy, coredns) for /usr/local/bin; None: none
+    standin  a directory with stand-ins: each program in it gets a link in /usr/local/bin; None: none
+    proxies  a directory with real programs (envoy, coredns, kuma-dp …), which come before the stand-ins; None: none
     nspawn   further options for systemd-nspawn, e.g. ["--no-legacy"]
     """
 
@@ -83,7 +83,7 @@ class Machine:
             "name": self.name,
             "resolv_conf": RESOLV_CONF,
             "build": os.path.abspath(build) if build else None,
-            "standin": os.path.abspath(standin) if standin and os.path.exists(standin) else None,
+            "standin": os.path.abspath(standin) if standin else None,
             "proxies": os.path.abspath(proxies) if proxies else None,
             "nspawn": list(nspawn),
             "nspawn_env": dict(nspawn_env or {}),

@@ -35,6 +35,7 @@ MASK = (
 UNIT_DIRECTORY = "lib/systemd/system"
 UNWANTED_KINDS = (".service", ".socket", ".timer", ".path", ".mount", ".automount")
 PROXIES = "/opt/proxies"
+STANDIN = "/usr/local/lib/standin"
 
 
 def make(place, spec):
@@ -46,10 +47,13 @@ def make(place, spec):
     kernel.mount("overlay", root, "overlay", 0, f"lowerdir=/,upperdir={upper},workdir={work}")
     _identify(root, spec["name"], spec["resolv_conf"])
     _mask(root)
-    if spec.get("standin"):
-        install_file(spec["standin"], f"{root}/usr/local/bin/kuma-dp", 0o755)
+    # The real programs come first: the stand-in's envoy and coredns are for where there are none.
     if spec.get("proxies"):
-        _link_proxies(root, spec["proxies"])
+        os.mkdir(root + PROXIES)
+        _link_programs(root, spec["proxies"], PROXIES)
+    if spec.get("standin"):
+        shutil.copytree(spec["standin"], root + STANDIN, ignore=shutil.ignore_patterns("__pycache__", "*.md"))
+        _link_programs(root, root + STANDIN, STANDIN)
     if spec.get("build"):
         _install_build(root, spec["build"])
     _mark_up_to_date(root)
@@ -99,11 +103,6 @@ def write(path, text, mode=0o644):
     os.chmod(path, mode)
 
 
-def install_file(source, target, mode):
-    shutil.copyfile(source, target)
-    os.chmod(target, mode)
-
-
 def _identify(root, name, resolv_conf):
     # An absent machine-id would make this a first boot, which enables every preset.
     write(f"{root}/etc/machine-id", uuid.uuid4().hex + "\n", 0o444)
@@ -140,13 +139,13 @@ def _mask(root):
         os.symlink("/dev/null", f"{root}/etc/systemd/system/{unit}")
 
 
-def _link_proxies(root, proxies):
-    os.mkdir(root + PROXIES)
-    for entry in sorted(os.listdir(proxies)):
-        if os.access(f"{proxies}/{entry}", os.X_OK) and os.path.isfile(f"{proxies}/{entry}"):
-            target = f"{root}/usr/local/bin/{entry}"
-            if not os.path.lexists(target):
-                os.symlink(f"{PROXIES}/{entry}", target)
+def _link_programs(root, directory, seen_as):
+    """Every program of the directory gets its name in /usr/local/bin, unless it is taken."""
+    for entry in sorted(os.listdir(directory)):
+        if os.path.isfile(f"{directory}/{entry}") and os.access(f"{directory}/{entry}", os.X_OK):
+            link = f"{root}/usr/local/bin/{entry}"
+            if not os.path.lexists(link):
+                os.symlink(f"{seen_as}/{entry}", link)
 
 
 def _install_build(root, build):
