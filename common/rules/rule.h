@@ -82,7 +82,7 @@ enum each_kind {
 	EACH_SRC_LOOPBACK_SERVER, /* addresses; only those that are loopback give a rule */
 	EACH_UID,                 /* uid_exclusion: proto, multiport, uid */
 	EACH_VNET_IIF,            /* vnet: iif */
-	EACH_VNET_IIF_NOT_DST,    /* vnet: iif, dst not in net */
+	EACH_VNET_IIF_NOT_DST,    /* vnet: iif, dst not in net; a second "%s" is the net */
 };
 
 struct each {
@@ -117,7 +117,8 @@ struct rule {
 #define COMMENT_PREFIX "kuma/mesh/transparent/proxy/"
 
 /* Writes the n-th rule that `rule` stands for (n < rule_count()) with the comment complete in the
- * caller's buffer. Returns false where the element gives no rule. */
+ * caller's buffer, which ret's texts may point into. Returns false where the element gives no rule:
+ * ret is untouched then. */
 #define COMMENT_MAX 256
 struct rule_text {
 	char comment[COMMENT_MAX]; /* with prefix, cut to 254 bytes; "" for none */
