@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "common/config/check.h"
+#include "daemon/fd.h"
+#include "daemon/log.h"
+#include "daemon/options.h"
+#include "daemon/user.h"
+#include "daemon/verbs/verbs.h"
+
+/* Makes the user where it is missing and may be made. Whether an existing one will do is judged by
+ * the plan, in check and run. */
+static int user_prepare(struct arena *arena, const struct config *config, struct error *err)
+{
+	const char *asked = config->kuma_dp_user;
+	const char *name_5678;
+	struct facts_user user;
+	int r;
+
+	r = user_lookup(arena, asked, &user, &name_5678, err);
+	if (r < 0 || user.found || !config->user.create)
+		return r;
+	r = user_create(asked, err);
+	if (r < 0)
+		return r;
+	r = user_lookup(arena, asked, &user, &name_5678, err);
+	if (r < 0)
+		return r;
+	if (!user.found)
+		return error_set(err, -ENOENT, "the user was created, but NSS does not find it");
+	log_notice("Created user %s with UID %u and GID %u", user.name, (unsigned)user.uid,
+		   (unsigned)user.gid);
+	return 0;
+}
+
+/* The sandboxed daemon can lock this file but not make it. It stays when tproxyd ends: iptables
+ * makes it too, and a lock file that is removed locks nobody out. */
+static int lock_file_prepare(struct error *err)
+{
+	const char *named = secure_getenv("XTABLES_LOCKFILE");
+	const char *path = named ? named : "/run/xtables.lock";
+	_close_ int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+	if (fd < 0)
+		return error_sys(err, -errno, "make %s", path);
+	return 0;
+}
+
+static int prepare(struct arena *arena, int argc, char *argv[], struct error *err)
+{
+	struct options options;
+	int r;
+
+	r = options_load(arena, argc, argv, OPTIONS_SYSTEM, NULL, 0, &options, err);
+	if (r == -EINVAL)
+		return verb_usage("prepare", err);
+	if (r < 0)
+		return r;
+	if (options.help)
+		return 0;
+	r = verb_needs_root("prepare");
+	if (r != 0)
+		return r;
+	check_config(&options.loaded, CHECK_RUN, &options.diags);
+	if (options.diags.n_errors) {
+		options_print_diags(&options.diags);
+		return EX_CONFIG;
+	}
+	r = user_prepare(arena, &options.loaded.config, err);
+	if (r < 0)
+		return r;
+	return lock_file_prepare(err);
+}
+
+int verb_prepare(int argc, char *argv[], struct error *err)
+{
+	struct arena arena = { 0 };
+	int r = prepare(&arena, argc, argv, err);
+
+	arena_done(&arena);
+	return r;
+}
