@@ -162,7 +162,7 @@ class Machine:
         if user is not None:
             words = ["setpriv", f"--reuid={user}", f"--regid={self._group_of(user)}", "--clear-groups", "--"] + words
         popen.setdefault("stdin", subprocess.DEVNULL)
-        return subprocess.Popen(["nsenter", f"--target={self.leader}", "--all", "--"] + words,
+        return subprocess.Popen(["nsenter", f"--target={self.leader}", "--all", "--root", "--wd", "--"] + words,
                                 env={**network.ENVIRONMENT, **(env or {})}, **popen)
 
     def run(self, argv, user=None, env=None, check=True, input=None, timeout=60):

@@ -83,10 +83,11 @@ class Namespace:
         self.name = name
         self.net = _new_net()
         self.mnt = None
+        self.root = None
         self.cgroup_procs = []
         self._started = []
         if own_files:
-            self.mnt = self._new_files()
+            self._new_files()
         self.run(["ip", "link", "set", "lo", "up"])
 
     def _new_files(self):
@@ -119,7 +120,9 @@ class Namespace:
         try:
             if os.read(ready[0], 1) != b"+":
                 raise OSError("cannot make a mount namespace with its own /run and /etc")
-            return os.open(f"/proc/{child}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            self.mnt = os.open(f"/proc/{child}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            # Where this process runs in a chroot, the root of the namespace is not the root of its processes.
+            self.root = os.open(f"/proc/{child}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         finally:
             os.close(ready[0])
             os.close(done[1])
@@ -133,6 +136,8 @@ class Namespace:
                     file.write("0")
             if self.mnt is not None:
                 kernel.setns(self.mnt, kernel.CLONE_NEWNS)
+                os.fchdir(self.root)
+                os.chroot(".")
             kernel.setns(self.net, kernel.CLONE_NEWNET)
             os.chdir(here if os.path.isdir(here) else "/")
             if ids is not None:
@@ -203,10 +208,10 @@ class Namespace:
                 if stream is not None:
                     stream.close()
         self._started.clear()
-        for fd in (self.net, self.mnt):
+        for fd in (self.net, self.mnt, self.root):
             if fd is not None:
                 os.close(fd)
-        self.net = self.mnt = None
+        self.net = self.mnt = self.root = None
 
     def __enter__(self):
         return self
