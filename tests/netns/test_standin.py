@@ -115,6 +115,10 @@ def test_hundreds_of_connections_at_once_are_proxied(world, family):
     assert world.host.peer("talk", other, "7000", "400") == f"from {own}"
 
 
+def test_a_large_transfer_arrives_whole_and_in_order(world):
+    assert world.host.peer("pour", "10.44.0.2", "7000", "64") == "same"
+
+
 def test_a_connection_that_its_destination_refuses_is_closed(world, family):
     with pytest.raises(RuntimeError, match="reset|closed|expected the line back"):
         world.host.peer("talk", FAMILIES[family][1], "7999")

@@ -2,6 +2,7 @@
 """The builtin engine: Python in the places of Envoy and CoreDNS, each in a process of its own as there."""
 
 import asyncio
+import resource
 
 from . import dns, http, journal, refusal, tcp
 
@@ -43,6 +44,8 @@ async def be_coredns(settings):
 
 
 def envoy(settings):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     asyncio.run(be_envoy(settings))
 
 

@@ -177,6 +177,9 @@ def dataplane(values):
         raise Refused(f'invalid resource type "{resource.get("type", "")}"')
     if not isinstance(resource.get("networking"), dict):
         raise Refused("networking: must be defined")
+    empty = [f"{key}: cannot be empty" for key in ("name", "mesh") if not resource.get(key)]
+    if empty:
+        raise Refused("; ".join(empty))
     return resource
 
 
@@ -197,11 +200,13 @@ def transparent_proxy_files(paths):
                                                          "if the file exists and has the correct permissions")
         where = prefix + f"parsing configuration from file '{path}' failed: unable to parse configuration: "
         try:
-            document = lower_keys(read_yaml(text) or {})
+            document = lower_keys(read_yaml(text))
         except BadDocument as error:
             raise Refused(where + f"error converting YAML to JSON: yaml: {error}") from None
+        document = {} if document is None else document
         if not isinstance(document, dict):
-            raise Refused(where + "error unmarshaling JSON: it is no mapping")
+            raise Refused(where + "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into "
+                                  "Go value of type dataplane.DataplaneConfig")
         merged["ipfamilymode"] = str(document.get("ipfamilymode") or merged["ipfamilymode"]).lower()
         redirect = document.get("redirect") or {}
         for direction in ("inbound", "outbound"):
@@ -216,6 +221,7 @@ def transparent_proxy_files(paths):
 
 
 def check_segment(segment, what):
+    """The JSON in one part of a token."""
     padded = segment + "=" * (-len(segment) % 4)
     try:
         decoded = base64.b64decode(padded.encode(), altchars=b"-_", validate=True)
@@ -225,7 +231,7 @@ def check_segment(segment, what):
     if decoded is None:
         raise Refused(malformed + f"could not base64 decode {what}: illegal base64 data")
     try:
-        json.loads(decoded)
+        return json.loads(decoded)
     except ValueError:
         raise Refused(malformed + f"could not JSON decode {what}") from None
 
@@ -243,5 +249,8 @@ def check_token(path):
     if len(parts) != 3:
         raise Refused(BAD_TOKEN + "not valid JWT token. Can't parse it.: token is malformed: "
                                   "token contains an invalid number of segments")
-    check_segment(parts[0], "header")
+    head = check_segment(parts[0], "header")
     check_segment(parts[1], "claims")
+    if not isinstance(head, dict) or not head.get("alg"):
+        raise Refused(BAD_TOKEN + "not valid JWT token. Can't parse it.: token is unverifiable: "
+                                  "signing method (alg) is unspecified")

@@ -72,6 +72,9 @@ def duration(text):
     """Seconds of a Go duration such as 1m30s; None when it is none."""
     if text == "0":
         return 0.0
+    if text.startswith("-"):
+        positive = duration(text[1:])
+        return None if positive is None else -positive
     parts = re.findall(r"([0-9]+(?:\.[0-9]*)?)(ns|us|µs|ms|s|m|h)", text)
     if not parts or "".join(n + unit for n, unit in parts) != text:
         return None
@@ -169,6 +172,8 @@ def parse_flags(arguments):
 def parse(arguments, environment):
     """All settings by flag name, flags first and then the environment over them."""
     values = parse_flags(arguments)
+    if values["log-level"] not in ("off", "info", "debug"):
+        raise Refused(f'unknown log level "{values["log-level"]}"')
     named = {name: (flag[0], flag[2]) for name, flag in FLAGS.items() if name in values and flag[2]}
     for name, (kind, default, variable) in ENV_ONLY.items():
         named.setdefault(name, (kind, variable))

@@ -144,7 +144,7 @@ class KumaDP:
             await self.serve_reports()
             if self.settings.dns_mode() == "embedded":
                 self.keep.append(dns.serve_embedded(self.settings))
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             journal.say("ERROR", "kuma-dp.run", "problem running Kuma DP", error=str(error))
             await self.stop_children()
             print(f"Error: {error}", file=sys.stderr)

@@ -28,6 +28,8 @@ class Settings:
         self.redirect_given = bool(values.get("transparent-proxy-config") or values.get("transparent-proxy"))
         self.resource = documents.dataplane(values)
         self.check_names()
+        if values["proxy-type"] != "dataplane":
+            raise Refused("the stand-in imitates the proxy type dataplane only")
         if not self.redirect_given:
             self.take_redirect_from_resource()
         if values["dataplane-token-file"]:
@@ -55,7 +57,8 @@ class Settings:
         if self.resource is not None and (name or mesh):
             raise Refused("--name and --mesh cannot be specified when a dataplane definition is provided, mesh and "
                           "name will be read from the dataplane definition")
-        if self.resource is None:
+        # kuma-dp asks whether a resource was named, not whether there was one: an empty file passes here.
+        if not self.values["dataplane-file"] and not self.values["dataplane"]:
             missing = [f".{what} must be non-empty" for what, value in (("Mesh", mesh), ("Name", name)) if not value]
             if missing:
                 raise Refused("configuration validation failed: .Dataplane is not valid: " + "; ".join(missing))
