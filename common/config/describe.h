@@ -4,6 +4,8 @@
 /* The schema as text for people and programs: help, an example file, completions; and a loaded
  * configuration as YAML with the origin of every value. */
 
+#include <stdbool.h>
+
 #include "common/base/strbuf.h"
 #include "common/config/layers.h"
 
@@ -15,6 +17,17 @@ struct describe_format {
 
 extern const struct describe_format describe_formats[];
 extern const size_t n_describe_formats;
+
+/* The options of the settings that wanted() accepts, for a verb's help. */
+void describe_options(struct strbuf *out, bool (*wanted)(const struct setting *setting));
+
+/* One option of a help text: its name without dashes, what it takes (NULL: nothing), its help. */
+void describe_option(struct strbuf *out, const char *name, const char *metavar, const char *help);
+
+/* Whether install takes the setting as an option: kumactl's, backend and safety.*. */
+bool describe_for_install(const struct setting *setting);
+/* Whether uninstall does: the few of kumactl's, and backend. */
+bool describe_for_uninstall(const struct setting *setting);
 
 /* The effective configuration, valid YAML that loads back to the same values; each line ends in a
  * comment that names the origin. */

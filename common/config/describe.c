@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/config/describe.h"
+
+#include <string.h>
+
+#include "common/config/quote.h"
+#include "common/config/value.h"
+
+#define WIDTH       100 /* columns of a line of help */
+#define HELP_INDENT 10
+
+/* Adds text, broken at blanks, each line behind prefix (of width columns). */
+static void add_wrapped(struct strbuf *out, const char *prefix, const char *text)
+{
+	size_t column = 0;
+
+	while (*text) {
+		size_t len = strcspn(text, " ");
+
+		if (column && column + 1 + len > WIDTH) {
+			strbuf_addc(out, '\n');
+			column = 0;
+		}
+		strbuf_add(out, column ? " " : prefix);
+		column += column ? 1 : strlen(prefix);
+		strbuf_add_len(out, text, len);
+		column += len;
+		text += len;
+		text += *text == ' ';
+	}
+	strbuf_addc(out, '\n');
+}
+
+/* What an option takes: a type's word, or the words that can be given; "" for a switch. */
+static void add_metavar(struct strbuf *out, const struct setting *setting)
+{
+	const char *const *name = setting->names;
+
+	if (!name) {
+		const char *metavar = value_metavar(setting);
+
+		strbuf_add(out, metavar ? metavar : "");
+		return;
+	}
+	for (; *name; name++)
+		strbuf_addf(out, "%s%s", *name, name[1] ? "|" : "");
+}
+
+void describe_option(struct strbuf *out, const char *name, const char *metavar, const char *help)
+{
+	char indent[HELP_INDENT + 1];
+
+	memset(indent, ' ', HELP_INDENT);
+	indent[HELP_INDENT] = 0;
+	strbuf_addf(out, "  --%s%s%s\n", name, metavar && *metavar ? "=" : "",
+		    metavar ? metavar : "");
+	add_wrapped(out, indent, help);
+}
+
+void describe_options(struct strbuf *out, bool (*wanted)(const struct setting *setting))
+{
+	for (size_t i = 0; i < n_settings; i++) {
+		const struct setting *setting = &settings[i];
+		_strbuf_ struct strbuf metavar = { 0 }, help = { 0 };
+
+		if (!setting->flag || (setting->flags & SETTING_HIDDEN) || !wanted(setting))
+			continue;
+		add_metavar(&metavar, setting);
+		strbuf_add(&help, setting->help);
+		if (*setting->dflt)
+			strbuf_addf(&help, " (default %s)", setting->dflt);
+		describe_option(out, setting->flag, strbuf_text(&metavar), strbuf_text(&help));
+	}
+}
+
+static bool is_under(const struct setting *setting, const char *prefix)
+{
+	return strncmp(setting->path, prefix, strlen(prefix)) == 0;
+}
+
+bool describe_for_install(const struct setting *setting)
+{
+	return (setting->flags & SETTING_KUMACTL) || strcmp(setting->path, "backend") == 0 ||
+	       is_under(setting, "safety.");
+}
+
+bool describe_for_uninstall(const struct setting *setting)
+{
+	static const char *const paths[] = { "dryRun", "verbose", "ebpf.enabled", "ebpf.bpffsPath",
+					     "backend" };
+
+	for (size_t i = 0; i < ELEMENTS(paths); i++)
+		if (strcmp(setting->path, paths[i]) == 0)
+			return true;
+	return false;
+}
+
+/* All settings, by path: what they are called in each place. */
+static void print_help(struct strbuf *out)
+{
+	for (size_t i = 0; i < n_settings; i++) {
+		const struct setting *setting = &settings[i];
+		_strbuf_ struct strbuf metavar = { 0 };
+
+		if (setting->flags & SETTING_HIDDEN)
+			continue;
+		add_metavar(&metavar, setting);
+		strbuf_addf(out, "%s%s\n", setting->path,
+			    setting->flags & SETTING_NO_YAML ? " (environment only)" : "");
+		add_wrapped(out, "    ", setting->help);
+		strbuf_addf(out, "    $%s\n", setting->env);
+		if (setting->flag)
+			strbuf_addf(out, "    --%s%s%s\n", setting->flag, metavar.len ? "=" : "",
+				    strbuf_text(&metavar));
+		strbuf_addf(out, "    default: %s\n\n", *setting->dflt ? setting->dflt : "none");
+	}
+}
+
+/* YAML: a tree of sections from rows in the schema's order. */
+
+static unsigned depth_of(const char *path)
+{
+	unsigned depth = 0;
+
+	for (; *path; path++)
+		depth += *path == '.';
+	return depth;
+}
+
+static void add_indent(struct strbuf *out, unsigned depth)
+{
+	for (; depth; depth--)
+		strbuf_add(out, "  ");
+}
+
+/* The headers of the sections that path is in and before was not. */
+static void add_sections(struct strbuf *out, const char *path, const char *before)
+{
+	unsigned depth = 0;
+	size_t start = 0;
+	bool same = true;
+
+	for (;;) {
+		size_t len = strcspn(path + start, ".");
+
+		if (!path[start + len])
+			return;
+		same = same && strncmp(path, before, start + len + 1) == 0;
+		if (!same) {
+			add_indent(out, depth);
+			strbuf_add_len(out, path + start, len);
+			strbuf_add(out, ":\n");
+		}
+		start += len + 1;
+		depth++;
+	}
+}
+
+static const char *last_component(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot ? dot + 1 : path;
+}
+
+/* What the shipped file sets: enough to see where one's own values go. */
+static const char *example_of(const struct setting *setting)
+{
+	static const struct {
+		const char *path, *value;
+	} examples[] = {
+		{ "kumaDP.cpAddress", "https://control-plane.example:5678" },
+		{ "kumaDP.tokenFile", "/etc/tproxyd/token" },
+		{ "kumaDP.dataplaneFile", "/etc/tproxyd/dataplane.yaml" },
+		{ "redirect.dns.enabled", "true" },
+	};
+
+	for (size_t i = 0; i < ELEMENTS(examples); i++)
+		if (strcmp(setting->path, examples[i].path) == 0)
+			return examples[i].value;
+	return NULL;
+}
+
+static const char file_head[] =
+	"# SPDX-License-Identifier: GPL-2.0-or-later\n"
+	"# The configuration of tproxyd, made by \"tproxyd describe yaml\".\n"
+	"#\n"
+	"# What is set below is what every host has to say for itself. All else stands at its default: take\n"
+	"# away the # in the first column to change it. \"tproxyd check\" says what is wrong,\n"
+	"# \"tproxyd show-config\" what is in effect and where it comes from. Files in\n"
+	"# /etc/tproxyd/tproxyd.d/*.yaml, environment variables and options override this file.\n"
+	"#\n"
+	"# A configuration file of kumactl's transparent proxy can be used as it is.\n";
+
+/* An example that loads: section headers are live (empty ones say nothing), so that any single line
+ * can be switched on by itself. */
+static void print_yaml(struct strbuf *out)
+{
+	struct config config = { 0 };
+	struct arena arena = { 0 };
+	const char *before = "";
+
+	strbuf_add(out, file_head);
+	for (size_t i = 0; i < n_settings; i++) {
+		const struct setting *setting = &settings[i];
+		unsigned depth = depth_of(setting->path);
+		const char *example = example_of(setting);
+		_strbuf_ struct strbuf prefix = { 0 };
+		struct diag_list diags = { .arena = &arena };
+		struct value_target target = {
+			.arena = &arena,
+			.config = &config,
+			.setting = setting,
+			.origin.kind = ORIGIN_DEFAULT,
+			.diags = &diags,
+		};
+
+		if (setting->flags & (SETTING_NO_YAML | SETTING_HIDDEN))
+			continue;
+		strbuf_addc(out, '\n');
+		add_sections(out, setting->path, before);
+		before = setting->path;
+		add_indent(&prefix, depth);
+		strbuf_add(&prefix, "# ");
+		add_wrapped(out, strbuf_text(&prefix), setting->help);
+		strbuf_add(out, example ? "" : "#");
+		add_indent(out, depth);
+		strbuf_addf(out, "%s: ", last_component(setting->path));
+		if (example)
+			strbuf_add(out, example);
+		else if (value_from_text(&target, setting->dflt))
+			value_print_yaml(setting, &config, out);
+		strbuf_addc(out, '\n');
+	}
+	arena_done(&arena);
+}
+
+void describe_config(const struct loaded *loaded, struct strbuf *out)
+{
+	const char *before = "";
+
+	for (size_t i = 0; i < n_settings; i++) {
+		const struct setting *setting = &settings[i];
+
+		/* Environment only: a comment that the file can carry. */
+		if (setting->flags & SETTING_NO_YAML) {
+			strbuf_addf(out, "# %s: ", setting->path);
+			value_print_yaml(setting, &loaded->config, out);
+		} else {
+			add_sections(out, setting->path, before);
+			before = setting->path;
+			add_indent(out, depth_of(setting->path));
+			strbuf_addf(out, "%s: ", last_component(setting->path));
+			value_print_yaml(setting, &loaded->config, out);
+			strbuf_add(out, " #");
+		}
+		strbuf_addc(out, ' ');
+		origin_print(&loaded->origins[i], out);
+		strbuf_addc(out, '\n');
+	}
+}
+
+/* Completions for bash. */
+
+static bool every(const struct setting *setting _unused_)
+{
+	return true;
+}
+
+static void add_flag_words(struct strbuf *out, bool (*wanted)(const struct setting *setting))
+{
+	for (size_t i = 0; i < n_settings; i++)
+		if (settings[i].flag && !(settings[i].flags & SETTING_HIDDEN) &&
+		    wanted(&settings[i]))
+			strbuf_addf(out, " --%s", settings[i].flag);
+}
+
+static void add_value_cases(struct strbuf *out)
+{
+	for (size_t i = 0; i < n_settings; i++) {
+		if (!settings[i].names || !settings[i].flag)
+			continue;
+		strbuf_addf(out, "\t--%s) words=\"", settings[i].flag);
+		for (const char *const *name = settings[i].names; *name; name++)
+			strbuf_addf(out, "%s%s", *name, name[1] ? " " : "");
+		strbuf_add(out, "\" ;;\n");
+	}
+}
+
+static void print_bash(struct strbuf *out)
+{
+	strbuf_add(
+		out,
+		"# SPDX-License-Identifier: GPL-2.0-or-later\n"
+		"# Completions of tproxyd for bash, made by \"tproxyd describe bash\".\n"
+		"_tproxyd()\n"
+		"{\n"
+		"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words=\n"
+		"\tlocal verb=${COMP_WORDS[1]}\n"
+		"\n"
+		"\t# bash cuts words at the = of --option=value.\n"
+		"\tif [[ $cur == = ]]; then\n"
+		"\t\tcur=\n"
+		"\telif [[ $prev == = ]]; then\n"
+		"\t\tprev=${COMP_WORDS[COMP_CWORD - 2]}\n"
+		"\tfi\n"
+		"\tif ((COMP_CWORD == 1)); then\n"
+		"\t\tCOMPREPLY=($(compgen -W \"run prepare check install uninstall status reload"
+		" log-level show-config describe --help --version\" -- \"$cur\"))\n"
+		"\t\treturn\n"
+		"\tfi\n"
+		"\tcase $prev in\n");
+	add_value_cases(out);
+	strbuf_add(out, "\tesac\n"
+			"\tif [[ $words && $verb != install && $verb != uninstall ]] ||\n"
+			"\t\t[[ $words && $prev != --log-level ]]; then\n"
+			"\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+			"\t\treturn\n"
+			"\tfi\n"
+			"\tcase $verb in\n"
+			"\trun | prepare | check | show-config) words=\"--help --config-file");
+	add_flag_words(out, every);
+	strbuf_add(out, "\" ;;\n\tinstall) words=\"--help --config --config-file");
+	add_flag_words(out, describe_for_install);
+	strbuf_add(out, "\" ;;\n\tuninstall) words=\"--help --recorded --quiet");
+	add_flag_words(out, describe_for_uninstall);
+	strbuf_add(out, "\" ;;\n"
+			"\tstatus) words=\"--help --json\" ;;\n"
+			"\tlog-level) words=\"--help error warning notice info debug\" ;;\n"
+			"\tdescribe) words=\"--help");
+	for (size_t i = 0; i < n_describe_formats; i++)
+		strbuf_addf(out, " %s", describe_formats[i].name);
+	strbuf_add(out, "\" ;;\n"
+			"\t*) words=--help ;;\n"
+			"\tesac\n"
+			"\tif [[ $cur == -* || $verb == log-level || $verb == describe ]]; then\n"
+			"\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+			"\telse\n"
+			"\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+			"\tfi\n"
+			"}\n"
+			"complete -o filenames -F _tproxyd tproxyd\n");
+}
+
+const struct describe_format describe_formats[] = {
+	{ "help", "every setting with its names, its default and what it does", print_help },
+	{ "yaml", "an example of /etc/tproxyd/tproxyd.yaml", print_yaml },
+	{ "bash", "completions for bash", print_bash },
+};
+
+const size_t n_describe_formats = ELEMENTS(describe_formats);
