@@ -39,8 +39,13 @@ redirect:
   dns:
     enabled: true
 """
-FETCH = ("import sys, urllib.request; "
-         "print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode(), end='')")
+FETCH = """\
+import sys, urllib.request
+try:
+    print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode(), end="")
+except OSError as error:
+    sys.exit(f"fetch: {error}")
+"""
 TOKEN = ("import json, sys, urllib.request; "
          "asked = urllib.request.Request('http://127.0.0.1:5681/tokens/dataplane', sys.argv[1].encode(), "
          "{'Content-Type': 'application/json'}); "
@@ -134,8 +139,8 @@ class Show:
 
     def look_around(self):
         say("user and processes")
-        self.command("getent passwd kuma-dp; ps -eo user:12,pid,args --forest | grep -E '[t]proxyd|[k]uma-dp|[e]nvoy|[c]oredns'"
-                     " | cut -c1-150")
+        self.command("getent passwd kuma-dp")
+        self.command("ps -eo user:10,pid,comm,args --forest | grep -E '[t]proxyd|[k]uma-dp|[e]nvoy|[c]oredns' | cut -c1-150")
         say("rules (nat, IPv4; the same for IPv6, and raw)")
         self.command("iptables-legacy-save -t nat | grep ^-A")
         say("tproxyd status")
@@ -161,7 +166,7 @@ class Show:
         """Connections that met the outbound REDIRECT rule: nat sees the first packet of each."""
         lines = self.machine.run(["iptables-legacy-save", "-c", "-t", "nat"]).stdout.splitlines()
         return sum(int(line[1:].split(":")[0]) for line in lines
-                   if "OUTBOUND" in line and "REDIRECT --to-ports" in line)
+                   if "OUTBOUND" in line and "-p tcp" in line and "REDIRECT --to-ports" in line)
 
     def stop(self, before):
         begin = time.monotonic()

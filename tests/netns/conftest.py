@@ -11,7 +11,6 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TESTS, "system"))
 from machine import network
 
-KUMA_DP = 5678
 _unavailable = []
 
 
@@ -38,8 +37,8 @@ def net():
     with network.Network(own_files=True) as made:
         made.inside.run(["sh", "-ec", f"""
             sed -i /^kuma-dp:/d /etc/passwd /etc/group
-            echo kuma-dp:x:{KUMA_DP}:{KUMA_DP}::/nonexistent:/usr/sbin/nologin >>/etc/passwd
-            echo kuma-dp:x:{KUMA_DP}: >>/etc/group
+            echo kuma-dp:x:{network.KUMA_DP}:{network.KUMA_DP}::/nonexistent:/usr/sbin/nologin >>/etc/passwd
+            echo kuma-dp:x:{network.KUMA_DP}: >>/etc/group
             rm -rf /etc/tproxyd"""])
         yield made
 

@@ -5,7 +5,6 @@ import os
 
 import pytest
 
-from conftest import KUMA_DP
 from machine import network
 
 KNOCK = ("import socket, sys; s = socket.create_connection((sys.argv[1], 80), 3); "
@@ -19,9 +18,9 @@ def test_the_host_reaches_the_world_over_both_families(host, world, target):
 
 
 def test_a_command_runs_as_the_user_asked_for_and_as_no_other_group(host):
-    assert host.run(["id", "-u"], user=KUMA_DP).stdout == f"{KUMA_DP}\n"
-    assert host.run(["id", "-G"], user=KUMA_DP).stdout == f"{KUMA_DP}\n"
-    assert host.run(["id", "-un"], user=KUMA_DP).stdout == "kuma-dp\n"
+    assert host.run(["id", "-u"], user=network.KUMA_DP).stdout == f"{network.KUMA_DP}\n"
+    assert host.run(["id", "-G"], user=network.KUMA_DP).stdout == f"{network.KUMA_DP}\n"
+    assert host.run(["id", "-un"], user=network.KUMA_DP).stdout == "kuma-dp\n"
 
 
 def test_run_etc_and_var_lib_are_the_hosts_own(host):

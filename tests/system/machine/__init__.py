@@ -102,6 +102,8 @@ class Machine:
         self._expect("set-up", timeout)
         self.outside.cgroup_procs = self._group.procs_files("outside")
         self._wait_ready(timeout)
+        if self.read("/etc/hostname") != f"{self.name}\n":
+            raise MachineError(f"{self.name}: commands do not run in the machine but beside it")
         if self._spec["build"]:
             self.write(DROP_IN.format(unit="tproxyd"), READ_ONLY_RUN)
             self.systemctl("daemon-reload")

@@ -139,13 +139,26 @@ def _mask(root):
         os.symlink("/dev/null", f"{root}/etc/systemd/system/{unit}")
 
 
+def programs(directory):
+    return [entry for entry in sorted(os.listdir(directory))
+            if os.path.isfile(f"{directory}/{entry}") and os.access(f"{directory}/{entry}", os.X_OK)]
+
+
+def gather_programs(directory, place):
+    """Makes the programs of a directory visible in another, also those that are symbolic links to elsewhere."""
+    os.mkdir(place)
+    for entry in programs(directory):
+        with open(f"{place}/{entry}", "wb"):
+            pass
+        kernel.mount(os.path.realpath(f"{directory}/{entry}"), f"{place}/{entry}", None, kernel.MS_BIND)
+
+
 def _link_programs(root, directory, seen_as):
     """Every program of the directory gets its name in /usr/local/bin, unless it is taken."""
-    for entry in sorted(os.listdir(directory)):
-        if os.path.isfile(f"{directory}/{entry}") and os.access(f"{directory}/{entry}", os.X_OK):
-            link = f"{root}/usr/local/bin/{entry}"
-            if not os.path.lexists(link):
-                os.symlink(f"{seen_as}/{entry}", link)
+    for entry in programs(directory):
+        link = f"{root}/usr/local/bin/{entry}"
+        if not os.path.lexists(link):
+            os.symlink(f"{seen_as}/{entry}", link)
 
 
 def _install_build(root, build):

@@ -28,6 +28,8 @@ ENVIRONMENT = {
     "TERM": "dumb",
 }
 ANSWER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "answer.py")
+# The number of the user that kuma-dp runs as.
+KUMA_DP = 5678
 TABLES = ("raw", "mangle", "nat", "filter")
 
 
@@ -138,6 +140,8 @@ class Namespace:
                 kernel.setns(self.mnt, kernel.CLONE_NEWNS)
                 os.fchdir(self.root)
                 os.chroot(".")
+                if not os.path.isdir("/run/.etc"):
+                    raise OSError("not in the view of the file system that was made for it")
             kernel.setns(self.net, kernel.CLONE_NEWNET)
             os.chdir(here if os.path.isdir(here) else "/")
             if ids is not None:

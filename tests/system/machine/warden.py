@@ -49,8 +49,7 @@ class Warden:
         kernel.mount("tproxyd-machine", PLACE, "tmpfs", 0, "mode=755")
         self.root = disk.make(PLACE, self.spec)
         if self.spec.get("proxies"):
-            os.mkdir(f"{PLACE}/proxies")
-            kernel.mount(self.spec["proxies"], f"{PLACE}/proxies", None, kernel.MS_BIND)
+            disk.gather_programs(self.spec["proxies"], f"{PLACE}/proxies")
         kernel.mount("tproxyd-machine", "/tmp", "tmpfs", 0, "mode=1777")
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self.notify.bind(NOTIFY)
