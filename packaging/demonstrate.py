@@ -113,12 +113,17 @@ class Show:
         with open(f"{self.directory}/kuma-cp.crt", encoding="ascii") as file:
             return answer.stdout, file.read()
 
+    def dns_mode(self):
+        """Only Kuma's own build of coredns knows what kuma-dp writes for it; tproxyd drives any other."""
+        plugins = subprocess.run([f"{self.kuma}/coredns", "-plugins"], capture_output=True, text=True, check=False).stdout
+        return "" if "alternate" in plugins else "\ncoreDNS:\n  mode: tproxyd"
+
     def configure(self, addresses):
         more = "  env:\n    STANDIN_ROUTES: shop.mesh={}:80".format(addresses["far"])
         token, certificate = unsigned_token() + "\n", None
         if self.kuma:
             token, certificate = self.start_control_plane()
-            more = "  caCertFile: /etc/tproxyd/ca.crt"
+            more = "  caCertFile: /etc/tproxyd/ca.crt" + self.dns_mode()
             self.machine.write("/etc/tproxyd/ca.crt", certificate)
         settings = SETTINGS.format(cp=f"https://{addresses['outside']}:{CONTROL_PLANE_PORT}", more=more,
                                    address=addresses["inside"])
