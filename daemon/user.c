@@ -92,13 +92,14 @@ static int groups_lookup(struct arena *arena, struct facts_user *user, struct er
 }
 
 /* Starts a system tool with our own privileges (spawn() would take them away); its output goes to a
- * pipe. */
-static int tool_start(const char *const *argv, int stdin_fd, pid_t *ret_pid, int *ret_out)
+ * pipe. Returns its pid. */
+static pid_t tool_start(const char *const *argv, int stdin_fd, int *ret_out)
 {
 	static const char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
 						   NULL };
 	posix_spawn_file_actions_t actions;
 	int pipe_fds[2];
+	pid_t pid;
 	int r;
 
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
@@ -110,13 +111,13 @@ static int tool_start(const char *const *argv, int stdin_fd, pid_t *ret_pid, int
 	(void)posix_spawn_file_actions_adddup2(&actions, stdin_fd, STDIN_FILENO);
 	(void)posix_spawn_file_actions_adddup2(&actions, in, STDOUT_FILENO);
 	(void)posix_spawn_file_actions_adddup2(&actions, in, STDERR_FILENO);
-	r = posix_spawn(ret_pid, argv[0], &actions, NULL, (char *const *)argv,
+	r = posix_spawn(&pid, argv[0], &actions, NULL, (char *const *)argv,
 			(char *const *)environment);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	if (r != 0)
 		return -r;
 	*ret_out = take_fd(&out);
-	return 0;
+	return pid;
 }
 
 /* Reads until the other side closes; keeps the last line. Returns 0 or -ETIMEDOUT. */
@@ -159,12 +160,12 @@ static int tool_run(const char *const *argv, int stdin_fd, struct error *err)
 {
 	_close_ int out = -EBADF;
 	char last[256];
-	pid_t pid;
 	int status;
+	int r;
 
-	int r = tool_start(argv, stdin_fd, &pid, &out);
-	if (r < 0)
-		return error_sys(err, r, "start %s", argv[0]);
+	pid_t pid = tool_start(argv, stdin_fd, &out);
+	if (pid < 0)
+		return error_sys(err, pid, "start %s", argv[0]);
 	r = last_line_read(out, last, sizeof(last));
 	if (r < 0)
 		(void)kill(pid, SIGKILL);
@@ -282,7 +283,7 @@ int user_lookup(struct arena *arena, const char *asked, struct facts_user *ret,
 		const char **ret_5678_name, struct error *err)
 {
 	struct facts_user user = { 0 };
-	struct passwd entry, fixed;
+	struct passwd entry = { 0 }, fixed = { 0 };
 	int found, r;
 
 	r = entry_lookup(arena, NULL, KUMA_DP_UID, &fixed, err);
