@@ -283,3 +283,19 @@ Test(ruleset_equal, compares_what_is_there_and_not_the_name_of_the_level)
 	cr_expect_not(ruleset_equal(&no_dns, &drain));
 	cr_expect_not(ruleset_equal(&drain, &none));
 }
+
+Test(ruleset_equal, knows_where_the_ipv6_address_is_even_where_no_rule_names_the_interface)
+{
+	_arena_ struct arena arena = { 0 };
+	struct plan one = plan_default(), two = plan_default();
+	struct ruleset a, b;
+
+	two.loopback = "lo0";
+	a = ruleset_of(&arena, &one, LEVEL_DRAIN);
+	b = ruleset_of(&arena, &two, LEVEL_DRAIN);
+	cr_expect_not(ruleset_equal(&a, &b));
+	one.family[FAMILY_V6].enabled = two.family[FAMILY_V6].enabled = false;
+	a = ruleset_of(&arena, &one, LEVEL_DRAIN);
+	b = ruleset_of(&arena, &two, LEVEL_DRAIN);
+	cr_expect(ruleset_equal(&a, &b));
+}
