@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/supervise/corefile.h"
+
+const char corefile_template[] =
+	"# What coredns serves where coreDNS.mode is tproxyd. A template for coreDNS.corefile: .CoreDNSPort,\n"
+	"# .EnvoyDNSPort and .PrometheusPort are filled in, here and by kuma-dp (coreDNS.mode: kuma-dp). Sections\n"
+	"# are tproxyd's alone: .alternate is on for Kuma's build of coredns, .loopback where queries come from\n"
+	"# this host only, .ipv6 where IPv6 is redirected.\n"
+	"#\n"
+	"# Envoy knows the mesh's names; whatever it does not answer is for the host's own servers.\n"
+	".:{{ .CoreDNSPort }} {\n"
+	"{{#.loopback}}\n"
+	"\tbind 127.0.0.1{{#.ipv6}} ::1{{/.ipv6}}\n"
+	"{{/.loopback}}\terrors\n"
+	"\tforward . 127.0.0.1:{{ .EnvoyDNSPort }} {\n"
+	"\t\tprefer_udp\n"
+	"\t\tmax_fails 0\n"
+	"{{^.alternate}}\n"
+	"\t\tnext NOTIMP FORMERR NXDOMAIN SERVFAIL REFUSED\n"
+	"{{/.alternate}}\t}\n"
+	"{{^.alternate}}\n"
+	"\tforward . /etc/resolv.conf\n"
+	"{{/.alternate}}{{#.alternate}}\n"
+	"\talternate NOTIMP,FORMERR,NXDOMAIN,SERVFAIL,REFUSED . /etc/resolv.conf\n"
+	"{{/.alternate}}}\n";
