@@ -99,6 +99,7 @@ struct plan {
 		unsigned major, minor, patch; /* of kuma-dp */
 		const char *cp_address, *ca_cert_file, *token_file, *dataplane_file, *name, *mesh;
 		bool token_private_copy; /* only we can read it: hand over a copy */
+		bool dataplane_private_copy;
 		struct pair_list dataplane_vars, env;
 		struct string_list extra_args;
 		struct dataplane dataplane;   /* zero where kumaDP.name is used */

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/plan/mustache.h"
+
+#include <string.h>
+
+#include "common/base/strbuf.h"
+
+#define DEPTH_MAX 32
+#define TAG_MAX   16 /* bytes of a delimiter, with NUL */
+
+struct section {
+	const char *name;
+	struct origin origin; /* of its opening tag */
+	bool silent;          /* it or one around it is off */
+	const char *scope; /* prefix that names in it are tried with first; NULL: none of its own */
+};
+
+struct reader {
+	struct arena *arena;
+	const struct mustache *template;
+	struct diag_list *diags;
+	size_t pos;
+	size_t counted; /* line and column are of this position */
+	unsigned line, column;
+	char open[TAG_MAX], close[TAG_MAX];
+	struct section sections[DEPTH_MAX];
+	size_t depth;
+	struct strbuf out;
+};
+
+enum found {
+	FOUND_NOTHING,
+	FOUND_VALUE,
+	FOUND_SCOPE, /* the name stands for what is inside it */
+};
+
+/* Line and column of a position that is not before the last one asked for. */
+static struct origin origin_at(struct reader *r, size_t pos)
+{
+	for (; r->counted < pos; r->counted++) {
+		r->column++;
+		if (r->template->text[r->counted] == '\n') {
+			r->line++;
+			r->column = 1;
+		}
+	}
+	return (struct origin){
+		.kind = ORIGIN_FILE,
+		.name = r->template->path,
+		.line = r->line,
+		.column = r->column,
+	};
+}
+
+/* Position of the next mark, or the text's length. */
+static size_t find(const struct reader *r, size_t from, const char *mark)
+{
+	const char *text = r->template->text;
+	const char *hit = memmem(text + from, r->template->len - from, mark, strlen(mark));
+
+	return hit ? (size_t)(hit - text) : r->template->len;
+}
+
+static bool silent(const struct reader *r)
+{
+	return r->depth && r->sections[r->depth - 1].silent;
+}
+
+static enum found find_key(const struct reader *r, const char *key, const char **ret_value)
+{
+	const struct pair_list *vars = r->template->vars;
+	size_t len = strlen(key);
+	enum found found = FOUND_NOTHING;
+
+	for (size_t i = 0; i < vars->n; i++) {
+		if (strncmp(vars->items[i].key, key, len) != 0)
+			continue;
+		if (!vars->items[i].key[len]) {
+			*ret_value = vars->items[i].value;
+			return FOUND_VALUE;
+		}
+		if (vars->items[i].key[len] == '.')
+			found = FOUND_SCOPE;
+	}
+	return found;
+}
+
+/* Looks a name up in one scope. The innermost scope that has the name's first part decides: what
+ * it does not have below that part is not looked for further out. */
+static bool find_in_scope(struct reader *r, const char *scope, const char *name,
+			  enum found *ret_found, const char **ret_key, const char **ret_value)
+{
+	const char *key = *scope ? arena_printf(r->arena, "%s.%s", scope, name) : name;
+	const char *dot = strchr(name, '.');
+	const char *head;
+
+	if (!key)
+		return false;
+	head = dot ? arena_strndup(r->arena, key, strlen(key) - strlen(dot)) : key;
+	if (!head || find_key(r, head, ret_value) == FOUND_NOTHING)
+		return false;
+	*ret_key = key;
+	*ret_found = find_key(r, key, ret_value);
+	return true;
+}
+
+static enum found look_up(struct reader *r, const char *name, const char **ret_key,
+			  const char **ret_value)
+{
+	enum found found = FOUND_NOTHING;
+
+	for (size_t i = r->depth; i-- > 0;)
+		if (r->sections[i].scope &&
+		    find_in_scope(r, r->sections[i].scope, name, &found, ret_key, ret_value))
+			return found;
+	(void)find_in_scope(r, "", name, &found, ret_key, ret_value);
+	return found;
+}
+
+/* As Go's html/template escapes. */
+static void add_escaped(struct strbuf *out, const char *value)
+{
+	for (; *value; value++) {
+		switch (*value) {
+		case '"':
+			strbuf_add(out, "&#34;");
+			break;
+		case '\'':
+			strbuf_add(out, "&#39;");
+			break;
+		case '&':
+			strbuf_add(out, "&amp;");
+			break;
+		case '<':
+			strbuf_add(out, "&lt;");
+			break;
+		case '>':
+			strbuf_add(out, "&gt;");
+			break;
+		default:
+			strbuf_addc(out, *value);
+			break;
+		}
+	}
+}
+
+static bool refuse(struct reader *r, const struct origin *origin, const char *problem,
+		   const char *name)
+{
+	diag_add(r->diags, SEVERITY_ERROR, origin, NULL, "template: %s%s%s%s", problem,
+		 name ? " '" : "", name ? name : "", name ? "'" : "");
+	return false;
+}
+
+/* Text between [from, to) without blanks around it; NULL when the arena has failed. */
+static const char *trimmed(struct reader *r, size_t from, size_t to)
+{
+	static const char blanks[] = " \t\n\v\f\r";
+	const char *text = r->template->text;
+
+	while (from < to && memchr(blanks, text[from], sizeof(blanks) - 1))
+		from++;
+	while (to > from && memchr(blanks, text[to - 1], sizeof(blanks) - 1))
+		to--;
+	return arena_strndup(r->arena, text + from, to - from);
+}
+
+enum escape {
+	ESCAPE_HTML,
+	ESCAPE_NOTHING,
+};
+
+static bool put_variable(struct reader *r, const struct origin *origin, const char *name,
+			 enum escape escape)
+{
+	const char *key, *value = NULL;
+
+	if (silent(r))
+		return true;
+	switch (look_up(r, name, &key, &value)) {
+	case FOUND_VALUE:
+		if (escape == ESCAPE_HTML)
+			add_escaped(&r->out, value);
+		else
+			strbuf_add(&r->out, value);
+		return true;
+	case FOUND_SCOPE:
+		return refuse(r, origin, "only names below it have a value:", name);
+	case FOUND_NOTHING:
+		break;
+	}
+	diag_add(r->diags, r->template->unknown, origin, NULL, "template: no variable '%s'%s", name,
+		 r->template->unknown == SEVERITY_ERROR ? "" : ", nothing is put in its place");
+	return r->template->unknown != SEVERITY_ERROR;
+}
+
+static bool open_section(struct reader *r, const struct origin *origin, const char *name,
+			 bool inverted)
+{
+	const char *text = r->template->text, *key = NULL, *value;
+	size_t rest = r->template->len - r->pos;
+	enum found found = look_up(r, name, &key, &value);
+	struct section section = {
+		.name = name,
+		.origin = *origin,
+		.silent = silent(r) || (found != FOUND_NOTHING) == inverted,
+		.scope = found == FOUND_SCOPE && !inverted ? key : NULL,
+	};
+
+	if (r->depth == DEPTH_MAX)
+		return refuse(r, origin, "sections are nested too deep at", name);
+	r->sections[r->depth++] = section;
+	/* One line break behind the opening tag belongs to the tag; hoisie/mustache does so. */
+	if (rest >= 1 && text[r->pos] == '\n')
+		r->pos += 1;
+	else if (rest >= 2 && text[r->pos] == '\r' && text[r->pos + 1] == '\n')
+		r->pos += 2;
+	return true;
+}
+
+static bool close_section(struct reader *r, const struct origin *origin, const char *name)
+{
+	if (!r->depth)
+		return refuse(r, origin, "closing tag without a section:", name);
+	if (strcmp(r->sections[r->depth - 1].name, name) != 0)
+		return refuse(r, origin, "closing tag of another section:", name);
+	r->depth--;
+	return true;
+}
+
+/* {{=OPEN CLOSE=}} */
+static bool set_delimiters(struct reader *r, const struct origin *origin, const char *tag)
+{
+	size_t len = strlen(tag);
+	const char *open = tag + 1 + strspn(tag + 1, " ");
+	size_t open_len = strcspn(open, " =");
+	const char *close = open + open_len + strspn(open + open_len, " ");
+	size_t close_len = strcspn(close, " =");
+
+	if (len < 2 || tag[len - 1] != '=' || !open_len || !close_len || open_len >= TAG_MAX ||
+	    close_len >= TAG_MAX || strspn(close + close_len, " ") + 1 != strlen(close + close_len))
+		return refuse(r, origin, "invalid delimiter tag", tag);
+	memcpy(r->open, open, open_len);
+	r->open[open_len] = 0;
+	memcpy(r->close, close, close_len);
+	r->close[close_len] = 0;
+	return true;
+}
+
+/* What stands between the delimiters, which were [from, to). */
+static bool do_tag(struct reader *r, const struct origin *origin, size_t from, size_t to)
+{
+	const char *tag = trimmed(r, from, to);
+	const char *name;
+	size_t len;
+
+	if (!tag)
+		return false;
+	len = strlen(tag);
+	if (!len)
+		return refuse(r, origin, "empty tag", NULL);
+	name = tag + 1 + strspn(tag + 1, " \t\r\n");
+	switch (tag[0]) {
+	case '!':
+		return true;
+	case '#':
+		return open_section(r, origin, name, false);
+	case '^':
+		return open_section(r, origin, name, true);
+	case '/':
+		return close_section(r, origin, name);
+	case '=':
+		return set_delimiters(r, origin, tag);
+	case '>':
+		return refuse(r, origin, "partials are not supported:", name);
+	case '&':
+		return put_variable(r, origin, name, ESCAPE_NOTHING);
+	case '{':
+		if (tag[len - 1] != '}')
+			return refuse(r, origin, "unmatched brace in", tag);
+		from += (size_t)((const char *)memchr(r->template->text + from, '{', to - from) -
+				 (r->template->text + from)) +
+			1;
+		while (r->template->text[to - 1] != '}')
+			to--;
+		name = trimmed(r, from, to - 1);
+		return name && put_variable(r, origin, name, ESCAPE_NOTHING);
+	default:
+		return put_variable(r, origin, tag, ESCAPE_HTML);
+	}
+}
+
+/* Copies text up to the next tag and does the tag. Returns false at the end or after an error. */
+static bool step(struct reader *r, bool *ret_ok)
+{
+	const struct mustache *t = r->template;
+	size_t tag = find(r, r->pos, r->open), end;
+	struct origin origin;
+	char raw_close[TAG_MAX + 1];
+
+	if (!silent(r))
+		strbuf_add_len(&r->out, t->text + r->pos, tag - r->pos);
+	if (tag == t->len)
+		return false;
+	origin = origin_at(r, tag);
+	tag += strlen(r->open);
+	if (tag < t->len && t->text[tag] == '{') {
+		raw_close[0] = '}';
+		memcpy(raw_close + 1, r->close, sizeof(r->close));
+		end = find(r, tag, raw_close);
+		end += end < t->len;
+	} else {
+		end = find(r, tag, r->close);
+	}
+	if (end == t->len) {
+		*ret_ok = refuse(r, &origin, "tag is not closed", NULL);
+		return false;
+	}
+	r->pos = end + strlen(r->close);
+	*ret_ok = do_tag(r, &origin, tag, end);
+	return *ret_ok;
+}
+
+char *mustache_render(struct arena *arena, const struct mustache *template, struct diag_list *diags)
+{
+	struct reader r = {
+		.arena = arena,
+		.template = template,
+		.diags = diags,
+		.line = 1,
+		.column = 1,
+		.open = "{{",
+		.close = "}}",
+	};
+	char *text = NULL;
+	bool ok = true;
+
+	while (step(&r, &ok))
+		;
+	if (ok && r.depth) {
+		const struct section *section = &r.sections[r.depth - 1];
+
+		ok = refuse(&r, &section->origin, "section is not closed:", section->name);
+	}
+	if (r.out.failed)
+		arena->failed = true;
+	else if (ok)
+		text = arena_strndup(arena, strbuf_text(&r.out), r.out.len);
+	strbuf_done(&r.out);
+	return text;
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/plan/planner.h"
+
+#include <string.h>
+
+#include "common/plan/token.h"
+
+#define PROGRAM_DIRS "/usr/local/bin, /usr/bin, /opt/kuma/bin"
+
+enum access {
+	ACCESS_NONE,
+	ACCESS_US,   /* only tproxyd can read it */
+	ACCESS_USER, /* the kuma-dp user can */
+};
+
+static const char *text_or_null(const char *text)
+{
+	return planner_has(text) ? text : NULL;
+}
+
+/* Judges a program that the kuma-dp user is to run; kuma-dp itself would silently run another envoy
+ * or coredns, from its own folder or PATH. */
+static const char *judge_program(struct planner *p, const char *setting, const char *name,
+				 const struct facts_program *program)
+{
+	const struct facts_file *file = &program->file;
+
+	if (!program->path)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting,
+			    "no %s is found in " PROGRAM_DIRS ": install it or name its path",
+			    name);
+	else if (!file->exists || file->problem)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting, "%s",
+			    planner_problem(p, program->path, file));
+	else if (!file->is_regular)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting, "%s is not a regular file",
+			    program->path);
+	else if (!file->executable_by_user)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting, "%s is not executable by %s",
+			    program->path, planner_user(p));
+	else
+		return program->path;
+	return NULL;
+}
+
+static void judge_kuma_dp_version(struct planner *p)
+{
+	const struct facts_program *kuma_dp = &p->facts->kuma_dp;
+
+	if (kuma_dp->version_problem) {
+		/* It is asked as the kuma-dp user, who may be yet to be created. */
+		if (p->plan->user.found)
+			planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "kumaDP.path",
+				    "the version of %s cannot be told: %s", kuma_dp->path,
+				    kuma_dp->version_problem);
+		return;
+	}
+	if (!planner_kuma_dp_is(p, 2, 10))
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "kumaDP.path",
+			    "%s is version %u.%u.%u: 2.10 or later is needed", kuma_dp->path,
+			    kuma_dp->major, kuma_dp->minor, kuma_dp->patch);
+	else if (kuma_dp->major && planner_kuma_dp_is(p, 2, 15))
+		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "kumaDP.path",
+			    "%s is version %u.%u.%u: newer than any this tproxyd was tried with",
+			    kuma_dp->path, kuma_dp->major, kuma_dp->minor, kuma_dp->patch);
+	p->plan->children.major = kuma_dp->major;
+	p->plan->children.minor = kuma_dp->minor;
+	p->plan->children.patch = kuma_dp->patch;
+}
+
+static void judge_programs(struct planner *p)
+{
+	struct plan_children *children = &p->plan->children;
+
+	children->kuma_dp = judge_program(p, "kumaDP.path", "kuma-dp", &p->facts->kuma_dp);
+	if (children->kuma_dp)
+		judge_kuma_dp_version(p);
+	children->envoy = judge_program(p, "kumaDP.envoyPath", "envoy", &p->facts->envoy);
+}
+
+/* Judges a file that is needed, and says how it can be read. */
+static enum access judge_file(struct planner *p, const char *setting, const char *path,
+			      const struct facts_file *file)
+{
+	/* The text says all: missing, no file, readable by nobody, hidden by PrivateTmp=. */
+	if (!file->exists || file->problem)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting, "%s",
+			    planner_problem(p, path, file));
+	else if (!file->is_regular)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting, "%s is not a regular file",
+			    path);
+	else if (file->readable_by_user)
+		return ACCESS_USER;
+	else if (file->readable_by_us)
+		return ACCESS_US;
+	else
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting,
+			    "%s is readable neither by %s nor by root without CAP_DAC_OVERRIDE",
+			    path, planner_user(p));
+	return ACCESS_NONE;
+}
+
+/* What kuma-dp prefers to the flags that tproxyd makes of settings. */
+static const struct {
+	const char *variable, *setting;
+} overriding[] = {
+	{ "KUMA_CONTROL_PLANE_URL", "kumaDP.cpAddress" },
+	{ "KUMA_CONTROL_PLANE_CA_CERT", "kumaDP.caCertFile" },
+	{ "KUMA_CONTROL_PLANE_CA_CERT_FILE", "kumaDP.caCertFile" },
+	{ "KUMA_DATAPLANE_DRAIN_TIME", "kumaDP.drainTime" },
+	{ "KUMA_DATAPLANE_MESH", "kumaDP.mesh" },
+	{ "KUMA_DATAPLANE_NAME", "kumaDP.name" },
+	{ "KUMA_DATAPLANE_RUNTIME_BINARY_PATH", "kumaDP.envoyPath" },
+	{ "KUMA_DATAPLANE_RUNTIME_RESOURCE", "kumaDP.dataplaneFile" },
+	{ "KUMA_DATAPLANE_RUNTIME_RESOURCE_PATH", "kumaDP.dataplaneFile" },
+	{ "KUMA_DATAPLANE_RUNTIME_TOKEN", "kumaDP.tokenFile" },
+	{ "KUMA_DATAPLANE_RUNTIME_TOKEN_PATH", "kumaDP.tokenFile" },
+	{ "KUMA_DNS_CORE_DNS_BINARY_PATH", "coreDNS.path" },
+	{ "KUMA_DNS_CORE_DNS_PORT", "redirect.dns.port" },
+	{ "KUMA_DNS_ENABLED", "coreDNS.mode" },
+	{ "KUMA_DNS_PROXY_PORT", "coreDNS.mode" },
+};
+
+static void judge_env(struct planner *p)
+{
+	const struct pair_list *env = &p->config->kuma_dp.env;
+
+	for (size_t i = 0; i < env->n; i++)
+		for (size_t j = 0; j < ELEMENTS(overriding); j++)
+			if (strcmp(env->items[i].key, overriding[j].variable) == 0)
+				planner_say(p, SEVERITY_WARNING, ABOUT_CONFIG, "kumaDP.env",
+					    "%s beats %s: kuma-dp prefers its environment",
+					    overriding[j].variable, overriding[j].setting);
+}
+
+static void judge_ca_cert(struct planner *p)
+{
+	const char *path = p->config->kuma_dp.ca_cert_file;
+
+	if (!planner_has(path))
+		return;
+	p->plan->children.ca_cert_file = path;
+	if (judge_file(p, "kumaDP.caCertFile", path, &p->facts->ca_cert) == ACCESS_US &&
+	    p->plan->user.found)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "kumaDP.caCertFile",
+			    "%s is not readable by %s: it holds no secret, let everybody read it",
+			    path, planner_user(p));
+}
+
+static void judge_token(struct planner *p)
+{
+	const char *path = p->config->kuma_dp.token_file;
+	const struct facts_file *file = &p->facts->token;
+	struct plan_children *children = &p->plan->children;
+	enum access access;
+	struct error err;
+
+	if (!planner_has(path))
+		return;
+	access = judge_file(p, "kumaDP.tokenFile", path, file);
+	children->token_file = path;
+	children->token_private_copy = access == ACCESS_US;
+	children->token = file->text;
+	if (access == ACCESS_NONE)
+		return;
+	if (!file->text)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "kumaDP.tokenFile", "%s",
+			    planner_problem(p, path, file));
+	else if (token_check(file->text, file->len, p->facts->now_sec, &err) < 0)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "kumaDP.tokenFile",
+			    "%s cannot be used: %s", path, err.text);
+}
+
+static void judge_corefile(struct planner *p)
+{
+	const char *path = p->config->core_dns.corefile;
+	const struct facts_file *file = &p->facts->corefile;
+
+	if (!planner_has(path))
+		return;
+	if (judge_file(p, "coreDNS.corefile", path, file) == ACCESS_NONE)
+		return;
+	if (file->text)
+		p->plan->children.corefile = file->text;
+	else
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "coreDNS.corefile", "%s",
+			    planner_problem(p, path, file));
+}
+
+static void judge_core_dns(struct planner *p)
+{
+	plan_dns_mode(p);
+	if (!p->plan->children.envoy_dns_port)
+		return;
+	p->plan->children.core_dns =
+		judge_program(p, "coreDNS.path", "coredns", &p->facts->core_dns);
+	judge_corefile(p);
+}
+
+static bool is_own_address(const struct facts *facts, const struct ip_addr *addr)
+{
+	if (ip_is_loopback(addr))
+		return true;
+	for (size_t i = 0; i < facts->addresses.n; i++)
+		if (ip_equal(&facts->addresses.items[i], addr))
+			return true;
+	return false;
+}
+
+/* What others send to a control plane on this host arrives at the proxy, which knows nothing of it.
+ */
+static void judge_control_plane(struct planner *p)
+{
+	const struct ip_list *addresses = &p->facts->cp_addresses;
+
+	for (size_t i = 0; i < addresses->n; i++) {
+		if (!is_own_address(p->facts, &addresses->items[i]))
+			continue;
+		planner_say(p, SEVERITY_WARNING, ABOUT_HOST, "kumaDP.cpAddress",
+			    "%s is this host: what other hosts send to the control plane is "
+			    "redirected into the proxy, and refused under strict mTLS, and its own "
+			    "connections are redirected too; exclude its ports with "
+			    "redirect.inbound.excludePorts and its user with "
+			    "redirect.outbound.excludePortsForUIDs",
+			    p->config->kuma_dp.cp_address);
+		return;
+	}
+}
+
+void plan_children(struct planner *p)
+{
+	struct plan_children *children = &p->plan->children;
+	const struct config *config = p->config;
+
+	children->cp_address = text_or_null(config->kuma_dp.cp_address);
+	children->env = config->kuma_dp.env;
+	children->extra_args = config->kuma_dp.extra_args;
+	children->drain_time_nsec = config->kuma_dp.drain_time;
+	children->ipv4_only = !p->plan->family[FAMILY_V6].enabled;
+	judge_env(p);
+	judge_programs(p);
+	judge_core_dns(p);
+	judge_control_plane(p);
+	judge_ca_cert(p);
+	judge_token(p);
+	if (planner_has(config->kuma_dp.dataplane_file)) {
+		enum access access =
+			judge_file(p, "kumaDP.dataplaneFile", config->kuma_dp.dataplane_file,
+				   &p->facts->dataplane);
+
+		children->dataplane_file = config->kuma_dp.dataplane_file;
+		children->dataplane_vars = config->kuma_dp.dataplane_vars;
+		children->dataplane_private_copy = access == ACCESS_US;
+		if (access != ACCESS_NONE)
+			plan_dataplane(p);
+	} else {
+		children->name = text_or_null(config->kuma_dp.name);
+		children->mesh = text_or_null(config->kuma_dp.mesh);
+	}
+}

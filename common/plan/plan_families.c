@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/plan/planner.h"
+
+#include <netinet/in.h>
+
+#include "common/plan/resolv.h"
+
+#define RESOLVED_STUB "127.0.0.53"
+#define DNS_PORT      53
+
+static bool dns_wanted(const struct config *config)
+{
+	return config->redirect.dns.enabled || config->redirect.dns.capture_all;
+}
+
+static bool dry_run(const struct planner *p)
+{
+	return p->purpose == CHECK_INSTALL && p->config->dry_run;
+}
+
+static void choose_backend(struct planner *p)
+{
+	const struct facts *facts = p->facts;
+
+	if (!facts->family[FAMILY_V4].legacy && !dry_run(p))
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "backend",
+			    "this kernel has no legacy tables (ip_tables) and nftables is not "
+			    "built yet");
+	else if (facts->nft_nat_foreign && p->config->backend == BACKEND_AUTO)
+		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "backend",
+			    "nat rules of others are in nf_tables, whose order to ours in the "
+			    "legacy tables is not certain; nftables would be chosen, but is not "
+			    "built yet: iptables is used");
+}
+
+static bool v6_possible(struct planner *p)
+{
+	const struct facts *facts = p->facts;
+	const char *reason = NULL;
+
+	if (p->config->ip_family_mode == IP_FAMILY_IPV4)
+		return false;
+	if (!facts->ipv6)
+		reason = "this host has no IPv6 address besides ::1";
+	else if (!facts->ipv6_loopback)
+		reason = "::1 cannot be used on this host";
+	else if (!facts->family[FAMILY_V6].legacy)
+		reason = "this kernel has no legacy tables for IPv6 (ip6_tables)";
+	if (reason)
+		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "ipFamilyMode",
+			    "%s: IPv6 is not redirected", reason);
+	return !reason;
+}
+
+static void choose_drop_invalid(struct planner *p, enum family family)
+{
+	if (!p->config->drop_invalid_packets)
+		return;
+	p->plan->family[family].drop_invalid = p->facts->family[family].mangle;
+	if (!p->facts->family[family].mangle)
+		planner_say(p, dry_run(p) ? SEVERITY_NOTICE : SEVERITY_ERROR, ABOUT_HOST,
+			    "dropInvalidPackets", "this kernel has no mangle table for %s",
+			    family_name(family));
+}
+
+static void choose_zones(struct planner *p, enum family family)
+{
+	const struct facts_family *have = &p->facts->family[family];
+	const char *reason = NULL;
+
+	if (p->config->redirect.dns.skip_conntrack_zone_split)
+		return;
+	if (!have->raw)
+		reason = "this kernel has no raw table for it";
+	else if (p->config->redirect.dns.capture_all && have->docker_output)
+		reason = "not possible when all DNS is captured beside Docker's custom networks "
+			 "(chain DOCKER_OUTPUT)";
+	if (reason)
+		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "redirect.dns.skipConntrackZoneSplit",
+			    "DNS over %s gets no conntrack zone of its own: %s",
+			    family_name(family), reason);
+	p->plan->family[family].dns_zones = !reason;
+}
+
+/* Reads the servers. Returns false after an error. */
+static bool read_servers(struct planner *p, struct ip_list ret[static FAMILY_COUNT])
+{
+	const char *path = p->config->redirect.dns.resolv_config_path;
+	const struct facts_file *file = &p->facts->resolv_conf;
+
+	if (!file->exists || !file->text) {
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "redirect.dns.resolvConfigPath", "%s",
+			    planner_problem(p, path, file));
+		return false;
+	}
+	resolv_parse(p->arena, path, file->text, file->len, ret, p->diags);
+	return true;
+}
+
+static void plan_dns(struct planner *p)
+{
+	const char *path = p->config->redirect.dns.resolv_config_path;
+	bool all = p->config->redirect.dns.capture_all;
+	struct ip_list servers[FAMILY_COUNT] = { 0 };
+	bool any = false;
+
+	if (!dns_wanted(p->config) || (!all && !read_servers(p, servers)))
+		return;
+	for (unsigned family = 0; family < FAMILY_COUNT; family++) {
+		struct plan_family *f = &p->plan->family[family];
+
+		if (!f->enabled)
+			continue;
+		if (!all && !servers[family].n) {
+			planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "redirect.dns.enabled",
+				    "no %s DNS servers in %s: DNS is not redirected for %s",
+				    family_name(family), path, family_name(family));
+			continue;
+		}
+		any = true;
+		f->dns = true;
+		f->dns_servers = servers[family];
+		f->docker_output = p->facts->family[family].docker_output;
+		choose_zones(p, family);
+	}
+	if (!any)
+		planner_say(p, SEVERITY_WARNING, ABOUT_HOST, "redirect.dns.enabled",
+			    "no DNS is redirected at all: mesh names will not resolve");
+}
+
+static bool exempts_dns(const struct uid_exclusion_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		for (size_t j = 0; j < list->items[i].n_ports; j++)
+			if (list->items[i].proto == IPPROTO_UDP &&
+			    list->items[i].ports[j].lo <= DNS_PORT &&
+			    list->items[i].ports[j].hi >= DNS_PORT)
+				return true;
+	return false;
+}
+
+/* The proxy asks systemd-resolved, which asks its own servers over UDP, which captureAll sends to
+ * the proxy again. Who the exempted UIDs are is not known here: any exemption of DNS is believed.
+ */
+static void warn_of_resolver_loop(struct planner *p)
+{
+	const struct facts_file *file = &p->facts->resolv_conf;
+	struct ip_list servers[FAMILY_COUNT] = { 0 };
+	struct diag_list ignored = { .arena = p->arena };
+	struct ip_addr stub;
+
+	if (!p->config->redirect.dns.capture_all || !file->text ||
+	    exempts_dns(&p->plan->exclude_uids) || !ip_parse(RESOLVED_STUB, &stub))
+		return;
+	resolv_parse(p->arena, p->config->redirect.dns.resolv_config_path, file->text, file->len,
+		     servers, &ignored);
+	for (size_t i = 0; i < servers[FAMILY_V4].n; i++) {
+		if (!ip_equal(&servers[FAMILY_V4].items[i], &stub))
+			continue;
+		planner_say(p, SEVERITY_WARNING, ABOUT_HOST, "redirect.dns.captureAll",
+			    "%s names systemd-resolved (" RESOLVED_STUB "), whose own queries "
+			    "would be captured too and run in a circle: exempt its user with "
+			    "redirect.outbound.excludePortsForUIDs (udp:53:<UID of "
+			    "systemd-resolve>), or use redirect.dns.enabled without captureAll",
+			    p->config->redirect.dns.resolv_config_path);
+		return;
+	}
+}
+
+void plan_families(struct planner *p)
+{
+	struct plan *plan = p->plan;
+
+	choose_backend(p);
+	plan->loopback = p->facts->loopback;
+	if (!plan->loopback)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, NULL,
+			    "no loopback interface found on the system");
+	plan->family[FAMILY_V4].enabled = true;
+	plan->family[FAMILY_V6].enabled = v6_possible(p);
+	for (unsigned family = 0; family < FAMILY_COUNT; family++)
+		if (plan->family[family].enabled)
+			choose_drop_invalid(p, family);
+	plan->dns_port = p->config->redirect.dns.port;
+	plan->dns_capture_all = p->config->redirect.dns.capture_all;
+	plan_dns(p);
+	warn_of_resolver_loop(p);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/plan/planner.h"
+
+#include <string.h>
+
+#include "common/base/parse.h"
+
+#define SETTING "kumaDPUser"
+
+static bool is_number(const char *text, uint64_t *ret)
+{
+	return parse_decimal(text, UINT32_MAX, ret);
+}
+
+/* Nobody is called so and nobody has that UID. `prepare` makes the user where it can, so that
+ * `check` before the first start finds nothing wrong. */
+static void missing(struct planner *p, const char *asked)
+{
+	const char *name = *asked ? asked : KUMA_DP_USER;
+	const char *taken_by = p->facts->uid_5678_name;
+	uint64_t uid;
+	bool by_number = is_number(asked, &uid);
+
+	if (by_number && uid != KUMA_DP_UID) {
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
+			    "no user has UID %s: name one that exists, or a name to be created",
+			    asked);
+		return;
+	}
+	if (!p->config->user.create) {
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
+			    "user '%s' does not exist, and user.create is false", name);
+		return;
+	}
+	if (by_number)
+		name = KUMA_DP_USER;
+	if (strcmp(name, KUMA_DP_USER) == 0 && taken_by) {
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
+			    "user '%s' cannot be created: UID %d belongs to '%s'", name,
+			    KUMA_DP_UID, taken_by);
+		return;
+	}
+	planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, SETTING,
+		    "user '%s' does not exist yet: `tproxyd prepare` creates it", name);
+}
+
+static void plan_user_for_run(struct planner *p, const char *asked)
+{
+	const struct facts_user *user = &p->facts->asked;
+	const char *name = user->name ? user->name : "?";
+	const char *owner = p->facts->uid_5678_name;
+	uint64_t uid;
+
+	if (!user->found) {
+		missing(p, asked);
+		return;
+	}
+	if (user->uid == 0) {
+		planner_say(p, SEVERITY_ERROR, *asked ? ABOUT_CONFIG : ABOUT_HOST, SETTING,
+			    "'%s' has UID 0: what the proxy's user does is exempt from the "
+			    "redirect, and root cannot be; name a user that nobody else is",
+			    name);
+		return;
+	}
+	if (!*asked && owner && strcmp(owner, KUMA_DP_USER) != 0)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
+			    "UID %d belongs to '%s', not to '%s': name the user that the proxy is "
+			    "to run as",
+			    KUMA_DP_UID, owner, KUMA_DP_USER);
+	if (is_number(asked, &uid) && uid != user->uid)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
+			    "'%s' is no UID of this host but the name of a user with UID %u: ask "
+			    "for that UID",
+			    asked, user->uid);
+}
+
+/* The reference's sentences; UID 0 and foreign names are allowed there. */
+static void plan_user_for_install(struct planner *p, const char *asked)
+{
+	if (p->facts->asked.found)
+		return;
+	if (*asked)
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
+			    "the specified UID or username ('%s') does not refer to a valid user "
+			    "on the host",
+			    asked);
+	else
+		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
+			    "no UID or username provided, and user with the default UID ('%d') or "
+			    "username ('%s') could not be found",
+			    KUMA_DP_UID, KUMA_DP_USER);
+}
+
+void plan_user(struct planner *p)
+{
+	const char *asked = p->config->kuma_dp_user ? p->config->kuma_dp_user : "";
+
+	p->plan->user = p->facts->asked;
+	if (p->purpose == CHECK_RUN)
+		plan_user_for_run(p, asked);
+	else
+		plan_user_for_install(p, asked);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/plan/planner.h"
+
+#include <stdarg.h>
+
+void planner_say(struct planner *p, enum severity severity, enum subject subject,
+		 const char *setting, const char *fmt, ...)
+{
+	const struct origin *origin = setting ? loaded_origin(p->loaded, setting) : NULL;
+	const char *text;
+	va_list args;
+
+	va_start(args, fmt);
+	text = arena_vprintf(p->arena, fmt, args);
+	va_end(args);
+	if (!text)
+		text = "out of memory";
+	if (subject == ABOUT_HOST)
+		diag_add_host(p->diags, severity, origin, setting, "%s", text);
+	else
+		diag_add(p->diags, severity, origin, setting, "%s", text);
+}
+
+bool planner_has(const char *text)
+{
+	return text && *text;
+}
+
+const char *planner_user(struct planner *p)
+{
+	const struct facts_user *user = &p->plan->user;
+	const char *text;
+
+	if (user->name)
+		text = arena_printf(p->arena, "user '%s' (UID %u)", user->name, user->uid);
+	else
+		text = arena_printf(p->arena, "UID %u", user->uid);
+	return text ? text : "the kuma-dp user";
+}
+
+const char *planner_problem(struct planner *p, const char *path, const struct facts_file *file)
+{
+	const char *text = file->problem;
+
+	if (!text)
+		text = arena_printf(p->arena, "%s %s", path,
+				    file->exists ? "cannot be read" : "does not exist");
+	return text ? text : path;
+}
+
+bool planner_kuma_dp_is(const struct planner *p, unsigned major, unsigned minor)
+{
+	const struct facts_program *program = &p->facts->kuma_dp;
+
+	if (!program->major)
+		return true;
+	return program->major > major || (program->major == major && program->minor >= minor);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/plan/resolv.h"
+
+#include <string.h>
+
+#define KEYWORD "nameserver"
+
+/* Go's unicode.IsSpace, as far as ASCII goes. */
+static bool is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* The next word of a line; advances *p. Returns its length, 0 at the end of the line. */
+static size_t next_word(const char **p, const char *end, const char **ret_word)
+{
+	while (*p < end && is_blank(**p))
+		(*p)++;
+	*ret_word = *p;
+	while (*p < end && !is_blank(**p))
+		(*p)++;
+	return (size_t)(*p - *ret_word);
+}
+
+static void add_server(struct arena *arena, const struct origin *origin, const char *word,
+		       size_t len, struct ip_list ret[static FAMILY_COUNT], struct diag_list *diags)
+{
+	char text[IP_TEXT_MAX];
+	struct ip_addr addr;
+
+	/* A NUL would end the text early and let what stands before it pass. */
+	if (len < sizeof(text) && !memchr(word, 0, len)) {
+		memcpy(text, word, len);
+		text[len] = 0;
+		if (ip_parse(text, &addr)) {
+			array_push(arena, &ret[addr.family], addr);
+			return;
+		}
+	}
+	diag_add_host(diags, SEVERITY_NOTICE, origin, NULL,
+		      "nameserver '%.*s' is skipped: not an address that a rule can name%s",
+		      (int)(len < IP_TEXT_MAX ? len : IP_TEXT_MAX), word,
+		      memchr(word, '%', len) ? " (it has a zone)" : "");
+}
+
+void resolv_parse(struct arena *arena, const char *path, const char *text, size_t len,
+		  struct ip_list ret[static FAMILY_COUNT], struct diag_list *diags)
+{
+	const char *end = text + len, *line = text;
+	struct origin origin = { .kind = ORIGIN_FILE, .name = path };
+
+	while (line < end) {
+		const char *newline = memchr(line, '\n', (size_t)(end - line));
+		const char *line_end = newline ? newline : end;
+		const char *p = line, *word;
+		size_t n = next_word(&p, line_end, &word);
+
+		origin.line++;
+		if (n == strlen(KEYWORD) && memcmp(word, KEYWORD, n) == 0) {
+			n = next_word(&p, line_end, &word);
+			origin.column = (unsigned)(word - line) + 1;
+			if (n)
+				add_server(arena, &origin, word, n, ret, diags);
+		}
+		line = newline ? newline + 1 : end;
+	}
+}
