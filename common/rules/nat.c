@@ -26,8 +26,8 @@
  *           | TCP --> OUTBOUND (or ahead of what was there before)
  *           |           | not SYN, excluded ports ---------> RETURN
  *           |           | Envoy to the application --------> RETURN
- *           |           | kuma-dp over lo, but not
- *           |           | to localhost --> INBOUND_REDIRECT  REDIRECT IP
+ *           |           | kuma-dp over lo, but not to
+ *           |           | localhost --> INBOUND_REDIRECT --> REDIRECT IP
  *           |           | others over lo ------------------> RETURN
  *           |           | kuma-dp -------------------------> RETURN
  *           |           | to localhost --------------------> RETURN
@@ -61,7 +61,7 @@ static void build_log(struct build *b, struct chain *chain, enum position positi
 	const struct rule rule = {
 		.position = position,
 		.comment = "log matching packets using kernel logging",
-		.verdict = { VERDICT_LOG, .text = prefix, .number = b->plan->log_level },
+		.verdict = { .kind = VERDICT_LOG, .text = prefix, .number = b->plan->log_level },
 	};
 
 	if (b->plan->log_enabled)
@@ -129,13 +129,13 @@ static void build_output_exclusions(struct build *b, struct chain *chain)
 			.position = POSITION_INSERT,
 			.comment = comment,
 			.each = EACH(EACH_UID, b->plan->exclude_uids),
-			.verdict = { VERDICT_RETURN },
+			.verdict = { .kind = VERDICT_RETURN },
 		},
 		{
 			.position = POSITION_INSERT,
 			.comment = comment,
 			.each = EACH(EACH_DST, b->f->exclude_outbound),
-			.verdict = { VERDICT_RETURN },
+			.verdict = { .kind = VERDICT_RETURN },
 		},
 	};
 
@@ -168,7 +168,7 @@ static void build_output_dns_direct(struct build *b, struct chain *chain)
 			.proto = IPPROTO_TCP,
 			.dport = match_port(DNS_PORT),
 			.uid = match_uid(OP_NOT, uid),
-			.verdict = { VERDICT_RETURN },
+			.verdict = { .kind = VERDICT_RETURN },
 		},
 	};
 
@@ -233,7 +233,7 @@ static void build_keep(struct build *b, struct chain *chain)
 		.comment = "leave TCP connections alone that were opened before the redirect",
 		.proto = IPPROTO_TCP,
 		.not_syn = true,
-		.verdict = { VERDICT_RETURN },
+		.verdict = { .kind = VERDICT_RETURN },
 	};
 
 	if (b->plan->keep_connections)
@@ -245,7 +245,7 @@ static void build_disabled(struct build *b, struct chain *chain, const char *com
 	const struct rule rule = {
 		.comment = comment,
 		.proto = IPPROTO_TCP,
-		.verdict = { VERDICT_RETURN },
+		.verdict = { .kind = VERDICT_RETURN },
 	};
 
 	chain_append(b, chain, &rule);
@@ -258,14 +258,16 @@ static void build_inbound_exclusions(struct build *b, struct chain *chain)
 		{
 			.comment =
 				"never redirect SSH (port %s), so that no operator is locked out",
-			.each = { EACH_DPORT, plan->ssh_ports, plan->n_ssh_ports },
+			.each = { .kind = EACH_DPORT,
+				  .items = plan->ssh_ports,
+				  .n = plan->n_ssh_ports },
 			.proto = IPPROTO_TCP,
-			.verdict = { VERDICT_RETURN },
+			.verdict = { .kind = VERDICT_RETURN },
 		},
 		{
 			.comment = "skip further processing for configured IP address",
 			.each = EACH(EACH_SRC, b->f->exclude_inbound),
-			.verdict = { VERDICT_RETURN },
+			.verdict = { .kind = VERDICT_RETURN },
 		},
 	};
 
@@ -287,7 +289,7 @@ static void build_inbound(struct build *b, struct chain *chain)
 			.comment = "exclude inbound traffic from port %s from redirection",
 			.each = EACH(EACH_DPORT, in->exclude_ports),
 			.proto = IPPROTO_TCP,
-			.verdict = { VERDICT_RETURN },
+			.verdict = { .kind = VERDICT_RETURN },
 		},
 		{
 			.comment = "redirect all inbound traffic to the custom chain for "
@@ -327,7 +329,7 @@ static void build_outbound_loopback(struct build *b, struct chain *chain)
 						passthrough.text),
 			.src = passthrough,
 			.oif = lo,
-			.verdict = { VERDICT_RETURN },
+			.verdict = { .kind = VERDICT_RETURN },
 		},
 		{
 			.comment = arena_printf(b->arena,
@@ -351,7 +353,7 @@ static void build_outbound_loopback(struct build *b, struct chain *chain)
 			.proto = IPPROTO_TCP,
 			.oif = lo,
 			.uid = match_uid(OP_NOT, uid),
-			.verdict = { VERDICT_RETURN },
+			.verdict = { .kind = VERDICT_RETURN },
 		},
 	};
 
@@ -369,7 +371,7 @@ static void build_outbound_direct(struct build *b, struct chain *chain)
 						"(kuma-dp user)",
 						uid),
 			.uid = match_uid(OP_IS, uid),
-			.verdict = { VERDICT_RETURN },
+			.verdict = { .kind = VERDICT_RETURN },
 		},
 		{
 			.comment = arena_printf(b->arena,
@@ -377,7 +379,7 @@ static void build_outbound_direct(struct build *b, struct chain *chain)
 						"avoid redirection",
 						localhost.text),
 			.dst = localhost,
-			.verdict = { VERDICT_RETURN },
+			.verdict = { .kind = VERDICT_RETURN },
 		},
 	};
 
@@ -391,7 +393,7 @@ static void build_outbound(struct build *b, struct chain *chain)
 		.comment = "exclude outbound traffic from port %s from redirection",
 		.each = EACH(EACH_DPORT, out->exclude_ports),
 		.proto = IPPROTO_TCP,
-		.verdict = { VERDICT_RETURN },
+		.verdict = { .kind = VERDICT_RETURN },
 	};
 	const struct rule included = {
 		.comment = "redirect outbound TCP traffic to port %s to our custom chain for "
