@@ -218,9 +218,8 @@ def test_a_stop_waits_the_whole_drain_time_and_serves_meanwhile(start, redirecte
     assert "DRAINING" in standin.get("/ready")
     assert standin.space.peer("ask", "backend.mesh", "A", "127.0.0.1#15053") == "NOERROR 240.0.0.1"
     assert {("0.0.0.0", "15001"), ("[::]", "15006")} <= standin.listeners()
-    status, _ = standin.wait()
-    drained = time.monotonic() - standin.started
-    assert status == 0 and drained > 1.5
+    assert standin.wait()[0] == 0
+    assert time.monotonic() - standin.started > 1.5
     assert standin.listeners() == set()
 
 
@@ -250,7 +249,7 @@ def test_a_second_signal_ends_the_drain(start, redirected, engine):
     wait_until(lambda: standin.ready() == "503 TERMINATING")
     standin.signal(signal.SIGTERM)
     status, seconds = standin.wait()
-    assert status == 0 and seconds < 0.5
+    assert status == 0 and seconds < 2
 
 
 def test_a_third_signal_exits_at_once_and_takes_the_children_along(start, redirected, engine):
@@ -260,11 +259,12 @@ def test_a_third_signal_exits_at_once_and_takes_the_children_along(start, redire
     standin.signal(signal.SIGTERM)
     wait_until(lambda: standin.ready() == "503 TERMINATING")
     os.kill(pids["envoy"], signal.SIGSTOP)  # a child that does not end keeps kuma-dp waiting for it
+    wait_until(lambda: lab.state(pids["envoy"]) == "T")
     standin.signal(signal.SIGTERM)
-    time.sleep(0.2)
+    wait_until(lambda: "received signal again" in standin.log())
     standin.signal(signal.SIGTERM)
     status, seconds = standin.wait()
-    assert status == 1 and seconds < 0.5
+    assert status == 1 and seconds < 2
     wait_until(lambda: not any(map(lab.alive, pids.values())))
 
 
@@ -287,7 +287,7 @@ def test_the_death_of_a_child_ends_everything(start, redirected, engine, child, 
     pids = standin.pids()
     os.kill(pids[child], signal.SIGKILL)
     status, seconds = standin.wait()
-    assert status == expected and seconds < 1
+    assert status == expected and seconds < 3
     assert not any(map(lab.alive, pids.values()))
 
 

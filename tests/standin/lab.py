@@ -137,13 +137,18 @@ COMMIT
     space.run("ip", "-6", "addr", "add", "::6/128", "dev", "lo")
 
 
-def alive(pid):
-    """Whether a process runs; one that only waits to be reaped does not."""
+def state(pid):
+    """The state of a process as /proc says it in one letter, X for one that is gone."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(") ")[2][0] not in "ZX"
-    except OSError:
-        return False
+            return file.read().rpartition(") ")[2][0]
+    except (OSError, IndexError):
+        return "X"
+
+
+def alive(pid):
+    """Whether a process runs; one that only waits to be reaped does not."""
+    return state(pid) not in "ZX"
 
 
 def token():
