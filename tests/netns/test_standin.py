@@ -190,11 +190,6 @@ def test_envoy_and_coredns_are_children_in_process_groups_of_their_own(world):
         assert os.stat(f"/proc/{pid}").st_uid == lab.UID
 
 
-def test_the_start_is_quick(world):
-    """The builtin engine is there for tests that start it often; the bound leaves room for a busy machine."""
-    assert world.start_time < {"builtin": 1.0, "envoy": 15.0}[world.engine]
-
-
 # Stopping
 
 
@@ -236,7 +231,7 @@ def test_an_open_connection_lives_and_new_ones_are_taken_until_the_drain_ends(en
         assert held.stdout.readline() == "still here\n"
         assert world.host.peer("talk", "fd44::2", "7000") == "from fd44::1"
         assert world.standin.process.wait(10) == 0
-        assert 2.9 < time.monotonic() - begin < 6
+        assert 2.9 < time.monotonic() - begin < 15
         assert held.stdout.readline() in ("closed\n", "lost: [Errno 104] Connection reset by peer\n")
     finally:
         world.close()
@@ -249,7 +244,7 @@ def test_a_second_signal_ends_the_drain(start, redirected, engine):
     wait_until(lambda: standin.ready() == "503 TERMINATING")
     standin.signal(signal.SIGTERM)
     status, seconds = standin.wait()
-    assert status == 0 and seconds < 2
+    assert status == 0 and seconds < 4
 
 
 def test_a_third_signal_exits_at_once_and_takes_the_children_along(start, redirected, engine):
@@ -264,7 +259,7 @@ def test_a_third_signal_exits_at_once_and_takes_the_children_along(start, redire
     wait_until(lambda: "received signal again" in standin.log())
     standin.signal(signal.SIGTERM)
     status, seconds = standin.wait()
-    assert status == 1 and seconds < 2
+    assert status == 1 and seconds < 4
     wait_until(lambda: not any(map(lab.alive, pids.values())))
 
 
@@ -287,7 +282,7 @@ def test_the_death_of_a_child_ends_everything(start, redirected, engine, child, 
     pids = standin.pids()
     os.kill(pids[child], signal.SIGKILL)
     status, seconds = standin.wait()
-    assert status == expected and seconds < 3
+    assert status == expected and seconds < 4
     assert not any(map(lab.alive, pids.values()))
 
 
@@ -375,7 +370,7 @@ def test_the_environment_beats_the_flags(start, redirected):
     standin.wait_live()
     wait_until(lambda: ("127.0.0.1", "9999") in standin.listeners())
     standin.signal(signal.SIGTERM)
-    assert standin.wait()[1] < 1
+    assert standin.wait()[1] < 10
 
 
 def test_flags_that_the_version_does_not_have_are_unknown(start, redirected):
