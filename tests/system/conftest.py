@@ -73,8 +73,8 @@ def boot(request):
 
 def show_journal(machine):
     try:
-        print(f"--- journal of {machine.name} (without systemd's own start)")
-        print(machine.journal_text("-b", "--lines=200"))
+        print(f"--- journal of {machine.name} since it was up")
+        print(machine.journal_text("--lines=200", f"--since=@{machine.ready_at:.6f}"))
     except Exception as error:  # the failure itself must not be hidden by that of its explanation
         print(f"no journal: {error}")
 

@@ -74,6 +74,7 @@ class Machine:
     def __init__(self, build=None, standin=STANDIN, proxies=None, nspawn=(), nspawn_env=None):
         self.name = f"tm{os.getpid()}-{random.getrandbits(32):08x}"
         self.leader = None
+        self.ready_at = None
         self.outside = None
         self._network = None
         self._warden = None
@@ -84,6 +85,7 @@ class Machine:
             "resolv_conf": RESOLV_CONF,
             "build": os.path.abspath(build) if build else None,
             "standin": os.path.abspath(standin) if standin else None,
+            "files": {DROP_IN.format(unit="tproxyd"): READ_ONLY_RUN} if build else {},
             "proxies": os.path.abspath(proxies) if proxies else None,
             "nspawn": list(nspawn),
             "nspawn_env": dict(nspawn_env or {}),
@@ -104,9 +106,6 @@ class Machine:
         self._wait_ready(timeout)
         if self.read("/etc/hostname") != f"{self.name}\n":
             raise MachineError(f"{self.name}: commands do not run in the machine but beside it")
-        if self._spec["build"]:
-            self.write(DROP_IN.format(unit="tproxyd"), READ_ONLY_RUN)
-            self.systemctl("daemon-reload")
         return self
 
     def stop(self):
@@ -289,3 +288,4 @@ class Machine:
 
     def _wait_ready(self, timeout):
         self.leader = self._expect("ready", timeout)["leader"]
+        self.ready_at = time.time()

@@ -56,6 +56,9 @@ def make(place, spec):
         _link_programs(root, root + STANDIN, STANDIN)
     if spec.get("build"):
         _install_build(root, spec["build"])
+    for path, text in spec.get("files", {}).items():
+        os.makedirs(os.path.dirname(root + path), 0o755, exist_ok=True)
+        write(root + path, text)
     _mark_up_to_date(root)
     return root
 
