@@ -122,7 +122,7 @@ static bool parse_part(const char **text, int64_t *ret_nsec)
 	bool digits = false;
 
 	for (; isdigit((unsigned char)*p); p++, digits = true) {
-		if (whole > (INT64_MAX - 9) / 10)
+		if (whole > (INT64_MAX - (*p - '0')) / 10)
 			return false;
 		whole = whole * 10 + (*p - '0');
 	}
