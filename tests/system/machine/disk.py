@@ -12,7 +12,7 @@ import uuid
 
 from . import kernel
 
-# What a machine keeps of the host's top directories. All else (/work, /data, …) is not there.
+# What a machine keeps of the host's top directories. All else (/data, …) is not there.
 KEEP = {"bin", "boot", "etc", "lib", "lib32", "lib64", "libx32", "sbin", "usr", "var"}
 # Mount points of nspawn's, or of everyone.
 EMPTY = ("dev", "proc", "sys", "run", "tmp", "mnt", "media", "srv", "opt", "home", "root")
