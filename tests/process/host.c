@@ -4,10 +4,12 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -435,9 +437,8 @@ Test(host_programs, says_why_a_version_could_not_be_told)
 	(void)snprintf(sentence, sizeof(sentence), "%s/file version exited with status 3", p.dir);
 	cr_expect_str_eq(program(&p, "#!/bin/sh\nexit 3\n").version_problem, sentence);
 	(void)snprintf(sentence, sizeof(sentence),
-		       "%s/file answers with \"no idea\" instead of a version", p.dir);
-	cr_expect_str_eq(program(&p, "#!/bin/sh\necho no idea; echo: x\n").version_problem,
-			 sentence);
+		       "%s/file answers with \"no idea: x\" instead of a version", p.dir);
+	cr_expect_str_eq(program(&p, "#!/bin/sh\necho no idea: x\n").version_problem, sentence);
 	place_done(&p);
 }
 
@@ -460,5 +461,88 @@ Test(host_programs, reads_version_and_plugins_of_our_own_coredns)
 	cr_expect(facts.core_dns.has_alternate);
 	cr_assert(facts.kuma_dp.file.problem != NULL);
 	cr_expect_str_eq(facts.kuma_dp.file.problem, "/nonexistent/x does not exist");
+	place_done(&p);
+}
+
+/* A socket that listens on 127.0.0.1; its port. */
+static uint16_t listener(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
+	cr_assert(listen(fd, 1) == 0);
+	cr_assert(getsockname(fd, (struct sockaddr *)&addr, &len) == 0);
+	return ntohs(addr.sin_port);
+}
+
+/* A configuration in which no text is missing. */
+static struct config empty_config(void)
+{
+	struct config config = { .kuma_dp_user = "root", .core_dns.mode = CORE_DNS_OFF };
+
+	config.redirect.dns.resolv_config_path = "/etc/resolv.conf";
+	config.kuma_dp.path = config.kuma_dp.envoy_path = "/bin/true";
+	config.kuma_dp.cp_address = config.kuma_dp.ca_cert_file = config.kuma_dp.token_file = "";
+	config.kuma_dp.dataplane_file = config.core_dns.path = config.core_dns.corefile = "";
+	return config;
+}
+
+Test(host, gathers_what_a_daemon_needs)
+{
+	struct config config = empty_config();
+	struct facts facts;
+	struct error err = { 0 };
+	struct place p;
+	bool seen = false;
+
+	own_network();
+	cr_assert(system("ip link set lo up") == 0);
+	place_init(&p);
+	judge(&p, 0, 0, 0600, "token", 0);
+	config.kuma_dp.token_file = p.path;
+	config.kuma_dp.ca_cert_file = "/nonexistent/ca";
+	config.kuma_dp.cp_address = "https://127.0.0.1:5678";
+	uint16_t port = listener();
+	cr_assert(host_facts(&p.arena, &config, CHECK_RUN, &facts, &err) == 0, "%s", err.text);
+	cr_expect(facts.asked.found && facts.asked.uid == 0);
+	cr_assert(facts.token.text != NULL);
+	cr_expect_str_eq(facts.token.text, "token");
+	cr_assert(facts.ca_cert.problem != NULL);
+	cr_expect_str_eq(facts.ca_cert.problem, "/nonexistent/ca does not exist");
+	cr_expect(!facts.dataplane.exists && facts.dataplane.problem == NULL);
+	cr_expect(facts.cp_addresses.n == 1);
+	cr_expect(facts.kuma_dp.version_problem != NULL, "/bin/true has no version");
+	cr_expect(facts.now_sec > 1700000000);
+	for (size_t i = 0; i < facts.listeners.n; i++)
+		if (facts.listeners.items[i].port == port) {
+			cr_expect(facts.listeners.items[i].uid == 0);
+			cr_expect(!facts.listeners.items[i].sshd);
+			seen = true;
+		}
+	cr_expect(seen, "the listener on port %u was not seen", port);
+	place_done(&p);
+}
+
+Test(host, gathers_for_an_installation_only_what_rules_need)
+{
+	struct config config = empty_config();
+	struct facts facts;
+	struct error err = { 0 };
+	struct place p;
+
+	place_init(&p);
+	judge(&p, 0, 0, 0644, "nameserver 192.0.2.1\n", 0);
+	cr_assert(unsetenv("NOTIFY_SOCKET") == 0);
+	cr_assert(chdir(p.dir) == 0);
+	config.redirect.dns.resolv_config_path = "file";
+	config.kuma_dp.token_file = "/nonexistent/token";
+	cr_assert(host_facts(&p.arena, &config, CHECK_INSTALL, &facts, &err) == 0, "%s", err.text);
+	cr_assert(facts.resolv_conf.text != NULL, "%s", facts.resolv_conf.problem);
+	cr_expect_str_eq(facts.resolv_conf.text, "nameserver 192.0.2.1\n");
+	cr_expect(facts.token.problem == NULL && facts.kuma_dp.path == NULL);
+	cr_expect(facts.listeners.n == 0);
+	cr_assert(chdir("/") == 0);
 	place_done(&p);
 }
