@@ -7,11 +7,14 @@
  * stage that fails is named in the parent's error.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "common/base/attr.h"
 #include "common/base/error.h"
+
+#define SPAWN_STDOUT (-2) /* as stderr_fd: where standard output goes */
 
 struct exec_spec {
 	const char *name; /* for errors */
@@ -35,9 +38,9 @@ struct exec_spec {
 int spawn(const struct exec_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct error *err)
 	_must_check_;
 
-/* Runs it to its end and collects up to size-1 bytes of its standard output (stderr goes with it
- * where with_stderr). It is killed at the deadline. Returns 0 with the wait status, or a negative
- * errno
- * (-ETIMEDOUT). */
+/* Runs it to its end and collects up to size-1 bytes of its standard output; the rest is read and
+ * thrown away (stdout_fd is not looked at; stderr_fd SPAWN_STDOUT collects standard error too). At
+ * the deadline it is killed with its whole session. Returns 0 with the wait status as waitpid(2)
+ * has it, or a negative errno (-ETIMEDOUT). Blocks. */
 int spawn_collect(const struct exec_spec *spec, uint64_t timeout_usec, char *buf, size_t size,
 		  int *ret_status, struct error *err) _must_check_;
