@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * For netfilter_xt*.c only: what one xtables table holds of ours, read from the kernel or built
+ * from a ruleset, and how the one becomes the other in a single commit.
+ *
+ *     netfilter_xt.c         the backend: all tables of both families, the record, undoing
+ *     netfilter_xt_table.c   one table: read, edit, commit, look whether it is so
+ *     netfilter_xt_own.c     whose a rule or a chain is
+ *     netfilter_xt_state.c   a ruleset as a state, states compared, states as claims
+ *     netfilter_xt_family.c  what differs between IPv4 and IPv6
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libiptc/libiptc.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/rules/ruleset.h"
+#include "daemon/netfilter.h"
+#include "daemon/record.h"
+
+/* One family of libiptc. Entries differ in the size and the layout of their head only. */
+struct xt_family {
+	const char *name;
+	const char *module;
+	const char *names_path; /* lists the tables that exist; is there while the module is */
+	const struct xtc_ops *ops;
+	size_t head, target_offset, next_offset, counters, comefrom, nfcache;
+
+	const void *(*first_rule)(const char *chain, struct xtc_handle *handle);
+	const void *(*next_rule)(const void *entry, struct xtc_handle *handle);
+	const char *(*get_target)(const void *entry, struct xtc_handle *handle);
+	int (*insert)(const xt_chainlabel chain, const void *entry, unsigned position,
+		      struct xtc_handle *handle);
+	int (*append)(const xt_chainlabel chain, const void *entry, struct xtc_handle *handle);
+	int (*delete_at)(const xt_chainlabel chain, unsigned position, struct xtc_handle *handle);
+	int (*delete_chain)(const xt_chainlabel chain, struct xtc_handle *handle);
+};
+
+extern const struct xt_family xt_families[FAMILY_COUNT];
+
+/* An entry, normalised: counters zero, jumps and verdicts by name, nothing that the kernel keeps
+ * for itself. Equal rules are equal bytes. */
+struct xt_rule {
+	unsigned char *entry;
+	size_t len;
+	struct xt_counters counters;
+	unsigned position; /* in a built-in chain: where it stands, or is to be put; XT_LAST */
+	bool appended;
+};
+#define XT_LAST UINT32_MAX
+
+struct xt_chain {
+	xt_chainlabel name;
+	bool builtin;
+	struct xt_rule *items; /* ours */
+	size_t n;
+	size_t total; /* as read: with those of others */
+};
+
+/* A rule of somebody else that jumps to one of our chains. */
+struct xt_reference {
+	xt_chainlabel chain, target;
+	unsigned number; /* counted from 1 */
+};
+
+/* What is, or should be, ours in a table. */
+struct xt_state {
+	struct xt_chain *items; /* as read, all built-in chains and ours; to be: those with rules */
+	size_t n;
+	struct {
+		struct xt_reference *items;
+		size_t n;
+	} references;
+};
+
+/* By what we know what is ours. */
+struct xt_claims {
+	const struct record *record;
+	enum scope scope;
+	bool trusted;   /* the record was made from this very table just now */
+	bool uid_known; /* kumactl's rules without comments, which exempt this user, are there */
+	uint32_t uid;
+};
+
+/* One table of one family. */
+struct xt_table {
+	const struct xt_family *f;
+	enum family family;
+	enum table table;
+};
+
+/* netfilter_xt_family.c */
+uint16_t xt_target_offset(const struct xt_family *f, const void *entry);
+uint16_t xt_length(const struct xt_family *f, const void *entry);
+const struct xt_entry_target *xt_target(const struct xt_family *f, const void *entry);
+const struct xt_entry_match *xt_match(const struct xt_family *f, const void *entry,
+				      const struct xt_entry_match *previous);
+/* Copies an entry into the arena, normalised; target is its name as libiptc tells it. */
+void xt_rule_init(const struct xt_family *f, struct arena *arena, const void *entry,
+		  const char *target, struct xt_rule *ret);
+/* Negative errno of what libiptc has just failed at, never 0. */
+int xt_errno(void);
+
+/* netfilter_xt_state.c */
+int xt_state_build(const struct xt_table *table, const struct ruleset *rules, struct arena *arena,
+		   struct xt_state *ret, struct error *err) _must_check_;
+struct xt_chain *xt_state_find(const struct xt_state *state, const char *chain);
+bool xt_state_equal(const struct xt_state *a, const struct xt_state *b); /* places aside */
+bool xt_state_placed(const struct xt_state *now, const struct xt_state *want);
+size_t xt_state_count(const struct xt_state *state);
+void xt_digest(const struct xt_rule *rules, size_t n, uint8_t ret[static 16]);
+/* Adds what the state claims to the record, as far as it does not claim as much already. */
+int xt_state_claim(const struct xt_table *table, const struct xt_state *state,
+		   struct record *record) _must_check_;
+
+/* netfilter_xt_own.c */
+bool xt_name_recognised(const char *chain);
+bool xt_comment_recognised(const struct xt_family *f, const void *entry);
+bool xt_owns_chain(const struct xt_claims *claims, const struct xt_table *table,
+		   const struct xt_chain *chain);
+bool xt_claims_name(const struct xt_claims *claims, const struct xt_table *table,
+		    const char *chain);
+/* Tells which rules of a built-in chain (all of them are given) are ours. */
+void xt_mark_own(const struct xt_claims *claims, const struct xt_table *table,
+		 const struct xt_chain *chain, const struct xt_state *state, bool *own);
+/* Looks in our chains for the user that kumactl's rules exempt. */
+void xt_claims_learn(struct xt_claims *claims, const struct xt_table *table,
+		     const struct xt_state *state);
+
+/* netfilter_xt_table.c */
+int xt_open(const struct xt_table *table, struct xtc_handle **ret, struct error *err) _must_check_;
+int xt_read(const struct xt_table *table, struct xtc_handle *handle, const struct xt_claims *claims,
+	    struct arena *arena, struct xt_state *ret, struct error *err) _must_check_;
+/* Whether `now` can become `want`: says what of others is in the way. */
+int xt_check(const struct xt_table *table, struct xtc_handle *handle, const struct xt_state *now,
+	     const struct xt_state *want, struct error *err) _must_check_;
+/* Makes `want` of what the claims find, in one commit; handle and now (both or neither) are what
+ * was read already; the handle is taken. Returns 0 when it is so, NETFILTER_BUSY when others were
+ * faster five times; *ret_touched tells whether any commit may have got through. */
+struct xt_change {
+	const struct xt_table *table;
+	const struct xt_claims *claims;         /* as long as the kernel holds the old state */
+	const struct xt_claims *claims_touched; /* once a commit has got through */
+	const struct xt_state *want;
+	struct arena *arena;
+};
+int xt_change(const struct xt_change *change, struct xtc_handle *handle, const struct xt_state *now,
+	      bool *ret_touched, struct error *err) _must_check_;
