@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Stopping: rules to DRAIN, SIGTERM to kuma-dp alone, and, because kuma-dp sleeps its whole drain
+ * time even when idle, a second one as soon as no redirected connection is left; then NONE, our own
+ * coredns, the sweep, and the end of the loop.
+ */
+
+#include <stdlib.h>
+
+#include "daemon/daemon.h"
+#include "daemon/diag_sock.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/sweep.h"
+
+#define DRAIN_LOOK_USEC   ((uint64_t)50 * 1000)
+#define DRAIN_EXTEND_USEC ((uint64_t)15 * 1000 * 1000)
+#define IDLE_DRAINS       2 /* looks in a row: one may fall between two connections */
+
+static int on_drain_look(sd_event_source *source, _unused_ uint64_t usec, void *userdata)
+{
+	struct daemon *d = userdata;
+	const struct plan *plan = &d->generation->plan;
+	const uint16_t ports[] = { plan->inbound.port, plan->outbound.port };
+	struct error err = { 0 };
+	size_t n = 0;
+	int r = sock_tcp_connections(ports, ELEMENTS(ports), plan->user.uid, &n, &err);
+
+	if (r < 0)
+		log_error(&err, "Cannot count redirected connections");
+	d->idle_drains = r >= 0 && n == 0 ? d->idle_drains + 1 : 0;
+	if (d->idle_drains >= IDLE_DRAINS) {
+		log_debug("No redirected connection is left; ending kuma-dp's drain");
+		proc_drained(&d->child[CHILD_KUMA_DP]);
+		return 0;
+	}
+	if (n > 0)
+		notify_status(d->status, "Draining: %zu redirected connections are open", n);
+	notify_extend(DRAIN_EXTEND_USEC);
+	(void)sd_event_source_set_time_relative(source, DRAIN_LOOK_USEC);
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+static void ask_kuma_dp(struct daemon *d)
+{
+	d->stop_asked = true;
+	proc_stop(&d->child[CHILD_KUMA_DP]);
+	if (sd_event_add_time_relative(d->event, &d->drain_timer, CLOCK_MONOTONIC, DRAIN_LOOK_USEC,
+				       0, on_drain_look, d) < 0)
+		proc_hurry(&d->child[CHILD_KUMA_DP]);
+	else
+		(void)sd_event_source_set_description(d->drain_timer, "drain");
+}
+
+/* Whether the rules are where kuma-dp may be told to go. Rules that cannot be taken out must not
+ * keep the children alive for ever: ExecStopPost tries again. */
+static bool rules_let_go(const struct daemon *d)
+{
+	enum level applied = d->situation.applied;
+
+	return applied == LEVEL_NONE || applied == LEVEL_DRAIN || d->retries >= RETRIES_MAX;
+}
+
+void daemon_advance_stop(struct daemon *d)
+{
+	struct proc *core_dns = &d->child[CHILD_CORE_DNS];
+	struct error err = { 0 };
+	int r;
+
+	if (d->child[CHILD_KUMA_DP].pid > 0) {
+		if (!d->stop_asked && rules_let_go(d))
+			ask_kuma_dp(d);
+		return;
+	}
+	if (d->situation.applied != LEVEL_NONE && d->retries < RETRIES_MAX)
+		return;
+	if (core_dns->pid > 0) {
+		proc_stop(core_dns);
+		return;
+	}
+	r = sweep_uid(d->generation->plan.user.uid, &err);
+	if (r < 0)
+		log_error(&err, "Cannot sweep what the children left");
+	if (d->situation.applied != LEVEL_NONE)
+		d->exit_status = EXIT_FAILURE;
+	(void)sd_event_exit(d->event, d->exit_status);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* For probe.c: the wire formats of its questions. Values and bytes only, no sockets. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attr.h"
+
+#define DNS_QUERY_MAX 64
+
+/* Writes a query into buf and returns its length.
+ * The DNS port is asked for "version.bind" in the CHAOS class: a CoreDNS without the chaos plugin
+ * refuses it by itself (core/dnsserver/server.go), so that the answer depends on no other server.
+ * Envoy's DNS filter answers any name by itself, but only in the Internet class. */
+size_t dns_query_chaos(uint16_t id, uint8_t buf[static DNS_QUERY_MAX]);
+size_t dns_query_address(uint16_t id, uint8_t buf[static DNS_QUERY_MAX]);
+
+/* Whether it is a response to the query with that id; what it says does not matter. */
+bool dns_is_reply(uint16_t id, const uint8_t *buf, size_t len);
+
+#define READY_REQUEST "GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+/* Reads a response to READY_REQUEST (NUL-terminated). Returns whether it is complete enough to
+ * judge; *ret_status is then the code, and body the first word of the body, chunked (RFC 9112 7.1)
+ * or not. */
+bool http_parse(const char *response, unsigned *ret_status, char body[static 32]);

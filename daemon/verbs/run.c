@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+
+#include "daemon/daemon.h"
+#include "daemon/fd.h"
+#include "daemon/instance.h"
+#include "daemon/log.h"
+#include "daemon/messages.h"
+#include "daemon/notify.h"
+#include "daemon/verbs/verbs.h"
+
+/* Blocked from the first moment: a SIGTERM that arrives while the configuration is loaded waits for
+ * the loop, which then undoes whatever there is to undo. sd-event wants SIGCHLD blocked. */
+static int block_signals(struct error *err)
+{
+	sigset_t set;
+
+	if (sigemptyset(&set) < 0 || sigaddset(&set, SIGTERM) < 0 || sigaddset(&set, SIGINT) < 0 ||
+	    sigaddset(&set, SIGHUP) < 0 || sigaddset(&set, SIGCHLD) < 0 ||
+	    sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return error_sys(err, -errno, "block signals");
+	return 0;
+}
+
+/* Logs what is wrong or worth knowing; returns the exit status that follows. */
+static int report(const struct generation *g)
+{
+	int status = generation_exit_status(g);
+
+	for (size_t i = 0; i < g->options.diags.n; i++)
+		log_diag(&g->options.diags.items[i]);
+	if (status) {
+		log_event(LOG_LEVEL_ERROR, MSG_CONFIG_REJECTED, NULL,
+			  status == EXIT_FAILURE
+				  ? "This host cannot do what the configuration asks for; "
+				    "nothing was changed"
+				  : "The configuration is not valid; nothing was changed");
+		notify_failed(EINVAL, status == EXIT_FAILURE
+					      ? "This host cannot do it: see the journal"
+					      : "Bad configuration: see the journal");
+	}
+	return status;
+}
+
+static int supervise(struct generation *g, struct error *err)
+{
+	_cleanup_(daemon_freep) struct daemon *d = NULL;
+	_close_ int instance = -EBADF;
+	pid_t pid = 0;
+	uid_t uid = 0;
+	int r = instance_acquire(&instance, &pid, &uid, err);
+
+	if (r == INSTANCE_TAKEN)
+		return instance_refuse(pid, uid, err);
+	if (r < 0)
+		return r;
+	r = daemon_new(g, &d, err);
+	if (r < 0)
+		return r;
+	return daemon_run(d, err);
+}
+
+int verb_run(int argc, char *argv[], struct error *err)
+{
+	_cleanup_(generation_freep) struct generation *g = NULL;
+	int r = block_signals(err);
+
+	if (r < 0)
+		return r;
+	r = generation_new(argc, argv, GENERATION_RUN, NULL, 0, &g, err);
+	if (r == GENERATION_HELP)
+		return 0;
+	if (r == GENERATION_USAGE)
+		return verb_usage("run", err);
+	if (r < 0)
+		return r;
+	log_set_level(g->options.loaded.config.log_level);
+	r = report(g);
+	if (r)
+		return r;
+	r = verb_needs_root("run");
+	if (r)
+		return r;
+	r = supervise(g, err);
+	if (r < 0)
+		notify_failed(r, err->text);
+	return r;
+}
