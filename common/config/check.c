@@ -441,6 +441,22 @@ static void check_handed_over(struct check *c)
 			complain(c, "kumaDP.extraArgs", "item %zu is empty", i + 1);
 }
 
+/* Whether a file could not be understood as a whole, or this setting's value could not: what
+ * follows from the default would then only distract. */
+static bool is_unknown(const struct diag_list *diags, const char *setting)
+{
+	for (size_t i = 0; i < diags->n; i++) {
+		const struct diag *diag = &diags->items[i];
+
+		if (diag->severity != SEVERITY_ERROR)
+			continue;
+		if (diag->setting ? strcmp(diag->setting, setting) == 0
+				  : diag->origin.kind == ORIGIN_FILE)
+			return true;
+	}
+	return false;
+}
+
 void check_config(const struct loaded *loaded, enum check_purpose purpose, struct diag_list *diags)
 {
 	struct check c = {
@@ -448,7 +464,8 @@ void check_config(const struct loaded *loaded, enum check_purpose purpose, struc
 	};
 
 	for (size_t i = 0; i < ELEMENTS(rules); i++)
-		if ((rules[i].purposes & (1U << purpose)) && rules[i].broken(c.config))
+		if ((rules[i].purposes & (1U << purpose)) && rules[i].broken(c.config) &&
+		    !is_unknown(diags, rules[i].setting))
 			diag_add(diags, rules[i].severity, loaded_origin(loaded, rules[i].setting),
 				 rules[i].setting, "%s", rules[i].text);
 	check_flags(&c);
