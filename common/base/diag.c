@@ -6,6 +6,9 @@
 #include "common/base/array.h"
 
 static void add(struct diag_list *list, struct diag diag, const struct origin *origin,
+		const char *setting, const char *fmt, va_list args) _printf_(5, 0);
+
+static void add(struct diag_list *list, struct diag diag, const struct origin *origin,
 		const char *setting, const char *fmt, va_list args)
 {
 	if (origin) {
