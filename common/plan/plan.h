@@ -78,7 +78,8 @@ struct plan_direction {
 };
 
 struct plan {
-	struct facts_user user; /* .found is true, unless the plan is for a dry run */
+	struct facts_user user; /* .found is false after an error, and where `prepare` has yet to
+				   create the user (a notice says so): `run` cannot go on then */
 	const char *loopback;
 	struct plan_family family[FAMILY_COUNT];
 	struct plan_direction inbound, outbound;
