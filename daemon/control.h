@@ -22,7 +22,7 @@ typedef void control_answer_t(const char *request, const char *argument, struct 
 			      void *userdata);
 
 /* Listens at path (an old socket there is replaced) with mode 0666. */
-int control_new(sd_event *event, const char *path, control_answer_t *answer, void *userdata,
+int control_new(sd_event *event, const char *path, control_answer_t *fn, void *userdata,
 		struct control **ret, struct error *err) _must_check_;
 void control_free(struct control *control); /* closes and removes the socket */
 

@@ -2,6 +2,7 @@
 #include "daemon/json.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* A quoted string (RFC 8259, section 7). What is not UTF-8 in it cannot come from our own texts. */
 static void add_quoted(struct strbuf *out, const char *text)
@@ -24,9 +25,9 @@ static void add_quoted(struct strbuf *out, const char *text)
 
 static void add_name(struct strbuf *out, const char *name)
 {
-	char last = out->len ? out->text[out->len - 1] : '{';
+	const char *text = strbuf_text(out);
 
-	if (last != '{' && last != '[')
+	if (out->len && !strchr("{[", text[out->len - 1]))
 		strbuf_addc(out, ',');
 	if (name) {
 		add_quoted(out, name);

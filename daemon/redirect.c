@@ -8,6 +8,8 @@
 
 #include "daemon/loopback.h"
 
+#define PAUSE_USEC ((uint64_t)10 * 1000) /* between two tries for the lock */
+
 int redirect_open(struct redirect *redirect, const struct netfilter_backend *backend,
 		  const char *record_path, struct error *err)
 {
@@ -103,7 +105,7 @@ int redirect_apply(struct redirect *redirect, const struct ruleset *rules, enum 
 int redirect_apply_wait(struct redirect *redirect, const struct ruleset *rules, enum scope scope,
 			uint64_t timeout_usec, struct error *err)
 {
-	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = (long)PAUSE_USEC * 1000 };
 	uint64_t waited = 0;
 
 	for (;;) {
@@ -117,6 +119,6 @@ int redirect_apply_wait(struct redirect *redirect, const struct ruleset *rules, 
 				"the xtables lock is held by another program (waited %llu ms)",
 				(unsigned long long)(waited / 1000));
 		(void)nanosleep(&pause, NULL);
-		waited += 10 * 1000;
+		waited += PAUSE_USEC;
 	}
 }

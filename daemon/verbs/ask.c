@@ -16,21 +16,17 @@
 
 #define ANSWER_USEC ((uint64_t)5 * 1000 * 1000)
 
-/* Asks and judges. Returns 0 with the reply, or a negative errno. */
-static int ask(const char *request, char **ret_reply, struct error *err)
+/* Asks and judges. Returns the reply, to be freed by the caller, or NULL with err filled in. */
+static char *ask(const char *request, struct error *err)
 {
 	_free_ char *reply = NULL;
 	int r = control_call(CONTROL_SOCKET, request, ANSWER_USEC, &reply, err);
 
 	if (r == CONTROL_NOBODY)
-		return error_set(err, -ESRCH, "tproxyd is not running");
-	if (r < 0)
-		return r;
-	r = reply_check(reply, err);
-	if (r < 0)
-		return r;
-	*ret_reply = take_ptr(reply);
-	return 0;
+		(void)error_set(err, -ESRCH, "tproxyd is not running");
+	if (r != 0 || !reply || reply_check(reply, err) < 0)
+		return NULL;
+	return take_ptr(reply);
 }
 
 /* Reads the command line of a verb without settings; returns 1 to go on, else as the verb. */
@@ -46,13 +42,13 @@ static int read_options(struct arena *arena, int argc, char *argv[], const struc
 	return ret->help ? 0 : 1;
 }
 
-static int print_status(bool json, struct error *err)
+/* Asks and prints the answer: as it is, or for people. */
+static int ask_and_print(const char *request, bool json, struct error *err)
 {
-	_free_ char *reply = NULL;
-	int r = ask("status", &reply, err);
+	_free_ char *reply = ask(request, err);
 
-	if (r < 0)
-		return r;
+	if (!reply)
+		return err->code;
 	if (json)
 		return fputs(reply, stdout) < 0 ? error_sys(err, -errno, "write") : 0;
 	return reply_print(reply, stdout, err);
@@ -69,29 +65,25 @@ int verb_status(int argc, char *argv[], struct error *err)
 	int r = read_options(&arena, argc, argv, rows, ELEMENTS(rows), &options, err);
 
 	if (r == 1)
-		r = print_status(json, err);
+		r = ask_and_print("status", json, err);
 	arena_done(&arena);
 	return r;
 }
 
 int verb_reload(int argc, char *argv[], struct error *err)
 {
-	_free_ char *reply = NULL;
 	struct arena arena = { 0 };
 	struct options options = { 0 };
 	int r = read_options(&arena, argc, argv, NULL, 0, &options, err);
 
 	if (r == 1)
-		r = ask("reload", &reply, err);
-	if (r == 0 && reply)
-		r = reply_print(reply, stdout, err);
+		r = ask_and_print("reload", false, err);
 	arena_done(&arena);
 	return r;
 }
 
 int verb_log_level(int argc, char *argv[], struct error *err)
 {
-	_free_ char *reply = NULL;
 	struct arena arena = { 0 };
 	struct options options = { 0 };
 	char request[64];
@@ -103,7 +95,7 @@ int verb_log_level(int argc, char *argv[], struct error *err)
 		r = verb_usage(argv[0], err);
 	} else if (r == 1) {
 		(void)snprintf(request, sizeof(request), "log-level %s", options.positional[0]);
-		r = ask(request, &reply, err);
+		r = ask_and_print(request, false, err);
 	}
 	arena_done(&arena);
 	return r;
