@@ -2,302 +2,343 @@
 #include "daemon/diag_sock.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
-#include "daemon/diag_unit.h"
 #include "daemon/fd.h"
+#include "daemon/sshd_sockets.h"
 
-/* inet_diag's attribute with the inode number of the cgroup in which a socket was made (Linux 5.9);
- * older headers do not name it. */
-#define DIAG_CGROUP_ID 21
-
-#define STATE(state) (1U << (state))
-/* States in which bytes can still move, or in which a connection is about to come to be. */
-#define STATES_OPEN                                                            \
-	(STATE(TCP_ESTABLISHED) | STATE(TCP_SYN_SENT) | STATE(TCP_SYN_RECV) |  \
-	 STATE(TCP_FIN_WAIT1) | STATE(TCP_FIN_WAIT2) | STATE(TCP_CLOSE_WAIT) | \
-	 STATE(TCP_LAST_ACK) | STATE(TCP_CLOSING))
+/* A process of the user can still receive or send; what only the kernel has to finish is not
+ * counted. */
+#define OPEN_STATES \
+	(1U << TCP_ESTABLISHED | 1U << TCP_FIN_WAIT1 | 1U << TCP_FIN_WAIT2 | 1U << TCP_CLOSE_WAIT)
 
 struct request {
 	struct nlmsghdr header;
-	struct inet_diag_req_v2 diag;
+	struct inet_diag_req_v2 body;
 };
 
-typedef int visit_t(const struct inet_diag_msg *msg, size_t len, void *userdata);
+/* What to do with each socket of an answer; attrs_len bytes of attributes stand behind msg. */
+struct visitor {
+	void (*visit)(const struct inet_diag_msg *msg, size_t attrs_len, void *data);
+	void *data;
+};
 
-static struct request request_for(enum family family, unsigned states, uint16_t flags)
-{
-	return (struct request){
-		.header = { .nlmsg_len = sizeof(struct request),
-			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			    .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags) },
-		.diag = { .sdiag_family = family == FAMILY_V4 ? AF_INET : AF_INET6,
-			  .sdiag_protocol = IPPROTO_TCP,
-			  .idiag_states = states,
-			  .id.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } },
-	};
-}
+static const int families[] = { [FAMILY_V4] = AF_INET, [FAMILY_V6] = AF_INET6 };
 
-static int open_diag(int *ret_fd, struct error *err)
+static int diag_open(struct error *err)
 {
-	const struct timeval timeout = { .tv_sec = 2 };
-	_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	/* The kernel answers at once; a limit all the same, for nobody may block us. */
+	const struct timeval limit = { .tv_sec = 2 };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
 	if (fd < 0)
-		return error_sys(err, -errno, "open sock_diag");
-	/* The kernel answers at once; the limit is for the day it does not. */
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0)
-		return error_sys(err, -errno, "limit the time for sock_diag");
-	*ret_fd = take_fd(&fd);
+		return error_sys(err, -errno, "open a sock_diag socket");
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return fd;
+}
+
+static int diag_send(int fd, struct request *request)
+{
+	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+
+	request->header.nlmsg_len = sizeof(*request);
+	request->header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	request->header.nlmsg_flags |= NLM_F_REQUEST;
+	request->body.sdiag_protocol = IPPROTO_TCP;
+	request->body.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+	request->body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	if (sendto(fd, request, sizeof(*request), 0, (const struct sockaddr *)&kernel,
+		   sizeof(kernel)) < 0)
+		return -errno;
 	return 0;
 }
 
-/* Sends the request and calls visit for each answer. Returns how many there were, or a negative
- * errno. */
-static int ask(int fd, const struct request *request, visit_t *visit, void *userdata,
-	       struct error *err)
+/* Returns 1 at the end of the answer, 0 when more follows, or a negative errno. */
+static int diag_message(const struct nlmsghdr *header, const struct visitor *visitor)
 {
-	_Alignas(struct nlmsghdr) char buf[16384];
-	bool dump = request->header.nlmsg_flags & NLM_F_DUMP;
-	int count = 0;
+	const struct inet_diag_msg *msg = NLMSG_DATA(header);
 
-	if (send(fd, request, sizeof(*request), 0) != (ssize_t)sizeof(*request))
-		return error_sys(err, -errno, "ask sock_diag");
+	if (header->nlmsg_type == NLMSG_DONE)
+		return 1;
+	if (header->nlmsg_type == NLMSG_ERROR) {
+		const struct nlmsgerr *error = NLMSG_DATA(header);
+
+		if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*error)))
+			return -EBADMSG;
+		return error->error < 0 ? error->error : 1;
+	}
+	if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return 0;
+	if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*msg)))
+		return -EBADMSG;
+	visitor->visit(msg, NLMSG_PAYLOAD(header, sizeof(*msg)), visitor->data);
+	return header->nlmsg_flags & NLM_F_MULTI ? 0 : 1;
+}
+
+static int diag_receive(int fd, const struct visitor *visitor)
+{
+	char buf[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
+
 	for (;;) {
-		ssize_t n = recv(fd, buf, sizeof(buf), 0);
-		unsigned left = n > 0 ? (unsigned)n : 0;
+		const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)buf;
+		ssize_t n = recv(fd, buf, sizeof(buf), MSG_TRUNC);
+		unsigned left;
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
-			return error_sys(err, -errno, "read sock_diag");
-		for (struct nlmsghdr *h = (struct nlmsghdr *)(void *)buf; NLMSG_OK(h, left);
-		     h = NLMSG_NEXT(h, left)) {
-			int r;
+			return -errno;
+		if ((size_t)n > sizeof(buf))
+			return -ENOBUFS;
+		left = (unsigned)n;
+		for (; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
+			int r = diag_message(header, visitor);
 
-			if (h->nlmsg_type == NLMSG_DONE)
-				return count;
-			if (h->nlmsg_type == NLMSG_ERROR) {
-				const struct nlmsgerr *e = NLMSG_DATA(h);
-
-				if (e->error == -ENOENT)
-					return count;
-				return error_sys(err, e->error, "sock_diag");
-			}
-			if (h->nlmsg_len < NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
-				return error_set(err, -EPROTO, "sock_diag: short answer");
-			r = visit(NLMSG_DATA(h), h->nlmsg_len - NLMSG_HDRLEN, userdata);
-			if (r < 0)
-				return error_sys(err, r, "read sock_diag");
-			count++;
-			if (!dump)
-				return count;
+			if (r != 0)
+				return r < 0 ? r : 0;
 		}
 	}
 }
 
-static int note_uid(const struct inet_diag_msg *msg, _unused_ size_t len, void *userdata)
+/* All TCP sockets of a family in one of states; port 0: any local port. */
+static int diag_dump(int fd, enum family family, uint32_t states, uint16_t port,
+		     const struct visitor *visitor, struct error *err)
 {
-	uid_t *uid = userdata;
+	struct request request = {
+		.header.nlmsg_flags = NLM_F_DUMP,
+		.body.sdiag_family = (uint8_t)families[family],
+		.body.idiag_states = states,
+		.body.id.idiag_sport = htons(port),
+	};
+	int r;
 
-	if (msg->idiag_state != TCP_LISTEN)
+	r = diag_send(fd, &request);
+	if (r >= 0)
+		r = diag_receive(fd, visitor);
+	/* A kernel without IPv6. */
+	if (family == FAMILY_V6 && (r == -ENOENT || r == -EAFNOSUPPORT))
 		return 0;
-	*uid = msg->idiag_uid;
-	return 0;
+	return r < 0 ? error_sys(err, r, "list %s sockets", family_name(family)) : 0;
+}
+
+struct found {
+	bool listens;
+	uid_t uid;
+};
+
+static void visit_exact(const struct inet_diag_msg *msg, size_t attrs_len, void *data)
+{
+	struct found *found = data;
+
+	(void)attrs_len;
+	found->listens = msg->idiag_state == TCP_LISTEN;
+	found->uid = msg->idiag_uid;
 }
 
 int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid, struct error *err)
 {
-	struct request request = request_for(addr->family, STATE(TCP_LISTEN), 0);
-	_close_ int fd = -EBADF;
-	uid_t uid = (uid_t)-1;
-	int r = open_diag(&fd, err);
+	struct found found = { 0 };
+	const struct visitor visitor = { visit_exact, &found };
+	struct request request = {
+		.body.sdiag_family = (uint8_t)families[addr->family],
+		.body.idiag_states = ~0U,
+		.body.id.idiag_sport = htons(port),
+	};
+	_close_ int fd = diag_open(err);
+	int r;
 
-	if (r < 0)
-		return r;
-	request.diag.id.idiag_sport = htons(port);
-	memcpy(request.diag.id.idiag_src, addr->bytes, addr->family == FAMILY_V4 ? 4 : 16);
-	r = ask(fd, &request, note_uid, &uid, err);
-	if (r < 0)
-		return r;
-	if (uid == (uid_t)-1)
+	if (fd < 0)
+		return fd;
+	memcpy(request.body.id.idiag_src, addr->bytes, sizeof(addr->bytes));
+	r = diag_send(fd, &request);
+	if (r >= 0)
+		r = diag_receive(fd, &visitor);
+	if (r == -ENOENT || (addr->family == FAMILY_V6 && r == -EAFNOSUPPORT))
 		return 0;
-	*ret_uid = uid;
+	if (r < 0)
+		return error_sys(err, r, "look for the listener on port %u", port);
+	if (!found.listens)
+		return 0;
+	*ret_uid = found.uid;
 	return 1;
 }
 
-struct listeners {
+struct listing {
 	struct arena *arena;
-	struct ssh_units units;
+	const struct sshd_sockets *sshd;
 	struct {
 		struct facts_socket *items;
 		size_t n;
-	} list;
+	} sockets;
 };
 
-/* The attributes behind a message (netlink(7)): aligned to 4 bytes, each with its length in front.
- */
-static uint64_t cgroup_of(const struct inet_diag_msg *msg, size_t len)
+/* The cgroup in which the socket was made; 0: the kernel does not say. */
+static uint64_t cgroup_of(const struct inet_diag_msg *msg, size_t attrs_len)
 {
-	const unsigned char *p = (const unsigned char *)(msg + 1);
-	size_t left = len - sizeof(*msg);
+	const struct nlattr *attr = (const struct nlattr *)(msg + 1);
 	uint64_t id = 0;
 
-	while (left >= sizeof(struct nlattr)) {
-		struct nlattr attr;
-		size_t step;
+	while (attrs_len >= sizeof(*attr) && attr->nla_len >= sizeof(*attr) &&
+	       attr->nla_len <= attrs_len) {
+		size_t step = NLMSG_ALIGN(attr->nla_len);
 
-		memcpy(&attr, p, sizeof(attr));
-		step = NLMSG_ALIGN(attr.nla_len);
-		if (attr.nla_len < sizeof(attr) || attr.nla_len > left)
+		if (attr->nla_type == INET_DIAG_CGROUP_ID &&
+		    attr->nla_len == sizeof(*attr) + sizeof(id))
+			memcpy(&id, attr + 1, sizeof(id));
+		if (step >= attrs_len)
 			break;
-		if (attr.nla_type == DIAG_CGROUP_ID && attr.nla_len == sizeof(attr) + sizeof(id))
-			memcpy(&id, p + sizeof(attr), sizeof(id));
-		if (step >= left)
-			break;
-		p += step;
-		left -= step;
+		attrs_len -= step;
+		attr = (const struct nlattr *)(const void *)((const char *)attr + step);
 	}
 	return id;
 }
 
-static struct ip_addr address_of(const struct inet_diag_msg *msg)
+static struct ip_addr local_address(const struct inet_diag_msg *msg)
 {
-	struct ip_addr addr = { .family = msg->idiag_family == AF_INET ? FAMILY_V4 : FAMILY_V6 };
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	const uint8_t *src = (const uint8_t *)msg->id.idiag_src;
+	struct ip_addr addr = { .family = FAMILY_V6 };
 
-	memcpy(addr.bytes, msg->id.idiag_src, addr.family == FAMILY_V4 ? 4 : 16);
+	if (msg->idiag_family == AF_INET6 && memcmp(src, mapped, sizeof(mapped)) != 0) {
+		memcpy(addr.bytes, src, 16);
+		return addr;
+	}
+	addr.family = FAMILY_V4;
+	memcpy(addr.bytes, msg->idiag_family == AF_INET6 ? src + 12 : src, 4);
 	return addr;
 }
 
-static int note_listener(const struct inet_diag_msg *msg, size_t len, void *userdata)
+static void visit_listener(const struct inet_diag_msg *msg, size_t attrs_len, void *data)
 {
-	struct listeners *listeners = userdata;
-	struct facts_socket socket = {
-		.addr = address_of(msg),
-		.port = ntohs(msg->id.idiag_sport),
-		.uid = msg->idiag_uid,
-	};
+	struct listing *listing = data;
 
-	socket.sshd =
-		ssh_units_have(&listeners->units, cgroup_of(msg, len), socket.port, socket.uid);
-	array_push(listeners->arena, &listeners->list, socket);
-	return listeners->arena->failed ? -ENOMEM : 0;
+	if (msg->idiag_state != TCP_LISTEN)
+		return;
+	array_push(listing->arena, &listing->sockets,
+		   (struct facts_socket){
+			   .addr = local_address(msg),
+			   .port = ntohs(msg->id.idiag_sport),
+			   .uid = msg->idiag_uid,
+			   .sshd = sshd_sockets_has(listing->sshd, cgroup_of(msg, attrs_len),
+						    msg->idiag_inode),
+		   });
 }
 
 int sock_tcp_listeners(struct arena *arena, const struct facts_socket **ret, size_t *ret_n,
 		       struct error *err)
 {
-	struct listeners listeners = { .arena = arena };
+	_cleanup_(sshd_sockets_done) struct sshd_sockets sshd = { 0 };
+	struct listing listing = { .arena = arena, .sshd = &sshd };
+	const struct visitor visitor = { visit_listener, &listing };
+	_close_ int fd = diag_open(err);
+	int r;
 
-	ssh_units_find(arena, &listeners.units);
-	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
-		struct request request = request_for((enum family)f, STATE(TCP_LISTEN), NLM_F_DUMP);
-		_close_ int fd = -EBADF;
-		int r = open_diag(&fd, err);
-
-		if (r >= 0)
-			r = ask(fd, &request, note_listener, &listeners, err);
+	if (fd < 0)
+		return fd;
+	sshd_sockets_find(&sshd);
+	if (sshd.arena.failed)
+		return error_sys(err, -ENOMEM, "look for sshd's sockets");
+	for (enum family family = 0; family < FAMILY_COUNT; family++) {
+		r = diag_dump(fd, family, 1U << TCP_LISTEN, 0, &visitor, err);
 		if (r < 0)
 			return r;
 	}
-	*ret = listeners.list.items;
-	*ret_n = listeners.list.n;
+	*ret = listing.sockets.items;
+	*ret_n = listing.sockets.n;
 	return 0;
 }
 
-struct connections {
-	const uint16_t *ports;
-	size_t n_ports;
+struct count {
 	uid_t uid;
-	size_t count;
+	uint16_t port;
+	size_t n;
 };
 
-static int count_connection(const struct inet_diag_msg *msg, _unused_ size_t len, void *userdata)
+static void visit_connection(const struct inet_diag_msg *msg, size_t attrs_len, void *data)
 {
-	struct connections *connections = userdata;
+	struct count *count = data;
+	/* Established, and not accepted yet: it has no owner so far, and will have ours. */
+	bool queued = msg->idiag_inode == 0 && msg->idiag_state == TCP_ESTABLISHED;
+	bool owned = msg->idiag_inode != 0 && msg->idiag_uid == count->uid;
 
-	/* A request socket (SYN_RECV) carries the uid of its listener. */
-	for (size_t i = 0; i < connections->n_ports; i++)
-		if (ntohs(msg->id.idiag_sport) == connections->ports[i] &&
-		    msg->idiag_uid == connections->uid)
-			connections->count++;
-	return 0;
+	(void)attrs_len;
+	if (ntohs(msg->id.idiag_sport) == count->port && (queued || owned))
+		count->n++;
 }
 
 int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret, struct error *err)
 {
-	struct connections connections = { ports, n, uid, 0 };
+	struct count count = { .uid = uid };
+	const struct visitor visitor = { visit_connection, &count };
+	_close_ int fd = diag_open(err);
+	int r;
 
-	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
-		struct request request = request_for((enum family)f, STATES_OPEN, NLM_F_DUMP);
-		_close_ int fd = -EBADF;
-		int r = open_diag(&fd, err);
-
-		if (r >= 0)
-			r = ask(fd, &request, count_connection, &connections, err);
-		if (r < 0)
-			return r;
+	if (fd < 0)
+		return fd;
+	for (size_t i = 0; i < n; i++) {
+		count.port = ports[i];
+		for (enum family family = 0; family < FAMILY_COUNT && ports[i] != 0; family++) {
+			r = diag_dump(fd, family, OPEN_STATES, ports[i], &visitor, err);
+			if (r < 0)
+				return r;
+		}
 	}
-	*ret = connections.count;
+	*ret = count.n;
 	return 0;
 }
 
-struct sessions {
-	struct arena *arena;
-	struct ssh_units units;
-	const struct facts_socket *listeners;
-	size_t n_listeners;
-	struct {
-		uint16_t *items;
-		size_t n;
-	} ports;
+static void visit_any(const struct inet_diag_msg *msg, size_t attrs_len, void *data)
+{
+	struct count *count = data;
+
+	(void)attrs_len;
+	count->n += ntohs(msg->id.idiag_sport) == count->port;
+}
+
+struct port_list {
+	uint16_t *items;
+	size_t n;
 };
 
-static int note_session(const struct inet_diag_msg *msg, _unused_ size_t len, void *userdata)
+static bool has_port(const struct port_list *list, uint16_t port)
 {
-	struct sessions *sessions = userdata;
-	uint16_t port = ntohs(msg->id.idiag_sport);
-	bool sshd = false;
-
-	for (size_t i = 0; i < sessions->n_listeners; i++)
-		if (sessions->listeners[i].sshd && sessions->listeners[i].port == port)
-			sshd = true;
-	/* A session may outlive its listener (socket activation, a changed port): ask for its own
-	 * unit. */
-	if (!sshd && !ssh_units_have(&sessions->units, cgroup_of(msg, len), port, msg->idiag_uid))
-		return 0;
-	for (size_t i = 0; i < sessions->ports.n; i++)
-		if (sessions->ports.items[i] == port)
-			return 0;
-	array_push(sessions->arena, &sessions->ports, port);
-	return sessions->arena->failed ? -ENOMEM : 0;
+	for (size_t i = 0; i < list->n; i++)
+		if (list->items[i] == port)
+			return true;
+	return false;
 }
 
 int sock_ssh_sessions(struct arena *arena, const struct facts_socket *listeners, size_t n_listeners,
 		      const uint16_t **ret, size_t *ret_n, struct error *err)
 {
-	struct sessions sessions = { .arena = arena,
-				     .listeners = listeners,
-				     .n_listeners = n_listeners };
+	struct port_list busy = { 0 };
+	_close_ int fd = diag_open(err);
+	int r;
 
-	ssh_units_find(arena, &sessions.units);
-	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
-		struct request request =
-			request_for((enum family)f, STATE(TCP_ESTABLISHED), NLM_F_DUMP);
-		_close_ int fd = -EBADF;
-		int r = open_diag(&fd, err);
+	if (fd < 0)
+		return fd;
+	for (size_t i = 0; i < n_listeners; i++) {
+		struct count count = { .port = listeners[i].port };
+		const struct visitor visitor = { visit_any, &count };
 
-		if (r >= 0)
-			r = ask(fd, &request, note_session, &sessions, err);
-		if (r < 0)
-			return r;
+		if (!listeners[i].sshd || has_port(&busy, count.port))
+			continue;
+		for (enum family family = 0; family < FAMILY_COUNT; family++) {
+			r = diag_dump(fd, family, 1U << TCP_ESTABLISHED, count.port, &visitor, err);
+			if (r < 0)
+				return r;
+		}
+		if (count.n > 0)
+			array_push(arena, &busy, count.port);
 	}
-	*ret = sessions.ports.items;
-	*ret_n = sessions.ports.n;
+	*ret = busy.items;
+	*ret_n = busy.n;
 	return 0;
 }
