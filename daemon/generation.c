@@ -33,6 +33,10 @@ static int derive(struct generation *g, enum generation_purpose purpose, struct 
 	r = plan_build(&g->arena, &g->options.loaded, &g->facts, check, &g->plan, diags);
 	if (r < 0)
 		return error_sys(err, r, "build the plan");
+	if (purpose == GENERATION_RUN && !diags->n_errors && !g->plan.user.found)
+		diag_add_host(
+			diags, SEVERITY_ERROR, NULL, "kumaDPUser",
+			"there is no such user yet: run 'tproxyd prepare', which the unit does first");
 	if (diags->n_errors)
 		return 0;
 	for (unsigned level = 0; level < LEVEL_COUNT; level++)
