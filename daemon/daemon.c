@@ -65,8 +65,8 @@ static void retry_later(struct daemon *d)
 {
 	d->retries++;
 	d->retry_timer = sd_event_source_disable_unref(d->retry_timer);
-	(void)sd_event_add_time_relative(d->event, &d->retry_timer, CLOCK_MONOTONIC, RETRY_USEC, 0,
-					 on_retry, d);
+	(void)sd_event_add_time_relative(d->event, &d->retry_timer, CLOCK_MONOTONIC, RETRY_USEC,
+					 1000, on_retry, d);
 }
 
 static void apply(struct daemon *d, enum level wanted)

@@ -48,7 +48,7 @@ static void ask_kuma_dp(struct daemon *d)
 	d->stop_asked = true;
 	proc_stop(&d->child[CHILD_KUMA_DP]);
 	if (sd_event_add_time_relative(d->event, &d->drain_timer, CLOCK_MONOTONIC, DRAIN_LOOK_USEC,
-				       0, on_drain_look, d) < 0)
+				       1000, on_drain_look, d) < 0)
 		proc_hurry(&d->child[CHILD_KUMA_DP]);
 	else
 		(void)sd_event_source_set_description(d->drain_timer, "drain");
