@@ -246,115 +246,6 @@ static bool port_from_node(const struct value_target *target, const struct yaml_
 	return true;
 }
 
-/* Durations. */
-
-static bool is_hold(const struct setting *setting)
-{
-	return setting->type == SETTING_HOLD;
-}
-
-static bool duration_parse(const struct setting *setting, const char *text, int64_t *ret)
-{
-	if (is_hold(setting) && strcasecmp(text, "infinity") == 0) {
-		*ret = DURATION_INFINITY;
-		return true;
-	}
-	return parse_duration(text, ret);
-}
-
-/* A number without a unit is nanoseconds, but only for what kumactl knows: nobody means 30 ns. */
-static bool duration_from_number(const struct setting *setting, const struct scalar *scalar,
-				 int64_t *ret)
-{
-	int64_t nsec;
-
-	if (scalar->type != SCALAR_NUMBER)
-		return false;
-	if (!(setting->flags & SETTING_KUMACTL) && !(scalar->whole && scalar->magnitude == 0))
-		return false;
-	if (scalar->whole) {
-		if (scalar->magnitude > INT64_MAX)
-			return false;
-		nsec = (int64_t)scalar->magnitude;
-		*ret = scalar->negative ? -nsec : nsec;
-		return true;
-	}
-	if (!(scalar->number > -9e18 && scalar->number < 9e18))
-		return false;
-	*ret = (int64_t)scalar->number;
-	return true;
-}
-
-/* kumactl's flags of this type take a JSON literal: a text in quotes or a number. */
-static bool duration_from_json(const struct value_target *target, const char *text, int64_t *ret)
-{
-	struct yaml_node node = { .kind = NODE_SCALAR, .plain = true, .text = text };
-	size_t len = strlen(text);
-	struct scalar scalar;
-
-	if (len >= 2 && text[0] == '"' && text[len - 1] == '"') {
-		text = arena_strndup(target->arena, text + 1, len - 2);
-		return text && parse_duration(text, ret);
-	}
-	scalar_resolve(&node, &scalar);
-	return duration_from_number(target->setting, &scalar, ret);
-}
-
-static bool duration_from_text(const struct value_target *target, const char *text, void *field)
-{
-	bool json =
-		target->origin.kind == ORIGIN_FLAG && (target->setting->flags & SETTING_KUMACTL);
-	int64_t value;
-
-	if (!duration_parse(target->setting, text, &value) &&
-	    !(json && duration_from_json(target, text, &value)))
-		return value_unexpected_text(target, text);
-	*(int64_t *)field = value;
-	return true;
-}
-
-static bool duration_from_node(const struct value_target *target, const struct yaml_node *node,
-			       void *field)
-{
-	struct scalar scalar;
-	int64_t value;
-	bool ok;
-
-	if (node->kind != NODE_SCALAR)
-		return value_unexpected(target, node);
-	scalar_resolve(node, &scalar);
-	ok = scalar.type == SCALAR_TEXT ? duration_parse(target->setting, node->text, &value)
-					: duration_from_number(target->setting, &scalar, &value);
-	if (!ok)
-		return value_unexpected(target, node);
-	*(int64_t *)field = value;
-	return true;
-}
-
-static void drop_suffix(char *text, const char *suffix, size_t n)
-{
-	size_t len = strlen(text), suffix_len = strlen(suffix);
-
-	if (len >= suffix_len && strcmp(text + len - suffix_len, suffix) == 0)
-		text[len - n] = 0;
-}
-
-static void duration_print(const struct setting *setting, const void *field, struct strbuf *out)
-{
-	int64_t value = *(const int64_t *)field;
-	char text[32];
-
-	if (is_hold(setting) && value == DURATION_INFINITY) {
-		strbuf_add(out, "infinity");
-		return;
-	}
-	print_duration(value, text);
-	/* Go says "3m0s" and "1h0m0s", people do not. */
-	drop_suffix(text, "m0s", 2);
-	drop_suffix(text, "h0m", 2);
-	strbuf_add(out, text);
-}
-
 /* Words. */
 
 static int find_name(const struct setting *setting, const char *text)
@@ -431,11 +322,6 @@ static const struct value_type types[SETTING_TYPE_COUNT] = {
 	[SETTING_UINT32] = { WHOLE("4294967295") },
 	[SETTING_PORT] = { "PORT", "a port from 1 to 65535", port_from_text, port_from_node,
 			   uint_print, uint_print },
-	[SETTING_DURATION] = { "DURATION", "a duration with a unit, as 30s, 250ms or 1m30s",
-			       duration_from_text, duration_from_node, duration_print,
-			       duration_print },
-	[SETTING_HOLD] = { "DURATION", "a duration with a unit, as 30s or 0s, or infinity",
-			   duration_from_text, duration_from_node, duration_print, duration_print },
 	[SETTING_ENUM] = { "WORD", NULL, enum_from_text, enum_from_node, enum_print, enum_print },
 };
 
@@ -450,13 +336,15 @@ static const struct value_type *type_of(const struct setting *setting)
 		return &value_pairs;
 	case SETTING_EXECUTABLES:
 		return &value_executables;
+	case SETTING_DURATION:
+		return &value_duration;
+	case SETTING_HOLD:
+		return &value_hold;
 	case SETTING_STRING:
 	case SETTING_BOOL:
 	case SETTING_UINT16:
 	case SETTING_UINT32:
 	case SETTING_PORT:
-	case SETTING_DURATION:
-	case SETTING_HOLD:
 	case SETTING_ENUM:
 	case SETTING_TYPE_COUNT:
 		break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* What value.c, value_list.c and value_pairs.c share: the shape of one type, and how to say what is
+/* What the files value*.c share: the shape of one type, and how to say what is
  * wrong. Nobody else includes it. */
 
 #include "common/config/value.h"
@@ -17,6 +17,7 @@ struct value_type {
 };
 
 extern const struct value_type value_ports, value_strings, value_pairs, value_executables;
+extern const struct value_type value_duration, value_hold;
 
 /* Adds a mistake; at (may be NULL) is the place in the file. Returns false. */
 bool value_fault(const struct value_target *target, const struct yaml_node *at, const char *fmt,
