@@ -95,6 +95,8 @@ static void emit(enum log_level level, const char *id, const char *const *fields
 		(void)sd_journal_sendv(iov, n);
 }
 
+static void emit_format(enum log_level level, const char *fmt, va_list args) _printf_(2, 0);
+
 static void emit_format(enum log_level level, const char *fmt, va_list args)
 {
 	char text[1024];
