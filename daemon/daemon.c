@@ -155,8 +155,9 @@ static void say_phase(struct daemon *d)
 {
 	enum phase now = phase(&d->situation);
 
-	/* While draining, the count of open connections is the status. */
-	if (now != d->said || now == PHASE_STARTING)
+	/* While draining, the count of open connections is the status; after a failure it is the
+	 * reason, to the end. */
+	if (d->exit_status == 0 && (now != d->said || now == PHASE_STARTING))
 		say_status(d, now);
 	d->said = now;
 	if (now == PHASE_REDIRECTING && !d->ready) {
