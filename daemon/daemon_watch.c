@@ -197,12 +197,13 @@ static void child_died(struct daemon *d, const struct proc *proc)
 static void on_changed(struct proc *proc, void *userdata)
 {
 	struct daemon *d = userdata;
-	char field[48], status[96];
-	const char *const fields[] = { field, status, NULL };
+	char field[48], pid[48], status[48];
+	const char *const fields[] = { field, pid, status, NULL };
 
 	if (proc->pid == 0 && proc->last_exit.si_pid != 0 && !d->exit_said[proc - d->child]) {
 		d->exit_said[proc - d->child] = true;
 		(void)snprintf(field, sizeof(field), "TPROXYD_PROCESS=%s", proc->name);
+		(void)snprintf(pid, sizeof(pid), "TPROXYD_PID=%d", (int)proc->last_exit.si_pid);
 		(void)snprintf(status, sizeof(status), "TPROXYD_EXIT_STATUS=%d",
 			       proc->last_exit.si_status);
 		log_event(d->situation.wish == WISH_RUN ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
