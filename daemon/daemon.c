@@ -41,9 +41,9 @@ static void report_level(const struct daemon *d)
 			"DNS of the mesh does not answer: DNS goes direct, the rest stays redirected");
 		break;
 	case LEVEL_DRAIN:
+		/* On the way to NONE, which is then told as what it is: everything is out. */
 		log_event(LOG_LEVEL_NOTICE,
-			  d->situation.wish == WISH_RUN ? MSG_RULES_RELEASED : MSG_RULES_REMOVED,
-			  fields,
+			  d->situation.wish == WISH_RUN ? MSG_RULES_RELEASED : NULL, fields,
 			  "New connections go direct; redirected ones are served until they end");
 		break;
 	case LEVEL_NONE:
