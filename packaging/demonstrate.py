@@ -155,7 +155,11 @@ class Show:
         self.machine.serve([80])
         name = "app.mesh" if self.kuma else "shop.mesh"
         say("a DNS query of an application, to the name server of /etc/resolv.conf")
-        found = self.command(f"peer ask {name} A {addresses['outside']}", user="nobody").stdout
+        question = f"peer ask {name} A {addresses['outside']}"
+        if self.kuma:
+            # The control plane gives a service that is new its address, and sends it, a moment later.
+            self.wait_for(question, "240.0.0.")
+        found = self.command(question, user="nobody").stdout
         self.expect("240.0.0." in found, "the mesh answered; the name server itself knows no such address")
         say("a request of an application")
         before = self.redirected()
@@ -166,6 +170,13 @@ class Show:
         after = self.redirected()
         self.expect("request GET /" in answer.stdout, "a server outside answered")
         self.expect(after > before, f"connections redirected to the proxy: {before} before, {after} after")
+
+    def wait_for(self, line, wanted, timeout=10):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if wanted in self.machine.run(["sh", "-c", line], user="nobody", check=False).stdout:
+                return
+            time.sleep(0.1)
 
     def redirected(self):
         """Connections that met the outbound REDIRECT rule: nat sees the first packet of each."""
