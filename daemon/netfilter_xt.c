@@ -152,13 +152,12 @@ static int change_job(struct transaction *t, struct job *job, const struct xt_cl
 /* Puts back what a table held. */
 static int undo_job(struct transaction *t, struct job *job, struct error *err)
 {
-	const struct xt_claims claims = { .record = &t->both,
-					  .scope = SCOPE_RECORDED,
-					  .trusted = true };
+	const struct xt_claims either = { .record = &t->both, .trusted = true };
+	const struct xt_claims new = { .record = &t->next, .trusted = true };
 	const struct xt_change change = {
 		.table = &job->table,
-		.claims = &claims,
-		.claims_touched = &claims,
+		.claims = job->done ? &new : &either,
+		.claims_touched = &either,
 		.want = &job->before,
 		.arena = &t->arena,
 	};
@@ -237,9 +236,7 @@ static int keep_claims(struct transaction *t, struct record *claims, struct erro
 
 static int commit(struct transaction *t, enum scope scope, struct error *err)
 {
-	const struct xt_claims touched = { .record = &t->both,
-					   .scope = SCOPE_RECORDED,
-					   .trusted = true };
+	const struct xt_claims touched = { .record = &t->both, .trusted = true };
 	struct job *jobs[FAMILY_COUNT * TABLE_COUNT];
 	struct error late;
 	int r = record_save(&t->both, err);

@@ -95,6 +95,18 @@ def test_rules_put_around_ours_later_stay_where_they_were_put(fw):
     assert fw.legacy() == between
 
 
+def test_applying_again_puts_ours_around_what_others_have_added(fw):
+    fw.apply("e14")
+    for how, port in (("-I", "9"), ("-A", "10")):
+        fw.run(["ip6tables-legacy", "-t", "nat", how, "OUTPUT", "-p", "tcp", "--dport", port, "-j", "ACCEPT"])
+    between = foreign(fw.legacy())
+    assert fw.apply("e14").stdout == "1\n"
+    rules = [is_ours(line) for line in fw.legacy(counters=False)["ipv6"]["nat"] if line.startswith("-A OUTPUT")]
+    assert rules[0] and rules[-1] and rules.count(False) == 2
+    assert foreign(fw.legacy()) == between
+    assert fw.apply("e14").stdout == "0\n"
+
+
 def test_applying_what_is_there_already_changes_nothing(fw):
     fw.restore_foreign()
     assert fw.apply("e14").stdout != "0\n"

@@ -35,9 +35,11 @@ def fw():
 
 CHANGES = [(None, "e14 full"), ("e14 full", "e10 full"), ("e14 full", "e14 no-dns"), ("e10 full", "e10 drain"),
            ("e14 full", "e14 none")]
+# Without comments one of the rules of others equals one of ours.
+BARE_CHANGES = [(None, "e14:bare full"), ("e14:bare full", "e14:bare no-dns")]
 
 
-@pytest.mark.parametrize("first, then", CHANGES)
+@pytest.mark.parametrize("first, then", CHANGES + BARE_CHANGES)
 def test_a_commit_that_fails_leaves_every_table_as_it_was(fw, first, then):
     if first:
         fw.apply(*first.split())
@@ -52,7 +54,8 @@ def test_a_commit_that_fails_leaves_every_table_as_it_was(fw, first, then):
         assert fw.legacy() == before, f"commit {commits}"
         assert fw.recorded() == record
     assert commits == int(result.stdout) >= 2
-    assert foreign(fw.legacy()) == foreign(before)
+    if ":bare" not in then:
+        assert foreign(fw.legacy()) == foreign(before)
 
 
 def test_a_commit_that_fails_over_the_counters_is_believed_to_be_done(fw):
@@ -86,12 +89,13 @@ def test_after_a_death_between_commits_the_record_cleans_up_exactly(first, then,
 
 
 @pytest.mark.parametrize("number", range(1, 5))
-def test_an_edit_that_was_faster_is_kept(fw, number):
+@pytest.mark.parametrize("plan", ["e14", "e14:bare"])
+def test_an_edit_that_was_faster_is_kept(fw, number, plan):
     before = fw.legacy()
     table = "raw" if number % 2 else "nat"
     tool = "iptables-legacy" if number <= 2 else "ip6tables-legacy"
-    fw.apply("e14", hook=f"{number} run {UNLOCKED} {tool} -t {table} -A OUTPUT -p tcp --dport 11 -j ACCEPT")
-    state = fw.read("e14")
+    fw.apply(plan, hook=f"{number} run {UNLOCKED} {tool} -t {table} -A OUTPUT -p tcp --dport 11 -j ACCEPT")
+    state = fw.read(plan)
     assert all(value[3] for key, value in state.items() if key != "::6")
     family = "ipv4" if number <= 2 else "ipv6"
     added = [line for line in fw.legacy()[family][table] if "--dport 11 " in line]
