@@ -89,7 +89,9 @@ static void apply(struct daemon *d, enum level wanted)
 			log_event(LOG_LEVEL_WARNING, MSG_LOCK_CONTENTION, NULL,
 				  "Another program holds the xtables lock for more than a second");
 	} else {
-		log_error(&err, "Cannot bring the rules to level %s", level_name(wanted));
+		/* Tried again many times a second, told once a second. */
+		if (d->retries % 50 == 0)
+			log_error(&err, "Cannot bring the rules to level %s", level_name(wanted));
 		d->situation.applied = LEVEL_UNKNOWN;
 		if (d->situation.wish == WISH_RUN && !d->ready) {
 			daemon_fail(d, "%s", err.text);
@@ -196,6 +198,7 @@ void daemon_fail(struct daemon *d, const char *fmt, ...)
 	if (d->situation.wish == WISH_STOP)
 		return;
 	d->situation.wish = WISH_STOP;
+	d->retries = 0;
 	log_error(NULL, "%s", text);
 	notify_stopping();
 	(void)snprintf(d->status, sizeof(d->status), "%.*s", (int)sizeof(d->status) - 1, text);

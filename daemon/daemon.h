@@ -29,7 +29,7 @@ enum {
 	PRIORITY_BUS = 5,
 };
 
-#define RETRIES_MAX 50 /* of an apply while stopping, RETRY_USEC apart */
+#define RETRIES_MAX 500 /* of an apply while stopping, RETRY_USEC apart: 10 s */
 
 enum child {
 	CHILD_KUMA_DP,

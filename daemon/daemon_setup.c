@@ -37,6 +37,7 @@ static int on_signal(_unused_ sd_event_source *source, const struct signalfd_sig
 	} else {
 		log_info("Stopping");
 		d->situation.wish = WISH_STOP;
+		d->retries = 0;
 		notify_stopping();
 	}
 	daemon_update(d);
