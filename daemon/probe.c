@@ -163,12 +163,22 @@ static int connect_loopback(enum family family, int type, uint16_t port)
 	return take_fd(&fd);
 }
 
+/* Anybody may listen on a port; whoever does is asked only where it is the kuma-dp user. */
+static bool admin_port_is_envoys(const struct probe_target *target)
+{
+	const struct ip_addr loopback = { .family = FAMILY_V4, .bytes = { 127, 0, 0, 1 } };
+	uid_t uid;
+
+	return sock_tcp_listener(&loopback, target->admin_port, &uid, NULL) == 1 &&
+	       uid == target->uid;
+}
+
 static void ask_admin(struct probe *probe)
 {
 	struct question *q = &probe->question[QUESTION_ADMIN];
 
 	q->fd = connect_admin_socket(probe);
-	if (q->fd < 0 && probe->target.admin_port)
+	if (q->fd < 0 && probe->target.admin_port && admin_port_is_envoys(&probe->target))
 		q->fd = connect_loopback(FAMILY_V4, SOCK_STREAM, probe->target.admin_port);
 	if (q->fd < 0 || sd_event_add_io(probe->event, &q->io, q->fd, EPOLLOUT, on_admin, q) < 0)
 		settle(q, FAILED);
@@ -195,7 +205,7 @@ static void ask_dns(struct probe *probe, enum question_kind kind)
 	if (getrandom(&q->id, sizeof(q->id), GRND_NONBLOCK) < 0)
 		q->id = (uint16_t)(kind + 1);
 	len = kind == QUESTION_ENVOY_DNS ? dns_query_address(q->id, query)
-					 : dns_query_chaos(q->id, query);
+					 : dns_query_status(q->id, query);
 	q->fd = connect_loopback(family, SOCK_DGRAM, port);
 	if (q->fd < 0 || send(q->fd, query, len, MSG_NOSIGNAL) != (ssize_t)len ||
 	    sd_event_add_io(probe->event, &q->io, q->fd, EPOLLIN, on_dns, q) < 0)
@@ -218,18 +228,14 @@ static void add_missing(struct probe_result *result, const char *fmt, ...)
 	va_end(args);
 }
 
-/* A redirected packet arrives at the port on a loopback or interface address: what counts is the
- * wildcard or loopback listener, and that it is the kuma-dp user's (SO_REUSEPORT lets an orphan
- * share it). */
-static bool look_for_listener(struct probe *probe, uint16_t port, enum family family)
+/* Outbound packets are redirected to the loopback address; inbound ones to an address of the
+ * interface on which they came, so that only a listener on all addresses will do. And it must be
+ * the kuma-dp user's: anybody may listen on the port. */
+static bool look_for_listener(struct probe *probe, uint16_t port, const struct ip_addr *addr)
 {
-	const struct ip_addr loopback[FAMILY_COUNT] = {
-		[FAMILY_V4] = { .family = FAMILY_V4, .bytes = { 127, 0, 0, 1 } },
-		[FAMILY_V6] = { .family = FAMILY_V6, .bytes = { [15] = 1 } },
-	};
-	struct error err = { 0 };
+	enum family family = addr->family;
 	uid_t uid = 0;
-	int r = sock_tcp_listener(&loopback[family], port, &uid, &err);
+	int r = sock_tcp_listener(addr, port, &uid, NULL);
 
 	if (r == 1 && uid == probe->target.uid)
 		return true;
@@ -243,15 +249,24 @@ static bool look_for_listener(struct probe *probe, uint16_t port, enum family fa
 
 static void look_for_listeners(struct probe *probe)
 {
+	static const struct ip_addr loopback[FAMILY_COUNT] = {
+		[FAMILY_V4] = { .family = FAMILY_V4, .bytes = { 127, 0, 0, 1 } },
+		[FAMILY_V6] = { .family = FAMILY_V6, .bytes = { [15] = 1 } },
+	};
+	static const struct ip_addr any[FAMILY_COUNT] = {
+		[FAMILY_V4] = { .family = FAMILY_V4 },
+		[FAMILY_V6] = { .family = FAMILY_V6 },
+	};
 	const struct probe_target *target = &probe->target;
-	const uint16_t ports[] = { target->outbound_port, target->inbound_port };
+	bool all = true;
 
-	probe->result.listeners = true;
-	for (size_t i = 0; i < ELEMENTS(ports); i++)
-		for (unsigned f = 0; f < FAMILY_COUNT; f++)
-			if (ports[i] && target->family[f] &&
-			    !look_for_listener(probe, ports[i], (enum family)f))
-				probe->result.listeners = false;
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		if (target->family[f] && target->outbound_port)
+			all &= look_for_listener(probe, target->outbound_port, &loopback[f]);
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		if (target->family[f] && target->inbound_port)
+			all &= look_for_listener(probe, target->inbound_port, &any[f]);
+	probe->result.listeners = all;
 }
 
 static void judge_dns(struct probe *probe)

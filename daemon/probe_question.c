@@ -8,21 +8,21 @@
 
 #define DNS_HEADER 12 /* bytes (RFC 1035 4.1.1) */
 #define TYPE_A     1
-#define TYPE_TXT   16
 #define CLASS_IN   1
-#define CLASS_CH   3
+#define RD         0x01        /* recursion desired */
+#define STATUS     (0x02 << 3) /* operation code */
 
-/* labels: in wire format, with the root's NUL at the end. */
-static size_t dns_query(uint16_t id, const char *labels, uint8_t type, uint8_t class,
+/* Asks for the address of a name; labels are in wire format, with the root's NUL at the end. */
+static size_t dns_query(uint16_t id, const char *labels, uint8_t flags,
 			uint8_t buf[static DNS_QUERY_MAX])
 {
 	const uint8_t header[DNS_HEADER] = {
 		[0] = (uint8_t)(id >> 8),
 		[1] = (uint8_t)id,
-		[2] = 1 /* RD */,
+		[2] = flags,
 		[5] = 1 /* QDCOUNT */,
 	};
-	const uint8_t tail[] = { 0, type, 0, class };
+	const uint8_t tail[] = { 0, TYPE_A, 0, CLASS_IN };
 	size_t len = strlen(labels) + 1;
 
 	memcpy(buf, header, sizeof(header));
@@ -31,14 +31,14 @@ static size_t dns_query(uint16_t id, const char *labels, uint8_t type, uint8_t c
 	return DNS_HEADER + len + sizeof(tail);
 }
 
-size_t dns_query_chaos(uint16_t id, uint8_t buf[static DNS_QUERY_MAX])
+size_t dns_query_status(uint16_t id, uint8_t buf[static DNS_QUERY_MAX])
 {
-	return dns_query(id, "\7version\4bind", TYPE_TXT, CLASS_CH, buf);
+	return dns_query(id, "\11localhost", STATUS, buf);
 }
 
 size_t dns_query_address(uint16_t id, uint8_t buf[static DNS_QUERY_MAX])
 {
-	return dns_query(id, "\15tproxyd-probe\7invalid", TYPE_A, CLASS_IN, buf);
+	return dns_query(id, "\15tproxyd-probe\7invalid", RD, buf);
 }
 
 bool dns_is_reply(uint16_t id, const uint8_t *buf, size_t len)
