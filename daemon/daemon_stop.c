@@ -16,6 +16,7 @@
 
 #define DRAIN_LOOK_USEC   ((uint64_t)50 * 1000)
 #define DRAIN_EXTEND_USEC ((uint64_t)15 * 1000 * 1000)
+#define CORE_DNS_USEC     ((uint64_t)300 * 1000) /* for our coredns to end by itself */
 #define IDLE_DRAINS       2 /* looks in a row: one may fall between two connections */
 
 static int on_drain_look(sd_event_source *source, _unused_ uint64_t usec, void *userdata)
@@ -43,6 +44,28 @@ static int on_drain_look(sd_event_source *source, _unused_ uint64_t usec, void *
 	return 0;
 }
 
+/* coredns waits seconds for answers to what it has asked Envoy, which is gone. */
+static int on_core_dns_late(_unused_ sd_event_source *source, _unused_ uint64_t usec,
+			    void *userdata)
+{
+	struct daemon *d = userdata;
+	struct error err = { 0 };
+
+	if (sweep_uid(d->generation->plan.user.uid, &err) < 0)
+		log_error(&err, "Cannot end coredns");
+	return 0;
+}
+
+static void ask_core_dns(struct daemon *d)
+{
+	if (d->child[CHILD_CORE_DNS].state == PROC_STOPPING)
+		return;
+	d->drain_timer = sd_event_source_disable_unref(d->drain_timer);
+	(void)sd_event_add_time_relative(d->event, &d->drain_timer, CLOCK_MONOTONIC, CORE_DNS_USEC,
+					 1000, on_core_dns_late, d);
+	proc_stop(&d->child[CHILD_CORE_DNS]);
+}
+
 static void ask_kuma_dp(struct daemon *d)
 {
 	d->stop_asked = true;
@@ -65,7 +88,6 @@ static bool rules_let_go(const struct daemon *d)
 
 void daemon_advance_stop(struct daemon *d)
 {
-	struct proc *core_dns = &d->child[CHILD_CORE_DNS];
 	struct error err = { 0 };
 	int r;
 
@@ -76,8 +98,8 @@ void daemon_advance_stop(struct daemon *d)
 	}
 	if (d->situation.applied != LEVEL_NONE && d->retries < RETRIES_MAX)
 		return;
-	if (core_dns->pid > 0) {
-		proc_stop(core_dns);
+	if (d->child[CHILD_CORE_DNS].pid > 0) {
+		ask_core_dns(d);
 		return;
 	}
 	r = sweep_uid(d->generation->plan.user.uid, &err);
