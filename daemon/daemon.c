@@ -188,7 +188,7 @@ static void arm_deadline(struct daemon *d)
 
 void daemon_fail(struct daemon *d, const char *fmt, ...)
 {
-	char text[1024];
+	char text[LOG_TEXT_MAX];
 	va_list args;
 
 	va_start(args, fmt);

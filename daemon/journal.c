@@ -11,7 +11,7 @@
 #include "common/base/cleanup.h"
 
 #define PROGRAMS_MAX 8   /* kuma-dp, envoy, coredns and whatever wraps them */
-#define QUOTE_MAX    300 /* bytes of a quoted line */
+#define QUOTE_MAX    600 /* bytes of a quoted line: kuma-dp puts the reason last */
 #define LINES_MAX    2000
 
 struct quote {

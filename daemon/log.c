@@ -99,7 +99,7 @@ static void emit_format(enum log_level level, const char *fmt, va_list args) _pr
 
 static void emit_format(enum log_level level, const char *fmt, va_list args)
 {
-	char text[1024];
+	char text[LOG_TEXT_MAX];
 
 	if (level > log_sink.level)
 		return;
@@ -110,7 +110,7 @@ static void emit_format(enum log_level level, const char *fmt, va_list args)
 void log_error(const struct error *err, const char *fmt, ...)
 {
 	const char *fields[] = { NULL, NULL };
-	char text[1024], number[32];
+	char text[LOG_TEXT_MAX], number[32];
 	va_list args;
 	size_t len;
 
@@ -165,7 +165,7 @@ void log_debug(const char *fmt, ...)
 void log_event(enum log_level level, const char *id, const char *const *fields, const char *fmt,
 	       ...)
 {
-	char text[1024];
+	char text[LOG_TEXT_MAX];
 	va_list args;
 
 	if (level > log_sink.level)

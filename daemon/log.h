@@ -14,6 +14,8 @@
 #include "common/base/error.h"
 #include "common/config/config.h"
 
+#define LOG_TEXT_MAX 3072 /* what is longer is cut: three quotes of the children fit */
+
 void log_init(void);
 
 /* Whether stderr is the journal: children then get streams of their own. */
