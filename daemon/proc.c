@@ -215,9 +215,8 @@ static void perform(struct proc *proc, enum proc_action action)
 		return;
 	case PROC_UNREACHABLE:
 	case PROC_ACTION_COUNT:
-		break;
+		return;
 	}
-	assert(!"an event that cannot happen");
 }
 
 static void dispatch(struct proc *proc, enum proc_event event)
@@ -225,6 +224,7 @@ static void dispatch(struct proc *proc, enum proc_event event)
 	struct proc_step step = proc_step(proc->state, event);
 	enum proc_state before = proc->state;
 
+	assert(step.action != PROC_UNREACHABLE);
 	proc->state = step.next;
 	if (step.next == PROC_READY)
 		backoff_reset(&proc->backoff);

@@ -128,8 +128,10 @@ void sshd_sockets_find(struct sshd_sockets *sockets)
 {
 	static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
 
+	sockets->no_cgroups = true;
 	for (unsigned i = 0; i < ELEMENTS(roots); i++) {
 		if (is_cgroup2(roots[i])) {
+			sockets->no_cgroups = false;
 			walk_cgroups(sockets, AT_FDCWD, roots[i], false, DEPTH_MAX);
 			break;
 		}

@@ -20,6 +20,7 @@ struct sshd_sockets {
 		uint64_t *items;
 		size_t n;
 	} cgroups, inodes;
+	bool no_cgroups; /* this host has no cgroup v2 hierarchy to compare with */
 };
 
 /* Looks them up. What cannot be read is not found. */

@@ -333,11 +333,51 @@ Test(diag_sock, recognises_sshd_by_the_name_of_its_process)
 	(void)waitpid(pid, NULL, 0);
 }
 
+Test(diag_sock, takes_port_22_of_root_for_sshds_where_no_unit_can_be_told)
+{
+	const struct facts_socket *sockets;
+	struct arena arena = { 0 };
+	struct error err = { 0 };
+	size_t n;
+
+	if (getuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("tmpfs", "/sys/fs/cgroup", "tmpfs", 0, NULL) < 0)
+		cr_skip_test("needs root");
+	(void)listen_on("0.0.0.0", 22, 0);
+	(void)listen_on("0.0.0.0", 23, 0);
+	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &n, &err), 0, "%s", err.text);
+	cr_assert_not_null(find(sockets, n, "0.0.0.0", 22));
+	cr_expect(find(sockets, n, "0.0.0.0", 22)->sshd);
+	cr_expect_not(find(sockets, n, "0.0.0.0", 23)->sshd);
+	arena_done(&arena);
+}
+
 #define SLICE "/sys/fs/cgroup/tproxyd-test.slice"
 
 static void join_ssh_service(void)
 {
 	(void)namespace_write(SLICE "/ssh.service/cgroup.procs", "0");
+}
+
+/* Somebody has changed sshd's port: the list of listeners does not have the old one any more. */
+static void expect_session_without_listener(uint16_t port)
+{
+	const uint16_t *ports = NULL;
+	struct arena arena = { 0 };
+	struct error err = { 0 };
+	size_t n = 99;
+	int fd;
+
+	cr_assert_eq(sock_ssh_sessions(&arena, NULL, 0, &ports, &n, &err), 0, "%s", err.text);
+	cr_expect_eq(n, 0);
+	fd = connect_to("127.0.0.1", port);
+	/* The child does not accept: nobody owns it yet, which the kernel tells as root's. */
+	cr_assert_eq(sock_ssh_sessions(&arena, NULL, 0, &ports, &n, &err), 0, "%s", err.text);
+	cr_assert_eq(n, 1);
+	cr_expect_eq(ports[0], port);
+	(void)close(fd);
+	arena_done(&arena);
 }
 
 Test(diag_sock, recognises_sshd_by_the_unit_that_made_the_socket)
@@ -352,6 +392,7 @@ Test(diag_sock, recognises_sshd_by_the_unit_that_made_the_socket)
 	cr_assert(mkdir(SLICE "/ssh.service", 0755) == 0 || errno == EEXIST);
 	pid = listening_child(2222, join_ssh_service);
 	expect_sshd(2222);
+	expect_session_without_listener(2222);
 	(void)kill(pid, SIGKILL);
 	(void)waitpid(pid, NULL, 0);
 	cr_expect_eq(rmdir(SLICE "/ssh.service"), 0, "%s", strerror(errno));

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -26,10 +25,9 @@
 /* What the stand-in for kuma-dp, one process, does. */
 struct proxy {
 	const char *admin; /* response; NULL: no admin endpoint */
-	bool admin_tcp, admin_hangs;
+	bool admin_tcp, admin_hangs, dns_silent, dns_wrong_id;
 	const char *outbound, *inbound; /* listening addresses, by blanks */
 	const char *dns, *envoy_dns;
-	bool dns_silent, dns_wrong_id;
 	uid_t uid;
 	pid_t pid;
 	char dir[32], socket[64];

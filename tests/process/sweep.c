@@ -3,11 +3,17 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -110,6 +116,72 @@ Test(sweep, believes_the_service_manager_only_about_this_process)
 	cr_expect_eq(sweep_uid(user(), &err), 0, "%s", err.text);
 	cr_expect(lives(stranger));
 	cr_expect_eq(pidfd_send_signal(stranger, SIGKILL, NULL, 0), 0);
+}
+
+#define TREE "/sys/fs/cgroup"
+
+static bool join(const char *procs)
+{
+	int fd = open(procs, O_WRONLY | O_CLOEXEC);
+	bool joined = fd >= 0 && write(fd, "0", 1) == 1;
+
+	(void)close(fd);
+	return joined;
+}
+
+static bool has_named_tree(void)
+{
+	char text[4096] = "";
+	int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
+
+	(void)!read(fd, text, sizeof(text) - 1);
+	(void)close(fd);
+	return strstr(text, ":name=systemd:");
+}
+
+/* The hierarchy of the service manager, as the host has it, where it may be seen by us alone. */
+static bool mount_tree(void)
+{
+	if (getuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return false;
+	if (has_named_tree())
+		return mount("cgroup", TREE, "cgroup", 0, "none,name=systemd") == 0;
+	return mount("cgroup2", TREE, "cgroup2", 0, NULL) == 0;
+}
+
+Test(sweep, ends_everything_of_the_user_in_the_control_group_of_the_service)
+{
+	char self[16];
+	int inside, outside, root_inside;
+	struct error err = { 0 };
+	pid_t pid;
+
+	if (!mount_tree() || (mkdir(TREE "/tproxyd-test.service", 0755) < 0 && errno != EEXIST))
+		cr_skip_test("needs root and a writable control group");
+	(void)snprintf(self, sizeof(self), "%ld", (long)getpid());
+	(void)setenv("SYSTEMD_EXEC_PID", self, 1);
+	outside = pidfd_open(make_orphan(), 0);
+	cr_assert(join(TREE "/tproxyd-test.service/cgroup.procs"), "%s", strerror(errno));
+	inside = pidfd_open(make_orphan(), 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)alarm(30);
+		(void)pause();
+		_exit(0);
+	}
+	root_inside = pidfd_open(pid, 0);
+
+	cr_expect_eq(sweep_uid(SOME_ID, &err), 1, "%s", err.text);
+	cr_expect_not(lives(inside));
+	cr_expect(lives(outside), "another group's process");
+	cr_expect(lives(root_inside), "another user's process");
+
+	(void)pidfd_send_signal(outside, SIGKILL, NULL, 0);
+	(void)pidfd_send_signal(root_inside, SIGKILL, NULL, 0);
+	(void)waitpid(pid, NULL, 0);
+	cr_expect(join(TREE "/cgroup.procs"));
+	cr_expect_eq(rmdir(TREE "/tproxyd-test.service"), 0, "%s", strerror(errno));
 }
 
 Test(sweep, refuses_root)
