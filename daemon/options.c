@@ -120,7 +120,7 @@ static void consider(const char *written, const char *name, const char **best, u
 {
 	unsigned edits = edit_distance(written, name, 2);
 
-	if (edits < *distance && edits * 2 <= strlen(name)) {
+	if (edits < *distance && edits <= strlen(name) / 2) {
 		*distance = edits;
 		*best = name;
 	}

@@ -87,7 +87,7 @@ static void print_v6(const uint8_t bytes[static 16], char ret[static IP_TEXT_MAX
 	size_t at = 0;
 
 	for (unsigned i = 0; i < 8; i++)
-		group[i] = (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1];
+		group[i] = (unsigned)bytes[(size_t)2 * i] << 8 | bytes[(size_t)2 * i + 1];
 	/* The longest run of two or more zero groups, the first of equals (RFC 5952 4.2). */
 	for (unsigned i = 0; i < 8; i++) {
 		len = group[i] ? 0 : len + 1;

@@ -63,7 +63,7 @@ static bool resolve_number(const char *text, struct scalar *ret)
 	static const char *const infinite[] = { ".inf", ".Inf", ".INF", NULL };
 	static const char *const nan_words[] = { ".nan", ".NaN", ".NAN", NULL };
 	bool sign = *text == '-' || *text == '+';
-	char digits[NUMBER_MAX];
+	char digits[NUMBER_MAX] = { 0 };
 	size_t n = 0;
 
 	if (!sign && *text != '.' && !isdigit((unsigned char)*text))

@@ -811,7 +811,7 @@ static unsigned path_distance(const char *path, const char *known)
 		distance = edit_distance(a, b, LIMIT);
 		if (distance == 0)
 			continue;
-		if (found || distance > LIMIT || distance * 2 > strlen(b))
+		if (found || distance > LIMIT || distance > strlen(b) / 2)
 			return FAR;
 		found = distance;
 	}
