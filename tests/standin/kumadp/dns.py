@@ -153,6 +153,13 @@ def failed(query):
     return reply(query, question(query)[2], SERVFAIL)
 
 
+def not_implemented(query):
+    """What the library of CoreDNS and kuma-dp says by itself to any operation but QUERY and NOTIFY; None for those."""
+    if len(query) < 12 or query[2] & 0x80 or query[2] >> 3 & 15 in (0, 4):
+        return None
+    return query[:2] + struct.pack("!HHHHH", 0x8000 | (query[2] & 0x79) << 8 | NOTIMP, 0, 0, 0, 0)
+
+
 class Responder:
     """A UDP socket that answers from the address it was asked at, as a redirected query needs."""
 
@@ -213,6 +220,9 @@ def serve_envoy(settings):
 def first_of(servers):
     """Asks one server after the other until one knows; the last one's word counts, whatever it is."""
     async def answer(query):
+        refusal = not_implemented(query)
+        if refusal:
+            return refusal
         try:
             question(query)
         except BadQuery:
@@ -240,8 +250,8 @@ def embedded_answer(settings, upstream):
     names = MeshNames(settings, NOERROR)
 
     async def answer(query):
-        own = names.answer(query)
-        if own is None or rcode_of(own) == NOERROR:
+        own = not_implemented(query) or names.answer(query)
+        if own is None or rcode_of(own) == NOERROR or own[2] >> 3 & 15:
             return own
         return await ask(upstream, query) or failed(query)
     return answer
