@@ -186,7 +186,7 @@ static bool split_uids(struct arena *arena, const char *entry, const char *ret[s
 
 		if (n == PARTS_MAX)
 			return false;
-		parts[n] = trimmed(arena, p, len);
+		parts[n] = arena_strndup(arena, p, len);
 		if (!p[len]) {
 			n++;
 			break;
@@ -234,6 +234,14 @@ int exclusion_parse_uids(struct arena *arena, const char *entry, struct uid_excl
 	return arena->failed ? error_sys(err, -ENOMEM, "read '%s'", entry) : 0;
 }
 
+#define MAPPED "is an IPv4 address in the notation of IPv6, which iptables cannot read"
+
+/* "::ffff:10.0.0.1" is IPv4 to the reference, which then prints a rule that iptables refuses. */
+static bool is_mapped(const char *text, const struct ip_prefix *prefix)
+{
+	return prefix->addr.family == FAMILY_V4 && strchr(text, ':');
+}
+
 int exclusion_parse_nets(struct arena *arena, const char *entry,
 			 struct net_list ret[static FAMILY_COUNT], struct error *err)
 {
@@ -253,11 +261,10 @@ int exclusion_parse_nets(struct arena *arena, const char *entry,
 						 "<ip>/<length>, as in 10.0.0.1, 172.16.0.0/16, "
 						 "fe80::1, fe80::/10",
 						 entry, item);
-			/* Leading spaces are printed, as the reference does. */
-			net.text = rest[0] == ' ' && !memchr(rest, '\t', len)
-					   ? arena_printf(arena, "%*s%s", (int)strspn(rest, " "),
-							  "", item)
-					   : item;
+			if (is_mapped(item, &net.prefix))
+				return error_set(err, -EINVAL, "'%s': '%s' " MAPPED, entry, item);
+			/* The reference prints the spaces around it too. */
+			net.text = memchr(rest, '\t', len) ? item : arena_strndup(arena, rest, len);
 			array_push(arena, &ret[net.prefix.addr.family], net);
 			n++;
 		}
@@ -297,6 +304,8 @@ int exclusion_parse_vnet(struct arena *arena, const char *entry, struct vnet *re
 				 "'%s': '%s' is not a network: expected <ip>/<length>, as in "
 				 "172.17.0.0/16",
 				 entry, vnet.net.text);
+	if (is_mapped(vnet.net.text, &vnet.net.prefix))
+		return error_set(err, -EINVAL, "'%s': '%s' " MAPPED, entry, vnet.net.text);
 	*ret = vnet;
 	return 0;
 }

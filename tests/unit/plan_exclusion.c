@@ -77,7 +77,7 @@ Test(uids, take_wildcards_empty_parts_any_case_and_blanks)
 	cr_expect_eq(good_uids("*:*:1").n, 2);
 	cr_expect_eq(good_uids("::1").n, 2);
 	cr_expect_eq(good_uids("UDP::1").items[0].proto, IPPROTO_UDP);
-	cr_expect_eq(good_uids(" udp , tcp : 53 : 1 ").n, 2);
+	cr_expect_eq(good_uids(" udp , tcp :53:1").n, 2);
 	cr_expect_eq(good_uids("udp,tcp:53:1").items[0].proto, IPPROTO_UDP);
 	cr_expect_eq(good_uids("tcp,:1:1").n, 1);
 	cr_expect_eq(good_uids("0:0").items[0].ports[0].lo, 0);
@@ -108,6 +108,8 @@ Test(uids, are_one_number_or_one_range)
 	bad_uids("1-2-3", "'1-2-3' is not a UID");
 	bad_uids("5-3", "runs backwards");
 	bad_uids("1 2", "is not a UID");
+	bad_uids("22: 1", "' 1' is not a UID");
+	bad_uids(" ", "' ' is not a UID");
 	cr_expect_eq(good_uids("7-7").items[0].uid_hi, 7);
 }
 
@@ -125,6 +127,7 @@ Test(uids, refuse_ports_that_iptables_would_refuse)
 	bad_uids("tcp:,:1", "'' is not a port");
 	bad_uids("tcp:80,:1", "'' is not a port");
 	bad_uids("tcp:80, 90:1", "' 90' is not a port");
+	bad_uids("tcp: 80:1", "' 80' is not a port");
 	bad_uids("tcp:90-80:1", "'90-80' does not run upwards");
 	bad_uids("tcp:80-80:1", "'80-80' does not run upwards");
 }
@@ -180,23 +183,29 @@ Test(nets, go_to_their_family_with_the_text_as_written)
 	cr_expect_str_eq(nets[FAMILY_V6].items[1].text, "FD00::/8");
 }
 
-Test(nets, skip_blank_items_and_count_mapped_addresses_as_ipv4)
+Test(nets, skip_blank_items)
 {
 	struct net_list nets[FAMILY_COUNT] = { 0 };
 
-	good_nets(",10.0.0.1,,::ffff:10.0.0.2,", nets);
+	good_nets(",10.0.0.1,, ,10.0.0.2,", nets);
 	cr_assert_eq(nets[FAMILY_V4].n, 2);
-	cr_expect_str_eq(nets[FAMILY_V4].items[1].text, "::ffff:10.0.0.2");
-	cr_expect_eq(nets[FAMILY_V4].items[1].prefix.len, 32);
+	cr_expect_str_eq(nets[FAMILY_V4].items[1].text, "10.0.0.2");
 }
 
-Test(nets, keep_leading_spaces_for_print_and_lose_trailing_ones)
+Test(nets, keep_the_spaces_around_them_for_print)
 {
 	struct net_list nets[FAMILY_COUNT] = { 0 };
 
-	good_nets("10.0.0.1 ,  10.0.0.2 ", nets);
-	cr_expect_str_eq(nets[FAMILY_V4].items[0].text, "10.0.0.1");
-	cr_expect_str_eq(nets[FAMILY_V4].items[1].text, "  10.0.0.2");
+	good_nets("10.0.0.1 ,  10.0.0.2 ,\t10.0.0.3", nets);
+	cr_expect_str_eq(nets[FAMILY_V4].items[0].text, "10.0.0.1 ");
+	cr_expect_str_eq(nets[FAMILY_V4].items[1].text, "  10.0.0.2 ");
+	cr_expect_str_eq(nets[FAMILY_V4].items[2].text, "10.0.0.3");
+}
+
+Test(nets, are_no_mapped_addresses_which_iptables_cannot_read)
+{
+	bad_nets("::ffff:10.0.0.2", "notation of IPv6");
+	bad_nets("10.0.0.1,::ffff:10.0.0.0/104", "'::ffff:10.0.0.0/104'");
 }
 
 Test(nets, are_not_nothing)
@@ -256,4 +265,5 @@ Test(vnet, needs_a_network_with_a_length)
 	bad_vnet("docker0: 172.17.0.0/16", "is not a network");
 	bad_vnet("docker0:172.17.0.0/16\n", "is not a network");
 	bad_vnet("docker0:", "'' is not a network");
+	bad_vnet("docker0:::ffff:10.0.0.0/104", "notation of IPv6");
 }
