@@ -407,7 +407,7 @@ static int attempt(const struct xt_change *change, struct xtc_handle *handle,
 		   const struct xt_state *now, bool *ret_touched, struct error *err)
 {
 	const struct xt_table *table = change->table;
-	struct xt_state after;
+	struct xt_state after = { 0 };
 	int failure = 0, r;
 
 	r = xt_check(table, handle, now, change->want, err);

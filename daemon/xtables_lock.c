@@ -32,7 +32,7 @@ int xtables_lock(int *ret_fd, struct error *err)
 
 int xtables_lock_wait(uint64_t timeout_usec, int *ret_fd, struct error *err)
 {
-	static const struct timespec step = { .tv_nsec = STEP_USEC * 1000 };
+	static const struct timespec step = { .tv_nsec = (long)STEP_USEC * 1000 };
 
 	for (uint64_t waited = 0;; waited += STEP_USEC) {
 		int r = xtables_lock(ret_fd, err);

@@ -84,7 +84,7 @@ static void print_time(uint64_t sec, char *buf, size_t size)
 	unsigned clock = (unsigned)(sec % DAY_SECONDS);
 
 	(void)snprintf(buf, size, "%llu-%02u-%02u %02u:%02u:%02u UTC",
-		       (unsigned long long)(year + era * 400 + (month >= 10)),
+		       (unsigned long long)year + era * 400ULL + (month >= 10),
 		       month < 10 ? month + 3 : month - 9, in_month, clock / 3600, clock / 60 % 60,
 		       clock % 60);
 }

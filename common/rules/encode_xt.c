@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,7 +84,8 @@ static void fill_iface(char name[static IFNAMSIZ], unsigned char mask[static IFN
 	size_t len = strlen(want);
 
 	/* The mask covers the NUL of an exact name; without it "lo" means "lo+". */
-	memcpy(name, want, len);
+	/* A name fills the field up to its last byte at most, which is zero already. */
+	(void)snprintf(name, IFNAMSIZ, "%s", want);
 	if (len && want[len - 1] == '+')
 		memset(mask, 0xff, len - 1);
 	else if (len)

@@ -209,7 +209,9 @@ static char escape_letter(unsigned char byte)
 	static const char letters[] = "abfnrtv\"\\";
 	const char *found = byte != 0 ? strchr(bytes, byte) : NULL;
 
-	return found ? letters[found - bytes] : 0;
+	if (!found)
+		return 0;
+	return letters[found - bytes];
 }
 
 /* Quotes as Go's strconv.Quote() does; a character that the cut has split shows as \xNN. */

@@ -25,6 +25,7 @@ static void comment_add(struct comment *comment, const char *text, size_t len)
 }
 
 /* Puts prefix and text together, with words[0], words[1] for the first and the second "%s". */
+/* NOLINTNEXTLINE(readability-non-const-parameter): written through comment.text. */
 static void comment_print(char ret[static COMMENT_MAX], const char *text,
 			  const char *const words[static 2])
 {
