@@ -208,6 +208,18 @@ static const char *problem_of_way(struct arena *arena, const char *path, int err
 	return arena_printf(arena, "%s: %s", path, strerror(error));
 }
 
+/* What is wrong with where a file is, or where a link to it leads; NULL: nothing. */
+static const char *problem_of_place(struct arena *arena, const char *path)
+{
+	_free_ char *real = realpath(path, NULL);
+	const char *private = private_directory(real ? real : path);
+
+	if (!private)
+		return NULL;
+	return arena_printf(arena, "%s is not there for the service, which has a %s of its own",
+			    path, private);
+}
+
 void host_file(struct arena *arena, const struct facts_user *user, const char *path, unsigned use,
 	       struct facts_file *ret)
 {
@@ -247,11 +259,8 @@ void host_file(struct arena *arena, const struct facts_user *user, const char *p
 	ret->problem = problem_of(arena, user, path, use, ret, text_error);
 	/* The service itself judges by what it sees: the operator may have taken PrivateTmp= out.
 	 */
-	if (!ret->problem && private_directory(path) && !getenv("NOTIFY_SOCKET"))
-		ret->problem = arena_printf(arena,
-					    "%s is not there for the service, which has a %s of "
-					    "its own",
-					    path, private_directory(path));
+	if (!ret->problem && !getenv("NOTIFY_SOCKET"))
+		ret->problem = problem_of_place(arena, path);
 }
 
 void host_file_plain(struct arena *arena, const char *path, struct facts_file *ret)
