@@ -37,7 +37,8 @@ static int on_drain_look(sd_event_source *source, _unused_ uint64_t usec, void *
 		return 0;
 	}
 	if (n > 0 && d->exit_status == 0)
-		notify_status(d->status, "Draining: %zu redirected connections are open", n);
+		notify_status(d->status, "Draining: %zu redirected connection%s open", n,
+			      n == 1 ? " is" : "s are");
 	notify_extend(DRAIN_EXTEND_USEC);
 	(void)sd_event_source_set_time_relative(source, DRAIN_LOOK_USEC);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
