@@ -78,6 +78,7 @@ static void apply(struct daemon *d, enum level wanted)
 
 	if (r == 0) {
 		d->retries = 0;
+		d->stale = false;
 		d->situation.applied = wanted;
 		/* The leftovers that a start removes are not worth a line when there were none. */
 		if (before != LEVEL_UNKNOWN || wanted != LEVEL_NONE)
@@ -227,8 +228,9 @@ void daemon_update(struct daemon *d)
 	s->proxy_alive = d->child[CHILD_KUMA_DP].pid > 0;
 	if (s->wish == WISH_RUN && start_failed(s))
 		start_timed_out(d);
+	daemon_adopt(d);
 	wanted = wanted_level(s);
-	if (wanted != s->applied)
+	if (wanted != s->applied || d->stale)
 		apply(d, wanted);
 	/* A failed apply may have turned the wish round. */
 	if (s->wish == WISH_STOP)

@@ -15,6 +15,7 @@
 #include "common/base/cleanup.h"
 #include "common/supervise/situation.h"
 #include "daemon/control.h"
+#include "daemon/file_watch.h"
 #include "daemon/generation.h"
 #include "daemon/probe.h"
 #include "daemon/proc.h"
@@ -39,7 +40,12 @@ enum child {
 
 struct daemon {
 	sd_event *event;
-	struct generation *generation; /* borrowed from verb_run() */
+	struct generation *base; /* borrowed from verb_run(): configuration and commands */
+	struct generation
+		*generation; /* whose rules are in, or are to come: base or one that follows it */
+	struct generation *next; /* waits until the proxy serves; NULL: none */
+	bool stale;              /* the level applied is the right one, of a former generation */
+	struct file_watch *resolv_conf; /* NULL: DNS does not depend on it */
 	struct redirect redirect;
 	struct situation situation;
 
@@ -92,6 +98,12 @@ void daemon_probe(struct daemon *d);
 
 /* What the children's state machines tell: userdata is the daemon. */
 extern const struct proc_owner daemon_owner;
+
+/* Watches resolv.conf where the rules depend on it (daemon_resolv.c). */
+int daemon_watch_resolv(struct daemon *d, struct error *err) _must_check_;
+
+/* Takes the next generation over once a proxy serves; called by daemon_update(). */
+void daemon_adopt(struct daemon *d);
 
 /* The part of the loop that ends things: called by daemon_update() while the wish is to stop. */
 void daemon_advance_stop(struct daemon *d);

@@ -113,10 +113,10 @@ static void files_down(struct daemon *d)
 
 	if (workdir_remove(WORK_DIR, plan->user.uid, plan->user.gid, &err) < 0)
 		log_error(&err, "Cannot remove the work directory");
-	for (size_t i = 0; i < d->generation->kuma_dp.n_files; i++)
-		(void)unlink(d->generation->kuma_dp.files[i].path);
-	for (size_t i = 0; i < d->generation->core_dns.n_files; i++)
-		(void)unlink(d->generation->core_dns.files[i].path);
+	for (size_t i = 0; i < d->base->kuma_dp.n_files; i++)
+		(void)unlink(d->base->kuma_dp.files[i].path);
+	for (size_t i = 0; i < d->base->core_dns.n_files; i++)
+		(void)unlink(d->base->core_dns.files[i].path);
 }
 
 static int control_up(struct daemon *d, struct error *err)
@@ -169,7 +169,7 @@ static int children_up(struct daemon *d, struct error *err)
 
 	if (r == 0)
 		r = child_up(d, "kuma-dp", err);
-	if (r == 0 && d->generation->core_dns.path)
+	if (r == 0 && d->base->core_dns.path)
 		r = child_up(d, "coredns", err);
 	return r;
 }
@@ -183,12 +183,26 @@ static void children_down(struct daemon *d)
 			(void)close(d->output[i]);
 }
 
+static int resolv_up(struct daemon *d, struct error *err)
+{
+	return daemon_watch_resolv(d, err);
+}
+
+static void resolv_down(struct daemon *d)
+{
+	file_watch_free(d->resolv_conf);
+	generation_free(d->next);
+	if (d->generation != d->base)
+		generation_free(d->generation);
+}
+
 static const struct step {
 	int (*up)(struct daemon *d, struct error *err);
 	void (*down)(struct daemon *d); /* also after a failed up */
 } steps[] = {
-	{ loop_up, loop_down },       { rules_up, rules_down }, { files_up, files_down },
-	{ control_up, control_down }, { probe_up, probe_down }, { children_up, children_down },
+	{ loop_up, loop_down },         { rules_up, rules_down }, { files_up, files_down },
+	{ control_up, control_down },   { probe_up, probe_down }, { resolv_up, resolv_down },
+	{ children_up, children_down },
 };
 
 int daemon_new(struct generation *generation, struct daemon **ret, struct error *err)
@@ -199,7 +213,7 @@ int daemon_new(struct generation *generation, struct daemon **ret, struct error 
 
 	if (!d)
 		return error_sys(err, -ENOMEM, "start the daemon");
-	d->generation = generation;
+	d->base = d->generation = generation;
 	for (unsigned i = 0; i < CHILD_COUNT; i++)
 		d->output[i] = -1;
 	for (; d->n_up < ELEMENTS(steps);) {

@@ -164,7 +164,7 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 	const struct plan *plan = &d->generation->plan;
 	enum child child = proc == &d->child[CHILD_KUMA_DP] ? CHILD_KUMA_DP : CHILD_CORE_DNS;
 	const struct command *command =
-		child == CHILD_KUMA_DP ? &d->generation->kuma_dp : &d->generation->core_dns;
+		child == CHILD_KUMA_DP ? &d->base->kuma_dp : &d->base->core_dns;
 
 	*ret = (struct exec_spec){
 		.name = command->name,

@@ -10,6 +10,12 @@
 
 #define CHILD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+static void build_rules(struct generation *g)
+{
+	for (unsigned level = 0; level < LEVEL_COUNT; level++)
+		ruleset_build(&g->arena, &g->plan, (enum level)level, &g->rules[level]);
+}
+
 /* Config -> facts -> plan -> rules and commands; stops at the first step that has errors to show.
  */
 static int derive(struct generation *g, enum generation_purpose purpose, struct error *err)
@@ -39,8 +45,7 @@ static int derive(struct generation *g, enum generation_purpose purpose, struct 
 			"there is no such user yet: run 'tproxyd prepare', which the unit does first");
 	if (diags->n_errors)
 		return 0;
-	for (unsigned level = 0; level < LEVEL_COUNT; level++)
-		ruleset_build(&g->arena, &g->plan, (enum level)level, &g->rules[level]);
+	build_rules(g);
 	if (purpose == GENERATION_INSTALL)
 		return 0;
 	command_kuma_dp(&g->arena, &g->plan, &dirs, &g->kuma_dp, diags);
@@ -72,6 +77,34 @@ int generation_new(int argc, char *argv[], enum generation_purpose purpose,
 		return r;
 	if (g->arena.failed)
 		return error_sys(err, -ENOMEM, "load the configuration");
+	*ret = take_ptr(g);
+	return 0;
+}
+
+int generation_follow(const struct generation *base, unsigned number, struct generation **ret,
+		      struct error *err)
+{
+	_cleanup_(generation_freep) struct generation *g = calloc(1, sizeof(*g));
+	struct diag_list *diags;
+	int r;
+
+	if (!g)
+		return error_sys(err, -ENOMEM, "follow resolv.conf");
+	g->number = number;
+	g->options = base->options;
+	g->options.diags = (struct diag_list){ .arena = &g->arena };
+	g->facts = base->facts;
+	g->kuma_dp = base->kuma_dp;
+	g->core_dns = base->core_dns;
+	diags = &g->options.diags;
+	host_resolv_conf(&g->arena, &g->options.loaded.config, &g->facts);
+	r = plan_build(&g->arena, &g->options.loaded, &g->facts, CHECK_RUN, &g->plan, diags);
+	if (r < 0)
+		return error_sys(err, r, "follow resolv.conf");
+	if (!diags->n_errors)
+		build_rules(g);
+	if (g->arena.failed)
+		return error_sys(err, -ENOMEM, "follow resolv.conf");
 	*ret = take_ptr(g);
 	return 0;
 }

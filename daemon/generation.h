@@ -46,5 +46,11 @@ int generation_new(int argc, char *argv[], enum generation_purpose purpose,
 void generation_free(struct generation *generation);
 DEFINE_CLEANUP(struct generation *, generation_free, NULL);
 
+/* The generation that follows when only the name servers in resolv.conf have changed:
+ * configuration, commands and all other facts are those of base, which must outlive it. Returns 0
+ * with *ret set (look at its diagnostics), or a negative errno. */
+int generation_follow(const struct generation *base, unsigned number, struct generation **ret,
+		      struct error *err) _must_check_;
+
 /* The exit status for the diagnostics: 0, 78 (configuration), 1 (host). */
 int generation_exit_status(const struct generation *generation);

@@ -46,6 +46,13 @@ static void handed_over(struct arena *arena, const struct config *config, struct
 	host_programs(arena, config, facts);
 }
 
+void host_resolv_conf(struct arena *arena, const struct config *config, struct facts *facts)
+{
+	facts->resolv_conf = (struct facts_file){ 0 };
+	file_named(arena, facts, config->redirect.dns.resolv_config_path,
+		   HOST_FILE_READ_US | HOST_FILE_TEXT, &facts->resolv_conf);
+}
+
 int host_facts(struct arena *arena, const struct config *config, enum check_purpose purpose,
 	       struct facts *ret, struct error *err)
 {
@@ -64,8 +71,7 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 	if (host_nft_nat_foreign(&facts.nft_nat_foreign, NULL) < 0)
 		facts.nft_nat_foreign = false;
 	if (purpose == CHECK_RUN)
-		file_named(arena, &facts, config->redirect.dns.resolv_config_path,
-			   HOST_FILE_READ_US | HOST_FILE_TEXT, &facts.resolv_conf);
+		host_resolv_conf(arena, config, &facts);
 	else
 		host_file_plain(arena, config->redirect.dns.resolv_config_path, &facts.resolv_conf);
 	/* Sockets matter to an installation only where SSH is to be kept out of it. */

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/file_watch.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+
+#include "common/base/cleanup.h"
+
+#define QUIET_USEC ((uint64_t)100 * 1000) /* editors and resolvers change a file in several steps \
+					   */
+#define EVENTS                                                                              \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | \
+	 IN_ONLYDIR)
+
+struct file_watch {
+	sd_event *event;
+	sd_event_source *name,
+		*target; /* of the name's directory; of the file's, where it is another */
+	sd_event_source *timer;
+	char path[PATH_MAX];
+	file_changed_t *changed;
+	void *userdata;
+};
+
+static int on_change(sd_event_source *source, const struct inotify_event *event, void *userdata);
+
+static int watch_directory_of(struct file_watch *watch, const char *path, sd_event_source **ret)
+{
+	_free_ char *copy = strdup(path);
+
+	if (!copy)
+		return -ENOMEM;
+	return sd_event_add_inotify(watch->event, ret, dirname(copy), EVENTS, on_change, watch);
+}
+
+/* The link may lead elsewhere than before. */
+static void watch_target(struct file_watch *watch)
+{
+	_free_ char *target = realpath(watch->path, NULL);
+
+	watch->target = sd_event_source_disable_unref(watch->target);
+	/* A file that is gone shows again in the directory of its name. */
+	if (target && strcmp(target, watch->path) != 0 &&
+	    watch_directory_of(watch, target, &watch->target) < 0)
+		watch->target = NULL;
+}
+
+static int on_quiet(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)
+{
+	struct file_watch *watch = userdata;
+
+	watch_target(watch);
+	watch->changed(watch->userdata);
+	return 0;
+}
+
+/* Whatever happens in the directory counts: a look at the file is cheaper than telling events
+ * apart. */
+static int on_change(_unused_ sd_event_source *source, _unused_ const struct inotify_event *event,
+		     void *userdata)
+{
+	struct file_watch *watch = userdata;
+
+	if (sd_event_source_set_time_relative(watch->timer, QUIET_USEC) < 0 ||
+	    sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT) < 0)
+		watch->changed(watch->userdata);
+	return 0;
+}
+
+int file_watch_new(sd_event *event, const char *path, file_changed_t *changed, void *userdata,
+		   struct file_watch **ret, struct error *err)
+{
+	_cleanup_(file_watch_freep) struct file_watch *watch = calloc(1, sizeof(*watch));
+	int r;
+
+	if (!watch)
+		return error_sys(err, -ENOMEM, "watch %s", path);
+	if (strlen(path) >= sizeof(watch->path))
+		return error_sys(err, -ENAMETOOLONG, "watch %s", path);
+	memcpy(watch->path, path, strlen(path) + 1);
+	watch->event = sd_event_ref(event);
+	watch->changed = changed;
+	watch->userdata = userdata;
+	r = sd_event_add_time_relative(event, &watch->timer, CLOCK_MONOTONIC, 0, 0, on_quiet,
+				       watch);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = watch_directory_of(watch, path, &watch->name);
+	if (r < 0)
+		return error_sys(err, r, "watch %s", path);
+	watch_target(watch);
+	*ret = take_ptr(watch);
+	return 0;
+}
+
+void file_watch_free(struct file_watch *watch)
+{
+	if (!watch)
+		return;
+	sd_event_source_disable_unref(watch->name);
+	sd_event_source_disable_unref(watch->target);
+	sd_event_source_disable_unref(watch->timer);
+	sd_event_unref(watch->event);
+	free(watch);
+}
