@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <unistd.h>
 
 #include "common/base/strbuf.h"
 #include "common/config/yaml.h"
 #include "daemon/fd.h"
+#include "daemon/host_files.h"
 #include "daemon/options.h"
 
 static void cannot_read(struct config_files *files, const char *name, int code)
@@ -105,7 +107,7 @@ static void read_dropins(struct config_files *files)
 	free(entries);
 }
 
-void config_files_system(struct config_files *files, const char *named)
+static void read_system(struct config_files *files, const char *named)
 {
 	const char *variable = getenv("TPROXYD_CONFIG_FILE");
 	int ret;
@@ -122,6 +124,22 @@ void config_files_system(struct config_files *files, const char *named)
 	if (ret < 0 && ret != -ENOENT)
 		cannot_read(files, CONFIG_FILE, ret);
 	read_dropins(files);
+}
+
+/* With the rights that root has in the unit: what the service could not read is not read here. */
+void config_files_system(struct config_files *files, const char *named)
+{
+	cap_t saved = geteuid() == 0 ? cap_get_proc() : NULL;
+
+	if (saved && host_file_override_drop() < 0) {
+		(void)cap_free(saved);
+		saved = NULL;
+	}
+	read_system(files, named);
+	if (saved) {
+		(void)cap_set_proc(saved);
+		(void)cap_free(saved);
+	}
 }
 
 static bool is_blank(const char *text)

@@ -37,7 +37,7 @@ struct sight {
 	struct stat st;
 };
 
-static int override_drop(void)
+int host_file_override_drop(void)
 {
 	static const cap_value_t override[] = { CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH };
 	cap_t caps = cap_get_proc();
@@ -79,7 +79,7 @@ static int view_enter(struct view *view)
 	view->n_saved_groups = getgroups(GROUPS_MAX, view->saved_groups);
 	if (view->n_saved_groups < 0 || !(view->saved = cap_get_proc()))
 		return -errno;
-	r = override_drop();
+	r = host_file_override_drop();
 	if (r == 0 && view->uid != 0) {
 		view->regrouped = setgroups(view->n_groups, view->groups) == 0;
 		r = view->regrouped ? 0 : -errno;

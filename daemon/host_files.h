@@ -23,3 +23,6 @@ void host_file(struct arena *arena, const struct facts_user *user, const char *p
 
 /* Reads a file with our own rights, wherever it is: for verbs that are not run by the unit. */
 void host_file_plain(struct arena *arena, const char *path, struct facts_file *ret);
+
+/* Takes CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH out of the effective set, as the unit does. */
+int host_file_override_drop(void) _must_check_;
