@@ -158,6 +158,12 @@ static bool nftables(const struct config *c)
 	return c->backend == BACKEND_NFTABLES;
 }
 
+/* Neither has any effect, but kumactl's mistakes are mistakes here. */
+static bool ebpf_without_ip(const struct config *c)
+{
+	return c->ebpf.enabled && !*c->ebpf.instance_ip;
+}
+
 static const struct rule_row {
 	bool (*broken)(const struct config *config);
 	enum severity severity;
@@ -216,6 +222,8 @@ static const struct rule_row {
 	{ delay_beyond_max, SEVERITY_ERROR, FOR_RUN, "restart.delay",
 	  "is longer than restart.maxDelay" },
 	{ hold_wrong, SEVERITY_ERROR, FOR_RUN, "failure.holdRules", "cannot be negative" },
+	{ ebpf_without_ip, SEVERITY_ERROR, FOR_BOTH, "ebpf.instanceIP",
+	  "is needed where ebpf.enabled is true" },
 	{ nftables, SEVERITY_ERROR, FOR_BOTH, "backend",
 	  "nftables is not built yet; auto and iptables can be used" },
 };

@@ -261,14 +261,27 @@ Test(check, notes_what_means_nothing_here)
 {
 	_fixture_ struct fixture f;
 
-	expect_run(HEAD "cniMode: true\nebpf: {enabled: true}\n",
+	expect_run(HEAD "cniMode: true\nebpf: {enabled: true, instanceIP: 10.0.0.1}\n",
 		   "t.yaml:2:10: notice: cniMode: is accepted because kumactl knows it; it has no "
 		   "effect here\n"
 		   "t.yaml:3:17: notice: ebpf.enabled: is accepted because kumactl knows it; it "
+		   "has no effect here\n"
+		   "t.yaml:3:35: notice: ebpf.instanceIP: is accepted because kumactl knows it; it "
 		   "has no effect here\n");
 	check_file(&f, "iptablesExecutables: {iptables: /x}", CHECK_INSTALL);
 	cr_assert_eq(f.diags.n, 1);
 	cr_assert_eq(f.diags.items[0].severity, SEVERITY_NOTICE);
+}
+
+Test(check, wants_of_ebpf_what_kumactl_wants)
+{
+	expect_install("ebpf: {enabled: no}", "t.yaml:1:17: notice: ebpf.enabled: is accepted "
+					      "because kumactl knows it; it has no effect here\n");
+	expect_install(
+		"ebpf: {enabled: yes}",
+		"error: ebpf.instanceIP: is needed where ebpf.enabled is true\n"
+		"t.yaml:1:17: notice: ebpf.enabled: is accepted because kumactl knows it; it "
+		"has no effect here\n");
 }
 
 Test(check, gives_each_direction_a_port_of_its_own)
