@@ -139,6 +139,20 @@ const struct value_type value_ports = {
 
 /* Texts. */
 
+/* kumactl keeps the blanks around the commas of a variable; what they do there is each list's own.
+ */
+static const char *next_text(const struct value_target *target, const char **rest)
+{
+	const char *start = *rest;
+	size_t len;
+
+	if (!start || !(target->setting->flags & SETTING_KUMACTL))
+		return value_piece(target->arena, rest);
+	len = strcspn(start, ",");
+	*rest = start[len] ? start + len + 1 : NULL;
+	return arena_strndup(target->arena, start, len);
+}
+
 static bool strings_from_text(const struct value_target *target, const char *text, void *field)
 {
 	struct string_list list = { 0 }, *stored = field;
@@ -152,7 +166,7 @@ static bool strings_from_text(const struct value_target *target, const char *tex
 			list = *stored;
 		array_push(target->arena, &list, arena_strdup(target->arena, text));
 	} else {
-		while ((piece = value_piece(target->arena, &rest)))
+		while ((piece = next_text(target, &rest)))
 			array_push(target->arena, &list, piece);
 	}
 	if (list.n > VALUE_ITEMS_MAX)

@@ -275,7 +275,8 @@ Test(text_lists, in_files_are_lists)
 Test(text_lists, in_variables_are_cut_at_every_comma)
 {
 	static const struct row rows[] = {
-		{ ENV "REDIRECT_VNET_NETWORKS=a, b ,c", "redirect.vnet.networks", "a,b,c" },
+		{ ENV "REDIRECT_VNET_NETWORKS=a, b ,c", "redirect.vnet.networks", "a, b ,c" },
+		{ "TPROXYD_KUMA_DP_EXTRA_ARGS=a, b ,c", "kumaDP.extraArgs", "a,b,c" },
 		{ ENV "REDIRECT_VNET_NETWORKS= ", "redirect.vnet.networks", "" },
 		{ ENV "REDIRECT_VNET_NETWORKS=", "redirect.vnet.networks", "" },
 	};
