@@ -334,6 +334,10 @@ static const struct yaml_node *parse(struct loader *l)
 		yaml_parser_delete(&parser);
 		return NULL;
 	}
+	/* Numbers and switches are read by YAML 1.1's rules; kumactl refuses others too. */
+	if (doc.version_directive && doc.version_directive->minor != 1)
+		complain(l, 1, 1, "YAML %d.%d cannot be used: write %%YAML 1.1, or nothing",
+			 doc.version_directive->major, doc.version_directive->minor);
 	root = convert(l, &doc);
 	yaml_document_delete(&doc);
 	if (root) {

@@ -128,6 +128,7 @@ Test(yaml, refuses_a_second_document_where_it_begins)
 {
 	refuse("a: 1\n---\nb: 2\n", 3, 1, "second document");
 	refuse("---\n---\nb: 2\n", 3, 1, "second document");
+	refuse("%YAML 1.2\n---\na: 1\n", 1, 1, "write %YAML 1.1");
 	refuse("{\"a\": 1}\n{\"b\": 2}\n", 2, 1, "not YAML");
 	refuse("a: 1\n...\n]\n", 3, 1, "not YAML");
 }
