@@ -51,13 +51,14 @@ static int entry_lookup(struct arena *arena, const char *name, uid_t uid, struct
 	return error_sys(err, -ERANGE, "look up user");
 }
 
-/* A number is a UID first, then a name, as for kumactl. */
+/* A number is a UID first, then a name, as for kumactl, which compares it as text: 05678 is no
+ * UID. */
 static int text_lookup(struct arena *arena, const char *text, struct passwd *ret, struct error *err)
 {
 	uint64_t uid;
 	int r;
 
-	if (parse_decimal(text, UID_LAST, &uid)) {
+	if ((text[0] != '0' || !text[1]) && parse_decimal(text, UID_LAST, &uid)) {
 		r = entry_lookup(arena, NULL, (uid_t)uid, ret, err);
 		if (r != 0)
 			return r;

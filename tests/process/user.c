@@ -76,6 +76,7 @@ Test(user, does_not_find_a_number_that_has_no_entry)
 
 	cr_expect(!lookup(&arena, "3999999999", NULL).found);
 	cr_expect(!lookup(&arena, "99999999999999999999", NULL).found);
+	cr_expect(!lookup(&arena, "00", NULL).found);
 	cr_expect(!lookup(&arena, "nobody-has-this-name", NULL).found);
 	arena_done(&arena);
 }
