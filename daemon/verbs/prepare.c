@@ -51,10 +51,15 @@ static int lock_file_prepare(struct error *err)
 
 static int prepare(struct arena *arena, int argc, char *argv[], struct error *err)
 {
+	bool quiet = false;
+	const struct option_row rows[] = {
+		{ "quiet", &quiet, NULL,
+		  "Do and say nothing where the configuration is not valid: run says it." },
+	};
 	struct options options;
 	int r;
 
-	r = options_load(arena, argc, argv, OPTIONS_SYSTEM, NULL, 0, &options, err);
+	r = options_load(arena, argc, argv, OPTIONS_SYSTEM, rows, ELEMENTS(rows), &options, err);
 	if (r == -EINVAL)
 		return verb_usage("prepare", err);
 	if (r < 0)
@@ -66,6 +71,8 @@ static int prepare(struct arena *arena, int argc, char *argv[], struct error *er
 		return r;
 	check_config(&options.loaded, CHECK_RUN, &options.diags);
 	if (options.diags.n_errors) {
+		if (quiet)
+			return 0;
 		options_print_diags(&options.diags);
 		return EX_CONFIG;
 	}
