@@ -59,6 +59,9 @@ static int supervise(struct generation *g, struct error *err)
 	r = daemon_new(g, &d, err);
 	if (r < 0)
 		return r;
+	r = instance_serve(d->event, instance, err);
+	if (r < 0)
+		return r;
 	return daemon_run(d, err);
 }
 
