@@ -221,12 +221,13 @@ static bool anything_to_change(const struct transaction *t)
 	return false;
 }
 
-/* Keeps the new claims, in memory and in the file. */
+/* Keeps the new claims, in memory and in the file. A file that claims what is gone does no harm: a
+ * disk that is full must not keep the rules in. */
 static int keep_claims(struct transaction *t, struct record *claims, struct error *err)
 {
 	int r = record_save(claims, err);
 
-	if (r < 0)
+	if (r < 0 && claims->n > 0)
 		return r;
 	free(t->record->items);
 	t->record->items = take_ptr(claims->items);
@@ -239,7 +240,8 @@ static int commit(struct transaction *t, enum scope scope, struct error *err)
 	const struct xt_claims touched = { .record = &t->both, .trusted = true };
 	struct job *jobs[FAMILY_COUNT * TABLE_COUNT];
 	struct error late;
-	int r = record_save(&t->both, err);
+	/* What only goes is claimed already. */
+	int r = t->next.n > 0 ? record_save(&t->both, err) : 0;
 
 	if (r < 0)
 		return r;
