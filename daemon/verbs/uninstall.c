@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "common/base/cleanup.h"
+#include "daemon/control.h"
 #include "daemon/fd.h"
 #include "daemon/instance.h"
 #include "daemon/log.h"
@@ -12,6 +14,7 @@
 #include "daemon/verbs/verbs.h"
 
 #define LOCK_WAIT_USEC ((uint64_t)10 * 1000 * 1000)
+#define ANSWER_USEC    ((uint64_t)1000 * 1000)
 
 struct request {
 	bool recorded; /* only what the daemon's record lists */
@@ -47,6 +50,15 @@ static int remove_rules(const char *path, enum scope scope, const struct request
 	return r;
 }
 
+/* Anybody can have taken the name of the instance when a daemon was killed, but only root can
+ * listen on the control socket. */
+static bool daemon_lives(void)
+{
+	_free_ char *reply = NULL;
+
+	return control_call(CONTROL_SOCKET, "status", ANSWER_USEC, &reply, NULL) != CONTROL_NOBODY;
+}
+
 static int uninstall(const struct request *request, struct error *err)
 {
 	_close_ int instance = -EBADF;
@@ -54,12 +66,14 @@ static int uninstall(const struct request *request, struct error *err)
 	uid_t uid = 0;
 	int r = instance_acquire(&instance, &pid, &uid, err);
 
-	if (r == INSTANCE_TAKEN && request->recorded)
-		return 0; /* a live daemon takes care of its rules */
-	if (r == INSTANCE_TAKEN)
+	if (r == INSTANCE_TAKEN && request->recorded) {
+		if ((uid == 0 && pid != 0) || daemon_lives())
+			return 0; /* a live daemon takes care of its rules */
+	} else if (r == INSTANCE_TAKEN) {
 		return instance_refuse(pid, uid, err);
-	if (r < 0)
+	} else if (r < 0) {
 		return r;
+	}
 	if (request->recorded)
 		return remove_rules(RECORD_RUN, SCOPE_RECORDED, request, err);
 	if (!request->dry_run) {
