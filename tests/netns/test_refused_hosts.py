@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hosts that cannot, or hardly, do what is asked: no legacy tables, rules of others, another instance, no right to change rules."""
+
+import re
+import socket
+import subprocess
+
+import pytest
+
+from trial import CONFIG, PROGRAM, Trial
+
+# What the kernel says where ip_tables (or ip6_tables) is not loaded. The list of modules is hidden too.
+WITHOUT_TABLES = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	int (*next)(int, int, int, void *, socklen_t *) = dlsym(RTLD_NEXT, "getsockopt");
+
+	if (name == 64 && (level == IPPROTO_IPV6 || (level == IPPROTO_IP && !getenv("ONLY_IPV6")))) {
+		errno = ENOPROTOOPT;
+		return -1;
+	}
+	return next(fd, level, name, value, len);
+}
+
+FILE *fopen(const char *path, const char *mode)
+{
+	FILE *(*next)(const char *, const char *) = dlsym(RTLD_NEXT, "fopen");
+
+	if (strstr(path, "modules.dep") || strstr(path, "ip6_tables_names") ||
+	    (strstr(path, "ip_tables_names") && !getenv("ONLY_IPV6"))) {
+		errno = ENOENT;
+		return NULL;
+	}
+	return next(path, mode);
+}
+"""
+
+
+@pytest.fixture
+def subject(host, tproxyd):
+    return Trial(host, tproxyd)
+
+
+@pytest.fixture
+def without_tables(subject):
+    """ONLY_IPV6 in the environment leaves those of IPv4."""
+    subject.write("/run/program/shim.c", WITHOUT_TABLES)
+    subject.host.run(["cc", "-shared", "-fPIC", "-o", "/run/program/shim.so", "/run/program/shim.c"])
+    subject.environment = {"LD_PRELOAD": "/run/program/shim.so", "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    return subject
+
+
+def starts(subject, *arguments):
+    """Starts `run` and returns it when it redirects."""
+    process = subject.host.start([PROGRAM, "run", *arguments], env=subject.environment, stderr=subprocess.PIPE, text=True)
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "Started in" in line:
+            return process
+    raise AssertionError("".join(lines))
+
+
+def stops(process):
+    process.terminate()
+    text = process.communicate(timeout=30)[1]
+    assert process.returncode == 0, text
+    return text
+
+
+def test_a_kernel_without_legacy_tables_is_refused(without_tables):
+    without_tables.finish()
+    before = without_tables.state()
+    for said in (without_tables.check(), without_tables.run()):
+        assert said.status == 1, said.text
+        assert said.errors == ["error: backend: this kernel has no legacy tables (ip_tables) and nftables is not built yet"]
+    assert without_tables.state() ^ before == set()
+
+
+def test_an_installation_without_legacy_tables_is_refused(without_tables):
+    before = without_tables.state()
+    said = without_tables.shell(f"exec {PROGRAM} install --kuma-dp-user=5678")
+    assert said.status == 1 and "this kernel has no legacy tables (ip_tables)" in said.text, said.text
+    assert without_tables.state() ^ before == set()
+
+
+def test_a_kernel_without_legacy_tables_for_ipv6_is_told_of_and_redirects_ipv4(without_tables):
+    without_tables.environment["ONLY_IPV6"] = "1"
+    without_tables.finish()
+    said = without_tables.check()
+    assert (said.status, said.errors) == (0, []), said.text
+    assert any(re.search("ipFamilyMode: this kernel has no legacy tables for IPv6 .ip6_tables.: IPv6 is not redirected", line)
+               for line in said.notices), said.text
+    process = starts(without_tables)
+    assert "KUMA_MESH_OUTBOUND" in str(without_tables.host.legacy()["ipv4"])
+    assert "KUMA_MESH" not in str(without_tables.host.legacy()["ipv6"])
+    stops(process)
+
+
+def test_nat_rules_of_others_in_nf_tables_are_told_of(subject):
+    subject.host.run(["nft", "-f", "-"], input="""
+        table ip docker {
+            chain out { type nat hook output priority -100; tcp dport 9 redirect to :10; }
+        }""")
+    subject.finish()
+    said = subject.check()
+    assert (said.status, said.errors) == (0, []), said.text
+    assert any("notice: backend: nat rules of others are in nf_tables" in line and "iptables is used" in line
+               for line in said.notices), said.text
+
+
+def test_a_second_instance_is_refused_with_the_pid_of_the_first(subject):
+    subject.finish()
+    first = starts(subject)
+    before = {line for line in subject.state() if not line.startswith("/run/tproxyd")}
+    for verb in ("run", "install --kuma-dp-user=5678", "uninstall"):
+        for _ in range(4):
+            said = subject.shell(f"exec {PROGRAM} {verb}")
+            assert said.status == 1, said.text
+            assert f"another tproxyd (process {first.pid}) works in this network namespace" in said.text
+    assert subject.shell(f"exec {PROGRAM} uninstall --recorded --quiet").status == 0
+    assert {line for line in subject.state() if not line.startswith("/run/tproxyd")} ^ before == set()
+    stops(first)
+
+
+def test_somebody_who_took_the_name_of_the_instance_is_called_what_he_is(subject):
+    subject.finish()
+    thief = subject.host.start(["/usr/bin/python3", "-c", "import socket, time; s = socket.socket(socket.AF_UNIX);"
+                                "s.bind('\\0tproxyd'); s.listen(); print('up', flush=True); time.sleep(600)"],
+                               user=65534, stdout=subprocess.PIPE, text=True)
+    assert thief.stdout.readline() == "up\n"
+    said = subject.run()
+    assert said.status == 1 and f"process {thief.pid} of user 65534, which is not a tproxyd," in said.text, said.text
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_somebody_who_took_the_name_does_not_keep_a_dead_daemons_rules_in(subject, listens):
+    """Whoever is quick can bind it when the daemon was killed; ExecStopPost= has to clean up all the same."""
+    subject.finish()
+    before = {line for line in subject.state() if not line.startswith("/run")}
+    first = starts(subject)
+    first.kill()
+    first.wait()
+    thief = subject.host.start(["/usr/bin/python3", "-c", f"import socket, time; s = socket.socket(socket.AF_UNIX);"
+                                f"s.bind('\\0tproxyd'); {'s.listen()' if listens else '0'}; print('up', flush=True);"
+                                "time.sleep(600)"], user=65534, stdout=subprocess.PIPE, text=True)
+    assert thief.stdout.readline() == "up\n"
+    assert "KUMA_MESH_OUTBOUND" in str(subject.host.legacy())
+    said = subject.shell(f"exec {PROGRAM} uninstall --recorded --quiet")
+    assert said.status == 0, said.text
+    assert {line for line in subject.state() if not line.startswith("/run")} ^ before == set()
+
+
+def test_without_the_right_to_change_rules_nothing_is_left_behind(subject):
+    subject.finish()
+    before = {line for line in subject.state() if not line.startswith("/run")}
+    said = subject.shell(f"exec setpriv --bounding-set=-net_admin,-net_raw {PROGRAM} run", timeout=60)
+    assert said.status == 1 and "Operation not permitted" in said.text, said.text
+    assert said.text.count("Cannot bring the rules") < 20, said.text
+    assert {line for line in subject.state() if not line.startswith("/run")} ^ before == set()
+
+
+def test_chains_of_others_with_our_names_are_not_overwritten(subject):
+    """A chain that another's rule refers to cannot be replaced: the installation says so and changes nothing."""
+    subject.host.run(["iptables-legacy", "-w", "-t", "nat", "-N", "KUMA_MESH_OUTBOUND"])
+    subject.host.run(["iptables-legacy", "-w", "-t", "nat", "-N", "OF_OTHERS"])
+    subject.host.run(["iptables-legacy", "-w", "-t", "nat", "-A", "OF_OTHERS", "-j", "KUMA_MESH_OUTBOUND"])
+    before = subject.state()
+    said = subject.shell(f"exec {PROGRAM} uninstall")
+    assert said.status == 1 and "OF_OTHERS" in said.text, said.text
+    assert {line for line in subject.state() ^ before if not line.startswith("/run")} == set()
+
+
+def test_status_without_a_daemon_says_so(subject):
+    said = subject.shell(f"exec {PROGRAM} status")
+    assert said.status == 1 and "tproxyd is not running" in said.text, said.text
+
+
+@pytest.mark.parametrize("user", ["999999", "nobody-knows"])
+def test_an_installation_for_a_user_that_does_not_exist_is_refused(subject, user):
+    before = subject.state()
+    said = subject.shell(f"exec {PROGRAM} install --kuma-dp-user={user}")
+    assert said.status == 1 and f"('{user}') does not refer to a valid user on the host" in said.text, said.text
+    assert subject.state() ^ before == set()
+
+
+def test_a_full_disk_does_not_keep_the_rules_in(subject):
+    """The record is written before a change; where it cannot be, rules still have to be taken out."""
+    subject.finish()
+    subject.host.run(["sh", "-ec", "mkdir -p /run/tproxyd; mount -nt tmpfs -o size=128k,mode=755 tmpfs /run/tproxyd"])
+    process = starts(subject)
+    subject.host.run(["dd", "if=/dev/zero", "of=/run/tproxyd/filler", "bs=4k"], check=False)
+    process.kill()
+    process.wait()
+    assert "KUMA_MESH_OUTBOUND" in str(subject.host.legacy())
+    said = subject.shell(f"exec {PROGRAM} uninstall --recorded --quiet")
+    assert said.status == 0, said.text
+    assert "KUMA_MESH" not in str(subject.host.legacy())
