@@ -17,17 +17,28 @@
 struct quote {
 	char program[32];
 	char line[QUOTE_MAX];
-	bool failure; /* line speaks of a failure */
+	int weight;
 };
 
-static bool speaks_of_failure(const char *line)
+static bool has_word(const char *line, const char *const *words)
 {
-	static const char *const words[] = { "error", "fail", "denied", "refused", "could not" };
-
-	for (size_t i = 0; i < ELEMENTS(words); i++)
-		if (strcasestr(line, words[i]))
+	for (; *words; words++)
+		if (strcasestr(line, *words))
 			return true;
 	return false;
+}
+
+/* How much a line tells of a failure: that there was one, or its reason. Envoy, for one, says after
+ * "closed: 2, authentication failed …" that another stream's "failure" has it "retry". */
+static int weigh(const char *line)
+{
+	static const char *const reason[] = { "denied", "refused", "could not", "closed: ", NULL };
+	static const char *const failure[] = { "error", "fail", NULL };
+
+	/* What kuma-dp says before it leaves. */
+	if (has_word(line, reason) || strncmp(line, "Error: ", 7) == 0)
+		return 2;
+	return has_word(line, failure) ? 1 : 0;
 }
 
 /* Copies a field's value; false where the entry lacks it. */
@@ -90,6 +101,7 @@ void journal_quote_children(uint64_t since_usec, struct strbuf *out)
 		char program[32], line[QUOTE_MAX];
 		struct quote *quote;
 		uint64_t when;
+		int weight;
 
 		if (sd_journal_get_realtime_usec(journal, &when) < 0 || when < since_usec)
 			break;
@@ -97,10 +109,11 @@ void journal_quote_children(uint64_t since_usec, struct strbuf *out)
 		    !field(journal, "MESSAGE", line, sizeof(line)))
 			continue;
 		quote = quote_of(quotes, program);
-		if (!quote || quote->failure || (quote->line[0] && !speaks_of_failure(line)))
+		weight = weigh(line);
+		if (!quote || (quote->line[0] && weight <= quote->weight))
 			continue;
 		memcpy(quote->line, line, sizeof(line));
-		quote->failure = speaks_of_failure(line);
+		quote->weight = weight;
 	}
 	for (size_t i = 0; i < PROGRAMS_MAX && quotes[i].program[0]; i++)
 		strbuf_addf(out, "; %s said: %s", quotes[i].program, quotes[i].line);
