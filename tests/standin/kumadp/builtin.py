@@ -17,6 +17,7 @@ async def complain():
     """What Envoy writes while the control plane refuses it."""
     while True:
         journal.say_as_envoy("warning", "config", REFUSED_STREAM)
+        journal.say_as_envoy("warning", "upstream", "HdsDelegate stream/connection failure, will retry in 781 ms.")
         await asyncio.sleep(2)
 
 
