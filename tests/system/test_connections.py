@@ -203,7 +203,7 @@ def test_a_stop_waits_for_redirected_connections_and_sends_new_ones_direct(world
     outbound.keep(0)
     took = world.wait_stopped(time.monotonic())
     print(f"{engine}: down {took:.2f} s after the last redirected connection was closed")
-    assert took < 1.5
+    assert took < 3
     assert sample.processes(world.machine) == {}
 
 
@@ -218,7 +218,7 @@ def test_a_drain_may_take_longer_than_the_units_stop_timeout_and_ends_with_the_p
         time.sleep(0.5)
     took = world.wait_stopped(begin)
     print(f"down {took:.2f} s after the stop was asked for, with a drain of 12 s and TimeoutStopSec=5")
-    assert 11.9 < took < 15
+    assert 11.9 < took < 18
     assert outbound.speak()["alive"] == inbound.speak()["alive"] == 0
 
 
@@ -233,7 +233,7 @@ def test_a_second_sigterm_ends_the_drain(world, engine):
     world.machine.systemctl("kill", "-s", "TERM", "--kill-who=main", sample.UNIT)
     took = world.wait_stopped(time.monotonic())
     print(f"{engine}: down {took:.2f} s after the second SIGTERM")
-    assert took < 1.5
+    assert took < 3
     assert outbound.speak()["alive"] == 0
     assert "Asked to stop again: not waiting for open connections" in world.machine.messages("-u", sample.UNIT)
 
@@ -250,7 +250,7 @@ def test_new_connections_are_served_at_every_moment_of_a_start_and_a_stop(world)
                 assert crowd.is_alive(), f"{verb}: {crowd.speak()}"
                 crowd.keep(0)
                 done += 1
-    assert done >= 8
+    assert done >= 4
     world.wait_stopped(time.monotonic())
     sample.assert_as_before(world.machine, before)
 
