@@ -261,6 +261,19 @@ static void print_arguments(const struct printer *p, const struct rule *rule)
 	print_verdict(p, &rule->verdict);
 }
 
+void print_rule_arguments(const struct ruleset *rules, const struct rule *rule,
+			  const struct rule_text *text, struct strbuf *out)
+{
+	const struct printer p = { .out = out, .verbose = rules->verbose };
+
+	if (text->comment[0]) {
+		print_match(&p, "comment");
+		print_word(&p, "--comment ");
+		print_quoted(&p, text->comment);
+	}
+	print_arguments(&p, rule);
+}
+
 void print_rule(const struct ruleset *rules, const struct chain *chain, const struct rule *rule,
 		const struct rule_text *text, unsigned position, struct strbuf *out)
 {
@@ -271,12 +284,7 @@ void print_rule(const struct ruleset *rules, const struct chain *chain, const st
 	print_word(&p, chain->name);
 	if (command == OPTION_INSERT)
 		strbuf_addf(out, " %u", position);
-	if (text->comment[0]) {
-		print_match(&p, "comment");
-		print_word(&p, "--comment ");
-		print_quoted(&p, text->comment);
-	}
-	print_arguments(&p, rule);
+	print_rule_arguments(rules, rule, text, out);
 }
 
 /* One chain on its way out. */

@@ -16,3 +16,7 @@ void print_dry_run(const struct ruleset *rules, struct strbuf *out);
 /* One rule without newline, as in the text: "-A CHAIN …" or "-I CHAIN n …". */
 void print_rule(const struct ruleset *rules, const struct chain *chain, const struct rule *rule,
 		const struct rule_text *text, unsigned position, struct strbuf *out);
+
+/* What follows the chain's name in it, each word with a blank in front. */
+void print_rule_arguments(const struct ruleset *rules, const struct rule *rule,
+			  const struct rule_text *text, struct strbuf *out);

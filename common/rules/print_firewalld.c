@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/rules/print_firewalld.h"
+
+#include <string.h>
+
+#include "common/base/array.h"
+#include "common/rules/print_restore.h"
+
+bool firewalld_priority_is_ours(int64_t priority)
+{
+	return (priority >= FIREWALLD_INSERTED && priority < FIREWALLD_INSERTED + FIREWALLD_BAND) ||
+	       (priority >= FIREWALLD_APPENDED && priority < FIREWALLD_APPENDED + FIREWALLD_BAND);
+}
+
+const char *firewalld_ipv(enum family family)
+{
+	return family == FAMILY_V4 ? "ipv4" : "ipv6";
+}
+
+/* One chain on its way into the list, in one or two goes. */
+struct collector {
+	struct arena *arena;
+	const struct ruleset *rules;
+	bool inserted, appended; /* which of its rules this go is about */
+	struct firewalld_entry entry;
+	struct firewalld_entries *out;
+};
+
+static int on_rule(const struct rule *rule, const struct rule_text *text, void *userdata)
+{
+	struct collector *c = userdata;
+	_strbuf_ struct strbuf args = { 0 };
+
+	if (rule->position == POSITION_INSERT ? !c->inserted : !c->appended)
+		return 0;
+	print_rule_arguments(c->rules, rule, text, &args);
+	if (args.failed)
+		c->arena->failed = true;
+	c->entry.args =
+		arena_strdup(c->arena, strbuf_text(&args) + strspn(strbuf_text(&args), " "));
+	array_push(c->arena, c->out, c->entry);
+	c->entry.priority++;
+	return 0;
+}
+
+static void collect_rules(struct collector *c, const struct chain *chain)
+{
+	c->inserted = true;
+	c->appended = !chain->builtin;
+	c->entry.priority = chain->builtin ? FIREWALLD_INSERTED : 0;
+	(void)chain_visit(chain, on_rule, c);
+	if (!chain->builtin)
+		return; /* nobody else's rules are in it */
+	c->inserted = false;
+	c->appended = true;
+	c->entry.priority = FIREWALLD_APPENDED;
+	(void)chain_visit(chain, on_rule, c);
+}
+
+/* Once over everything: the chains, or what is in them. */
+static void collect(struct collector *c, bool chains)
+{
+	for (enum family family = 0; family < FAMILY_COUNT; family++) {
+		for (enum table table = 0; table < TABLE_COUNT; table++) {
+			const struct table_rules *t = &c->rules->family[family].table[table];
+
+			for (size_t i = 0; i < t->n; i++) {
+				c->entry = (struct firewalld_entry){
+					.family = family,
+					.table = table,
+					.chain = t->chains[i].name,
+				};
+				if (!chains)
+					collect_rules(c, &t->chains[i]);
+				else if (!t->chains[i].builtin)
+					array_push(c->arena, c->out, c->entry);
+			}
+		}
+	}
+}
+
+void firewalld_entries(struct arena *arena, const struct ruleset *rules,
+		       struct firewalld_entries *ret)
+{
+	struct ruleset brief = *rules;
+	struct collector c = { .arena = arena, .rules = &brief, .out = ret };
+
+	*ret = (struct firewalld_entries){ 0 };
+	brief.verbose = false; /* is about what is shown, not about what is stored */
+	collect(&c, true);
+	collect(&c, false);
+}
+
+static void print_escaped(const char *text, struct strbuf *out)
+{
+	for (; *text; text++) {
+		switch (*text) {
+		case '&':
+			strbuf_add(out, "&amp;");
+			break;
+		case '<':
+			strbuf_add(out, "&lt;");
+			break;
+		case '>':
+			strbuf_add(out, "&gt;");
+			break;
+		case '"':
+			strbuf_add(out, "&quot;");
+			break;
+		default:
+			strbuf_addc(out, *text);
+		}
+	}
+}
+
+void print_firewalld_entry(const struct firewalld_entry *entry, struct strbuf *out)
+{
+	strbuf_addf(out, "<%s ipv=\"%s\" table=\"%s\" chain=\"", entry->args ? "rule" : "chain",
+		    firewalld_ipv(entry->family), table_name(entry->table));
+	print_escaped(entry->chain, out);
+	if (!entry->args) {
+		strbuf_add(out, "\"/>");
+		return;
+	}
+	strbuf_addf(out, "\" priority=\"%d\">", entry->priority);
+	print_escaped(entry->args, out);
+	strbuf_add(out, "</rule>");
+}
+
+void print_firewalld(const struct firewalld_entries *entries, struct strbuf *out)
+{
+	strbuf_add(out, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
+			"<!-- made by tproxyd install -->\n<direct>\n");
+	for (size_t i = 0; i < entries->n; i++) {
+		strbuf_add(out, "  ");
+		print_firewalld_entry(&entries->items[i], out);
+		strbuf_addc(out, '\n');
+	}
+	strbuf_add(out, "</direct>\n");
+}
