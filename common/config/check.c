@@ -158,6 +158,11 @@ static bool nftables(const struct config *c)
 	return c->backend == BACKEND_NFTABLES;
 }
 
+static bool stores(const struct config *c)
+{
+	return c->store_firewalld;
+}
+
 /* Neither has any effect, but kumactl's mistakes are mistakes here. */
 static bool ebpf_without_ip(const struct config *c)
 {
@@ -222,6 +227,9 @@ static const struct rule_row {
 	{ delay_beyond_max, SEVERITY_ERROR, FOR_RUN, "restart.delay",
 	  "is longer than restart.maxDelay" },
 	{ hold_wrong, SEVERITY_ERROR, FOR_RUN, "failure.holdRules", "cannot be negative" },
+	{ stores, SEVERITY_NOTICE, FOR_RUN, "storeFirewalld",
+	  "has no effect in the service, which puts the rules in whenever it starts; direct rules "
+	  "would make firewalld flush all tables of iptables at every reload, these rules too" },
 	{ ebpf_without_ip, SEVERITY_ERROR, FOR_BOTH, "ebpf.instanceIP",
 	  "is needed where ebpf.enabled is true" },
 	{ nftables, SEVERITY_ERROR, FOR_BOTH, "backend",

@@ -659,10 +659,10 @@ const struct setting settings[] = {
 		.env = "KUMA_TRANSPARENT_PROXY_STORE_FIREWALLD",
 		.flag = "store-firewalld",
 		AS_BOOL(store_firewalld),
-		.flags = SETTING_KUMACTL | SETTING_DEFAULT_ONLY,
-		.affects = AFFECTS_RULES,
+		.flags = SETTING_KUMACTL,
+		.affects = AFFECTS_NOTHING,
 		.dflt = "false",
-		.help = "Store the rules as firewalld's direct rules too.",
+		.help = "Store the rules in firewalld's direct.xml too. For install alone.",
 	},
 
 	/* kumactl's, without meaning here. */

@@ -7,6 +7,7 @@
 #include "common/base/cleanup.h"
 #include "daemon/control.h"
 #include "daemon/fd.h"
+#include "daemon/firewalld.h"
 #include "daemon/instance.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
@@ -59,6 +60,23 @@ static bool daemon_lives(void)
 	return control_call(CONTROL_SOCKET, "status", ANSWER_USEC, &reply, NULL) != CONTROL_NOBODY;
 }
 
+/* Takes out what "install --store-firewalld" has stored. */
+static int remove_stored(const struct request *request, struct error *err)
+{
+	size_t n;
+	int r = firewalld_remove(FIREWALLD_DIR, request->dry_run, &n, err);
+
+	if (r < 0 || n == 0)
+		return r;
+	if (request->dry_run)
+		printf("%s/direct.xml: %zu entries\n", FIREWALLD_DIR, n);
+	else if (!request->quiet)
+		log_info("%zu entries are gone from %s/direct.xml; a firewalld that runs forgets "
+			 "them with \"firewall-cmd --reload\"",
+			 n, FIREWALLD_DIR);
+	return 0;
+}
+
 static int uninstall(const struct request *request, struct error *err)
 {
 	_close_ int instance = -EBADF;
@@ -81,7 +99,8 @@ static int uninstall(const struct request *request, struct error *err)
 		if (r < 0)
 			return r;
 	}
-	return remove_rules(RECORD_INSTALL, SCOPE_RECOGNISED, request, err);
+	r = remove_rules(RECORD_INSTALL, SCOPE_RECOGNISED, request, err);
+	return r < 0 ? r : remove_stored(request, err);
 }
 
 int verb_uninstall(int argc, char *argv[], struct error *err)

@@ -242,19 +242,22 @@ Test(check, refuses_what_is_not_built_yet)
 		   "t.yaml:2:32: error: restart.maxDelay: is not implemented yet; only 30s, the "
 		   "default, can be used\n");
 	expect_run(HEAD "failure: {holdRules: 0m30s}\nrestart: {delay: 0.25s}\n", "");
-	expect_install("storeFirewalld: true", "t.yaml:1:17: error: storeFirewalld: is not "
-					       "implemented yet; only false, the default, can be "
-					       "used\n");
-	expect_run(HEAD "storeFirewalld: true",
-		   "t.yaml:2:17: error: storeFirewalld: is not implemented yet; only false, the "
-		   "default, can be used\n");
-	expect_install("storeFirewalld: false", "");
 	expect_install("backend: nftables", "t.yaml:1:10: error: backend: nftables is not built "
 					    "yet; auto and iptables can be used\n");
 	expect_run(HEAD "backend: nftables",
 		   "t.yaml:2:10: error: backend: nftables is not built yet; auto and iptables can "
 		   "be used\n");
 	expect_run(HEAD "backend: iptables", "");
+}
+
+Test(check, says_why_the_service_stores_nothing_for_firewalld)
+{
+	expect_install("storeFirewalld: true", "");
+	expect_run(HEAD "storeFirewalld: true",
+		   "t.yaml:2:17: notice: storeFirewalld: has no effect in the service, which puts "
+		   "the rules in whenever it starts; direct rules would make firewalld flush all "
+		   "tables of iptables at every reload, these rules too\n");
+	expect_run(HEAD "storeFirewalld: false", "");
 }
 
 Test(check, notes_what_means_nothing_here)
