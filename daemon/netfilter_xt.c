@@ -48,6 +48,8 @@ static int list_tables(const struct xt_family *f, bool exists[static TABLE_COUNT
 		for (enum table t = 0; t < TABLE_COUNT; t++)
 			exists[t] = exists[t] || strcmp(line, table_name(t)) == 0;
 	}
+	if (ferror(file))
+		return error_sys(err, -EIO, "read %s", f->names_path);
 	return 1;
 }
 
