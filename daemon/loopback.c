@@ -37,7 +37,8 @@ static int exchange_open(struct request *request, int *ret_fd)
 	return 0;
 }
 
-/* Asks for one change and returns the kernel's answer. */
+/* Asks for one change and returns the kernel's answer; NO_ANSWER, where that is lost. */
+#define NO_ANSWER 1
 static int change(uint16_t type, uint16_t flags, unsigned index)
 {
 	struct request request = {
@@ -70,7 +71,7 @@ static int change(uint16_t type, uint16_t flags, unsigned index)
 	if (r < 0)
 		return r;
 	if (recv(fd, &answer, sizeof(answer), 0) < 0)
-		return -errno;
+		return NO_ANSWER;
 	if (answer.header.nlmsg_type != NLMSG_ERROR)
 		return -EBADMSG;
 	return answer.error.error;
@@ -121,7 +122,7 @@ static int find_index(const char *iface, unsigned *ret, struct error *err)
 	return 0;
 }
 
-int loopback_v6_present(const char *iface, bool *ret, struct error *err)
+static int find_address(unsigned index, bool *ret)
 {
 	struct request request = {
 		.header = {
@@ -133,22 +134,44 @@ int loopback_v6_present(const char *iface, bool *ret, struct error *err)
 	};
 	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
 	_close_ int fd = -EBADF;
-	bool found = false;
+	int r = exchange_open(&request, &fd);
+
+	*ret = false;
+	while (r == 0) {
+		ssize_t n = recv(fd, answer, sizeof(answer), 0);
+
+		r = n < 0 ? -errno : look((const void *)answer, (size_t)n, index, ret);
+	}
+	return r < 0 ? r : 0;
+}
+
+int loopback_v6_present(const char *iface, bool *ret, struct error *err)
+{
 	unsigned index;
+	bool found;
 	int r = find_index(iface, &index, err);
 
 	if (r < 0)
 		return r;
-	r = exchange_open(&request, &fd);
-	while (r == 0) {
-		ssize_t n = recv(fd, answer, sizeof(answer), 0);
-
-		r = n < 0 ? -errno : look((const void *)answer, (size_t)n, index, &found);
-	}
+	r = find_address(index, &found);
 	if (r < 0)
 		return error_sys(err, r, "list the IPv6 addresses of %s", iface);
 	*ret = found;
 	return 0;
+}
+
+/* Where the answer is lost, looks whether it is as it was asked for. */
+static int change_and_look(uint16_t type, uint16_t flags, unsigned index)
+{
+	bool found;
+	int r = change(type, flags, index);
+
+	if (r != NO_ANSWER)
+		return r;
+	r = find_address(index, &found);
+	if (r < 0)
+		return r;
+	return found == (type == RTM_NEWADDR) ? 0 : -EIO;
 }
 
 int loopback_v6_add(const char *iface, bool *ret_added, struct error *err)
@@ -158,7 +181,7 @@ int loopback_v6_add(const char *iface, bool *ret_added, struct error *err)
 
 	if (r < 0)
 		return r;
-	r = change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index);
+	r = change_and_look(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index);
 	if (r < 0 && r != -EEXIST)
 		return error_sys(err, r, "add ::6/128 to %s", iface);
 	*ret_added = r == 0;
@@ -170,9 +193,11 @@ int loopback_v6_remove(const char *iface, struct error *err)
 	unsigned index;
 	int r = find_index(iface, &index, err);
 
+	if (r == -ENODEV)
+		return 0; /* and its addresses with it */
 	if (r < 0)
 		return r;
-	r = change(RTM_DELADDR, 0, index);
+	r = change_and_look(RTM_DELADDR, 0, index);
 	if (r < 0 && r != -EADDRNOTAVAIL)
 		return error_sys(err, r, "remove ::6/128 from %s", iface);
 	return 0;

@@ -6,7 +6,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/fd.h"
 #include "daemon/loopback.h"
+#include "daemon/xtables_lock.h"
 
 #define PAUSE_USEC ((uint64_t)10 * 1000) /* between two tries for the lock */
 
@@ -37,12 +39,14 @@ void redirect_done(struct redirect *redirect)
 
 /* The claim is on disk before the address is on the interface: a kill between the two leaves a
  * claim that removes nothing, never an address that nobody claims. */
-static int add_address(struct redirect *redirect, const char *iface, struct error *err)
+static int add_address(struct redirect *redirect, const char *iface, bool *ret_added,
+		       struct error *err)
 {
 	struct record *record = &redirect->record;
-	bool present, added;
+	bool present;
 	int r;
 
+	*ret_added = false;
 	if (record->address)
 		return 0;
 	r = loopback_v6_present(iface, &present, err);
@@ -55,8 +59,8 @@ static int add_address(struct redirect *redirect, const char *iface, struct erro
 		record->address = false;
 		return r;
 	}
-	r = loopback_v6_add(iface, &added, err);
-	if (r < 0 || !added) {
+	r = loopback_v6_add(iface, ret_added, err);
+	if (r < 0 || !*ret_added) {
 		/* Somebody else was faster, or it cannot be: then it is not ours to remove. */
 		record->address = false;
 		if (record_save(record, NULL) < 0 && r >= 0)
@@ -65,7 +69,7 @@ static int add_address(struct redirect *redirect, const char *iface, struct erro
 	return r;
 }
 
-static int remove_address(struct redirect *redirect, struct error *err)
+static int remove_once(struct redirect *redirect, struct error *err)
 {
 	struct record *record = &redirect->record;
 	int r;
@@ -76,24 +80,57 @@ static int remove_address(struct redirect *redirect, struct error *err)
 	if (r < 0)
 		return r;
 	record->address = false;
-	return record_save(record, err);
+	r = record_save(record, err);
+	record->address = r < 0;
+	return r;
+}
+
+/* The rules cannot be put back any more: what fails in passing must not leave half a change. */
+static int remove_address(struct redirect *redirect, struct error *err)
+{
+	int r = remove_once(redirect, err);
+
+	return r < 0 ? remove_once(redirect, err) : r;
+}
+
+/* Takes back the address that was added for rules that did not come. */
+static int without_address(struct redirect *redirect, struct error *err, int r)
+{
+	struct error why;
+
+	if (remove_address(redirect, &why) == 0)
+		return r;
+	if (r == NETFILTER_BUSY)
+		return error_set(err, why.code, "take back ::6/128: %.300s", why.text);
+	return error_wrap(err, r, "take back ::6/128: %.120s", why.text);
+}
+
+static bool lock_is_held(void)
+{
+	_close_ int fd = -EBADF;
+
+	return xtables_lock(&fd, NULL) == NETFILTER_BUSY;
 }
 
 int redirect_apply(struct redirect *redirect, const struct ruleset *rules, enum scope scope,
 		   struct error *err)
 {
+	bool added = false;
 	int r;
 
 	if (rules->loopback_v6) {
-		r = add_address(redirect, rules->loopback, err);
+		/* Or the address would come and go with each try. */
+		if (!redirect->record.address && lock_is_held())
+			return NETFILTER_BUSY;
+		r = add_address(redirect, rules->loopback, &added, err);
 		if (r < 0)
 			return error_wrap(err, r, "apply rules");
 	}
 	r = redirect->backend->apply(redirect->nf, rules, scope, &redirect->record, err);
 	if (r < 0)
-		return error_wrap(err, r, "apply rules");
-	if (r == NETFILTER_BUSY)
-		return r;
+		r = error_wrap(err, r, "apply rules");
+	if (r != 0)
+		return added ? without_address(redirect, err, r) : r;
 	if (!rules->loopback_v6) {
 		r = remove_address(redirect, err);
 		if (r < 0)
