@@ -62,9 +62,9 @@ def test_the_watcher_sees_rules_that_are_there_for_a_moment(machine):
 @pytest.fixture(scope="module")
 def one(build):
     """A machine for the tests below, which leave nothing in it."""
-    import conftest
-    if conftest.why_not():
-        pytest.skip(conftest.why_not())
+    reason = machines.unavailable()
+    if reason:
+        pytest.skip(reason)
     with machines.Machine(build=build) as machine:
         sample.drop_in(machine, "no-restart", NO_RESTART)
         yield machine
