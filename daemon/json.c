@@ -4,21 +4,46 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A quoted string (RFC 8259, section 7). What is not UTF-8 in it cannot come from our own texts. */
+/* Length of the well-formed UTF-8 character at p (RFC 3629: shortest form, no surrogates); 0: there
+ * is none. */
+static size_t utf8_length(const unsigned char *p)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = *p < 0x80 ? 1 : *p >> 5 == 6 ? 2 : *p >> 4 == 14 ? 3 : *p >> 3 == 30 ? 4 : 0;
+	uint32_t code = len > 1 ? *p & (0xffU >> (len + 1)) : *p;
+
+	for (size_t i = 1; i < len; i++) {
+		if (p[i] >> 6 != 2)
+			return 0;
+		code = code << 6 | (p[i] & 0x3fU);
+	}
+	if (len && (code < least[len] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)))
+		return 0;
+	return len;
+}
+
+/* A quoted string (RFC 8259, section 7). A user's name, say, need not be UTF-8. The control
+ * characters above ASCII are escaped because what reads the replies (libyaml) takes none. */
 static void add_quoted(struct strbuf *out, const char *text)
 {
-	strbuf_addc(out, '"');
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
+	const unsigned char *p = (const unsigned char *)text;
+	size_t len;
 
-		if (c == '"' || c == '\\')
-			strbuf_addf(out, "\\%c", c);
-		else if (c == '\n')
+	strbuf_addc(out, '"');
+	for (; *p; p += len ? len : 1) {
+		len = utf8_length(p);
+		if (len == 0)
+			strbuf_add(out, "\\ufffd");
+		else if (*p == '"' || *p == '\\')
+			strbuf_addf(out, "\\%c", *p);
+		else if (*p == '\n')
 			strbuf_add(out, "\\n");
-		else if (c < 0x20 || c == 0x7f)
-			strbuf_addf(out, "\\u%04x", c);
+		else if (*p < 0x20 || *p == 0x7f)
+			strbuf_addf(out, "\\u%04x", *p);
+		else if (*p == 0xc2 && p[1] < 0xa0)
+			strbuf_addf(out, "\\u%04x", p[1]);
 		else
-			strbuf_addc(out, (char)c);
+			strbuf_add_len(out, (const char *)p, len);
 	}
 	strbuf_addc(out, '"');
 }
