@@ -14,15 +14,18 @@
 #include "daemon/json.h"
 
 #define CLIENTS_MAX 16
+#define STRANGERS   12 /* of them may not be root's: the rest is always free for it */
 #define REQUEST_MAX 128
 #define CLIENT_USEC ((uint64_t)5 * 1000 * 1000)
 #define REPLY_MAX   ((size_t)1024 * 1024)
+#define PRIORITY    5 /* after everything that keeps the host going */
 
 /* One connection: reads a line, then writes the reply, then is gone. */
 struct client {
 	struct control *control;
 	sd_event_source *io, *timer;
 	int fd;
+	bool root; /* who asks */
 	char request[REQUEST_MAX];
 	size_t len;
 	struct strbuf reply;
@@ -57,16 +60,13 @@ static int on_client_timeout(_unused_ sd_event_source *source, _unused_ uint64_t
 
 static void answer(struct client *client)
 {
-	struct ucred peer = { .uid = (uid_t)-1 };
-	socklen_t len = sizeof(peer);
 	char *argument = strchr(client->request, ' ');
 
 	if (argument)
 		*argument++ = 0;
 	else
 		argument = client->request + strlen(client->request);
-	if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
-	    (peer.uid != 0 && strcmp(client->request, "status") != 0)) {
+	if (!client->root && strcmp(client->request, "status") != 0) {
 		json_open(&client->reply, NULL, '{');
 		json_bool(&client->reply, "ok", false);
 		json_string(&client->reply, "error", "only root may ask for that");
@@ -121,22 +121,44 @@ static int on_client(_unused_ sd_event_source *source, _unused_ int fd, _unused_
 	return 0;
 }
 
+static bool is_root(int fd)
+{
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == 0;
+}
+
+/* A place for one more connection, or NULL: too many at once. */
+static struct client *find_place(struct control *control, bool root)
+{
+	struct client *place = NULL;
+	size_t strangers = 0;
+
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		if (control->clients[i].fd < 0)
+			place = &control->clients[i];
+		else if (!control->clients[i].root)
+			strangers++;
+	}
+	return root || strangers < STRANGERS ? place : NULL;
+}
+
 static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
 			 void *userdata)
 {
 	struct control *control = userdata;
-	struct client *client = NULL;
 	sd_event *event = sd_event_source_get_event(control->io);
 	_close_ int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	bool root = peer >= 0 && is_root(peer);
+	struct client *client = find_place(control, root);
 
-	for (size_t i = 0; i < CLIENTS_MAX && !client; i++)
-		if (control->clients[i].fd < 0)
-			client = &control->clients[i];
-	/* Too many at once: this one is turned away by closing it. */
+	/* Whoever is too many is turned away by closing the connection. */
 	if (peer < 0 || !client)
 		return 0;
-	*client = (struct client){ .control = control, .fd = take_fd(&peer) };
+	*client = (struct client){ .control = control, .fd = take_fd(&peer), .root = root };
 	if (sd_event_add_io(event, &client->io, client->fd, EPOLLIN, on_client, client) < 0 ||
+	    sd_event_source_set_priority(client->io, PRIORITY) < 0 ||
 	    sd_event_add_time_relative(event, &client->timer, CLOCK_MONOTONIC, CLIENT_USEC, 0,
 				       on_client_timeout, client) < 0)
 		client_close(client);
@@ -191,6 +213,7 @@ int control_new(sd_event *event, const char *path, control_answer_t *fn, void *u
 		control_free(control);
 		return r;
 	}
+	(void)sd_event_source_set_priority(control->io, PRIORITY);
 	(void)sd_event_source_set_description(control->io, "control socket");
 	*ret = control;
 	return 0;
