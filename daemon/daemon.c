@@ -11,7 +11,10 @@
 #include "daemon/messages.h"
 #include "daemon/notify.h"
 
-#define RETRY_USEC ((uint64_t)20 * 1000) /* while others hold the xtables lock */
+#define RETRY_USEC        ((uint64_t)20 * 1000) /* while others hold the xtables lock */
+#define RETRIES_SECOND    50                    /* as many of them as fit into one */
+#define RETRY_FAILED_USEC ((uint64_t)1000 * 1000)
+#define LOCK_EXTEND_USEC  ((uint64_t)15 * 1000 * 1000)
 
 uint64_t daemon_now(struct daemon *d)
 {
@@ -61,45 +64,76 @@ static int on_retry(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
 	return 0;
 }
 
-static void retry_later(struct daemon *d)
+static void retry_later(struct daemon *d, uint64_t usec)
 {
 	d->retries++;
 	d->retry_timer = sd_event_source_disable_unref(d->retry_timer);
-	(void)sd_event_add_time_relative(d->event, &d->retry_timer, CLOCK_MONOTONIC, RETRY_USEC,
-					 1000, on_retry, d);
+	(void)sd_event_add_time_relative(d->event, &d->retry_timer, CLOCK_MONOTONIC, usec, 1000,
+					 on_retry, d);
+}
+
+static void applied(struct daemon *d, enum level level)
+{
+	enum level before = d->situation.applied;
+
+	d->retries = 0;
+	d->stale = false;
+	d->situation.applied = level;
+	if (d->trouble[0])
+		d->said = PHASE_COUNT; /* the status is about it */
+	d->trouble[0] = 0;
+	/* The leftovers that a start removes are not worth a line when there were none. */
+	if (before != LEVEL_UNKNOWN || level != LEVEL_NONE)
+		report_level(d);
+}
+
+/* A second after the first try the operator is told, and the service manager asked for time. A
+ * start has its deadline all the same. */
+static void lock_taken(struct daemon *d)
+{
+	const struct situation *s = &d->situation;
+
+	if (d->retries == RETRIES_SECOND) {
+		log_event(LOG_LEVEL_WARNING, MSG_LOCK_CONTENTION, NULL,
+			  "Another program holds the xtables lock for more than a second");
+		(void)snprintf(d->trouble, sizeof(d->trouble),
+			       "another program holds the xtables lock");
+	}
+	if (d->retries % RETRIES_SECOND == 0 && !(d->ready && s->wish == WISH_RUN))
+		notify_extend(LOCK_EXTEND_USEC);
+	if (s->wish == WISH_RUN && !d->ready && s->now_usec >= s->start_deadline_usec)
+		daemon_fail(d, "Not ready in time: another program holds the xtables lock");
+	retry_later(d, RETRY_USEC);
+}
+
+static void apply_failed(struct daemon *d, enum level wanted, const struct error *err)
+{
+	bool running = d->situation.wish == WISH_RUN;
+
+	/* While stopping it is tried again many times a second, and told once a second. */
+	if (running || d->retries % RETRIES_SECOND == 0)
+		log_error(err, "Cannot bring the rules to level %s", level_name(wanted));
+	d->situation.applied = LEVEL_UNKNOWN;
+	(void)snprintf(d->trouble, sizeof(d->trouble), "%.*s", (int)sizeof(d->trouble) - 1,
+		       err->text);
+	if (running && !d->ready)
+		daemon_fail(d, "%s", err->text);
+	else
+		retry_later(d, running ? RETRY_FAILED_USEC : RETRY_USEC);
 }
 
 static void apply(struct daemon *d, enum level wanted)
 {
 	enum scope scope = wanted == LEVEL_FULL ? SCOPE_RECOGNISED : SCOPE_RECORDED;
-	enum level before = d->situation.applied;
 	struct error err = { 0 };
 	int r = redirect_apply(&d->redirect, &d->generation->rules[wanted], scope, &err);
 
-	if (r == 0) {
-		d->retries = 0;
-		d->stale = false;
-		d->situation.applied = wanted;
-		/* The leftovers that a start removes are not worth a line when there were none. */
-		if (before != LEVEL_UNKNOWN || wanted != LEVEL_NONE)
-			report_level(d);
-		return;
-	}
-	if (r == NETFILTER_BUSY) {
-		if (d->retries == 50)
-			log_event(LOG_LEVEL_WARNING, MSG_LOCK_CONTENTION, NULL,
-				  "Another program holds the xtables lock for more than a second");
-	} else {
-		/* Tried again many times a second, told once a second. */
-		if (d->retries % 50 == 0)
-			log_error(&err, "Cannot bring the rules to level %s", level_name(wanted));
-		d->situation.applied = LEVEL_UNKNOWN;
-		if (d->situation.wish == WISH_RUN && !d->ready) {
-			daemon_fail(d, "%s", err.text);
-			return;
-		}
-	}
-	retry_later(d);
+	if (r == 0)
+		applied(d, wanted);
+	else if (r == NETFILTER_BUSY)
+		lock_taken(d);
+	else
+		apply_failed(d, wanted, &err);
 }
 
 /* "kuma-dp 4711, coredns 4712". */
@@ -117,6 +151,13 @@ static void say_status(struct daemon *d, enum phase now)
 	_strbuf_ struct strbuf children = { 0 };
 	const char *families = !plan->family[FAMILY_V6].enabled ? "IPv4" : "IPv4 and IPv6";
 
+	if (d->trouble[0] && now != PHASE_STARTING) {
+		notify_status(d->status, "Cannot %s: %s",
+			      d->situation.wish == WISH_STOP ? "take the rules out"
+							     : "apply the rules",
+			      d->trouble);
+		return;
+	}
 	describe_children(d, &children);
 	switch (now) {
 	case PHASE_STARTING:
@@ -160,7 +201,7 @@ static void say_phase(struct daemon *d)
 
 	/* While draining, the count of open connections is the status; after a failure it is the
 	 * reason, to the end. */
-	if (d->exit_status == 0 && (now != d->said || now == PHASE_STARTING))
+	if (d->exit_status == 0 && (now != d->said || now == PHASE_STARTING || d->trouble[0]))
 		say_status(d, now);
 	d->said = now;
 	if (now == PHASE_REDIRECTING && !d->ready) {
@@ -230,7 +271,8 @@ void daemon_update(struct daemon *d)
 		start_timed_out(d);
 	daemon_adopt(d);
 	wanted = wanted_level(s);
-	if (wanted != s->applied || d->stale)
+	/* While held, what is wanted is what there is, even where that is not known. */
+	if (wanted != s->applied || (d->stale && wanted != LEVEL_UNKNOWN))
 		apply(d, wanted);
 	/* A failed apply may have turned the wish round. */
 	if (s->wish == WISH_STOP)

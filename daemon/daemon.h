@@ -63,6 +63,7 @@ struct daemon {
 
 	sd_event_source *probe_timer, *deadline_timer, *retry_timer, *drain_timer;
 	unsigned retries;     /* of an apply that failed or found the lock taken */
+	char trouble[200];    /* why the wanted level is not in; "": no reason */
 	unsigned idle_drains; /* drain checks in a row that found no connection */
 
 	struct control *control;
