@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-import trial
 from trial import CONFIG, DATAPLANE, TOKEN, Trial, token
 
 BAD_CONFIG, BAD_HOST = 78, 1

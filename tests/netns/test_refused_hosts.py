@@ -2,12 +2,11 @@
 """Hosts that cannot, or hardly, do what is asked: no legacy tables, rules of others, another instance, no right to change rules."""
 
 import re
-import socket
 import subprocess
 
 import pytest
 
-from trial import CONFIG, PROGRAM, Trial
+from trial import PROGRAM, Trial
 
 # What the kernel says where ip_tables (or ip6_tables) is not loaded. The list of modules is hidden too.
 WITHOUT_TABLES = r"""

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A proxy that serves no more but lives, DNS that answers no more, and others who do not let go of the lock."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from trial import PROGRAM, Trial
+
+KNOCK = ("import socket, sys; s = socket.create_connection((sys.argv[1], 80), 3); s.settimeout(3);"
+         "s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n'); print(s.makefile().read())")
+
+
+class Daemon:
+    """`tproxyd run` with a service manager that only listens."""
+
+    def __init__(self, trial, directory):
+        self.trial, self.host = trial, trial.host
+        self.said = []  # messages to the service manager, one variable each
+        self.log = []
+        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.manager.bind(f"{directory}/notify")
+        trial.finish()
+        self.process = trial.host.start([PROGRAM, "run", *trial.arguments], stderr=subprocess.PIPE, text=True,
+                                        env={**trial.environment, "NOTIFY_SOCKET": f"{directory}/notify"})
+        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _listen(self):
+        while True:
+            self.said += self.manager.recv(65536).decode().split("\n")
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.log.append(line)
+
+    def await_(self, pattern, seconds, since=0):
+        """Waits until the service manager is told so; returns after which message."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for n, message in enumerate(self.said[since:], since):
+                if re.match(pattern, message):
+                    return n + 1
+            time.sleep(0.01)
+        raise AssertionError(f"no {pattern} within {seconds} s: {self.said[since:]}\n{''.join(self.log)}")
+
+    def status(self):
+        return json.loads(self.host.run([PROGRAM, "status", "--json"]).stdout)
+
+    def level(self):
+        rules = "\n".join(line for tables in self.host.legacy(False).values() for lines in tables.values()
+                          for line in lines)
+        if "-j KUMA_MESH_OUTBOUND" not in re.sub(r"-A KUMA_MESH_\S+ .*", "", rules):
+            return "drain" if "KUMA_MESH" in rules else "none"
+        return "full" if re.search("-A OUTPUT .*--dport 53 .*(REDIRECT|CT)", rules) else "no-dns"
+
+    def child(self, name):
+        """The pid of kuma-dp's child of that name."""
+        parent = self.status()["processes"]["kuma-dp"]["pid"]
+        with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
+            for pid in map(int, file.read().split()):
+                with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
+                    if comm.read() == f"{name}\n":
+                        return pid
+        raise AssertionError(f"no {name}")
+
+    def stop(self, status=0, seconds=20):
+        self.process.terminate()
+        assert self.process.wait(seconds) == status, "".join(self.log)
+
+
+@pytest.fixture
+def trial(host, tproxyd):
+    return Trial(host, tproxyd)
+
+
+@pytest.fixture
+def daemon(trial, tmp_path):
+    made = Daemon(trial, tmp_path)
+    made.await_("READY=1", 20)
+    return made
+
+
+def test_rules_are_held_then_released_and_return_when_the_proxy_serves_again(daemon, world):
+    """SIGSTOP: Envoy's listeners accept, and nothing answers. holdRules is 30 s."""
+    envoy = daemon.child("envoy")
+    assert daemon.level() == "full"
+    started = time.monotonic()
+    os.kill(envoy, signal.SIGSTOP)
+    try:
+        at = daemon.await_("STATUS=Holding the rules while the proxy does not serve: .*Envoy", 10)
+        held = time.monotonic()
+        # Names of the host resolve while the connections wait.
+        assert daemon.level() == "no-dns" and daemon.status()["phase"] == "holding"
+        at = daemon.await_("STATUS=Released: traffic goes direct until the proxy serves: .*Envoy", 35, at)
+        assert 28 < time.monotonic() - held < 33 and time.monotonic() - started < 40
+        assert daemon.level() == "drain"
+        assert "peer 10.77.0.2 " in daemon.host.run(["/usr/bin/python3", "-c", KNOCK, "10.77.0.1"]).stdout
+    finally:
+        os.kill(envoy, signal.SIGCONT)
+    daemon.await_("STATUS=Redirecting IPv4 and IPv6", 10, at)
+    assert daemon.level() == "full" and daemon.status()["phase"] == "redirecting"
+    assert daemon.said.count("READY=1") == 1 and daemon.process.poll() is None
+    daemon.stop()
+    assert daemon.level() == "none"
+
+
+def test_one_round_without_an_answer_changes_nothing(daemon):
+    envoy, before = daemon.child("envoy"), len(daemon.said)
+    for _ in range(3):
+        os.kill(envoy, signal.SIGSTOP)
+        time.sleep(0.7)
+        os.kill(envoy, signal.SIGCONT)
+        time.sleep(2)
+    assert not [message for message in daemon.said[before:] if message.startswith("STATUS=")]
+    assert daemon.level() == "full"
+    daemon.stop()
+
+
+def test_dns_goes_direct_while_only_dns_is_down_and_returns(daemon):
+    dns = daemon.child("coredns")
+    os.kill(dns, signal.SIGSTOP)
+    at = daemon.await_("STATUS=Degraded: DNS goes direct; DNS on IPv4, DNS on IPv6.* does not answer", 10)
+    assert daemon.level() == "no-dns"
+    assert any("DNS of the mesh does not answer" in line for line in daemon.log)
+    os.kill(dns, signal.SIGCONT)
+    daemon.await_("STATUS=Redirecting", 10, at)
+    assert daemon.level() == "full"
+    daemon.stop()
+
+
+@pytest.mark.parametrize("victim", ["envoy", "coredns", "kuma-dp"])
+def test_the_death_of_a_child_takes_the_rules_out_and_ends_the_service(daemon, victim):
+    pid = daemon.status()["processes"]["kuma-dp"]["pid"] if victim == "kuma-dp" else daemon.child(victim)
+    os.kill(pid, signal.SIGKILL)
+    assert daemon.process.wait(10) == 1, "".join(daemon.log)
+    assert daemon.level() == "none"
+    assert daemon.said.count("STOPPING=1") == 1
+    # The reason is what the service manager shows last.
+    assert re.match("STATUS=(Envoy|kuma-dp).*(ended|was killed|exited)",
+                    [message for message in daemon.said if message.startswith("STATUS=")][-1]), daemon.said
+
+
+def lock(trial):
+    """Somebody who has the lock, until the file is closed."""
+    process = trial.host.start(["flock", "/run/xtables.lock", "sh", "-c", "echo locked; exec sleep 600"],
+                               stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "locked\n"
+    return process
+
+
+def unlock(process):
+    # flock(1) waits for its child, which has the lock as well.
+    subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=True)
+    process.wait()
+
+
+def test_a_start_waits_for_the_lock_and_says_so(trial, tmp_path):
+    holder = lock(trial)
+    daemon = Daemon(trial, tmp_path)
+    at = daemon.await_("STATUS=.*xtables lock", 20)
+    assert daemon.level() == "none" and "READY=1" not in daemon.said
+    extended = daemon.said.count("EXTEND_TIMEOUT_USEC=15000000")
+    time.sleep(3)
+    assert daemon.said.count("EXTEND_TIMEOUT_USEC=15000000") > extended
+    unlock(holder)
+    daemon.await_("READY=1", 10, at)
+    assert daemon.level() == "full"
+    daemon.stop()
+
+
+def test_a_start_that_never_gets_the_lock_fails_by_its_deadline(trial, tmp_path):
+    trial.set(readiness__timeout="3s")
+    holder = lock(trial)
+    daemon = Daemon(trial, tmp_path)
+    assert daemon.process.wait(40) == 1, "".join(daemon.log)
+    assert any("xtables lock" in line and line.startswith("<3>") for line in daemon.log), "".join(daemon.log)
+    assert daemon.level() == "none"
+    unlock(holder)
+
+
+def test_a_stop_keeps_the_proxy_until_the_lock_is_free(daemon, world):
+    holder = lock(daemon.trial)
+    daemon.process.terminate()
+    time.sleep(3)
+    # Redirected, and served.
+    assert daemon.level() == "full"
+    daemon.host.run(["/usr/bin/python3", "-c", KNOCK, "10.77.0.1"])
+    unlock(holder)
+    assert daemon.process.wait(10) == 0, "".join(daemon.log)
+    assert daemon.level() == "none"
+
+
+@pytest.mark.parametrize("delay", [0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0])
+def test_sigterm_at_any_moment_of_the_start_leaves_nothing(trial, tmp_path, delay):
+    trial.environment["STANDIN_READY_DELAY_MS"] = "100"
+    daemon = Daemon(trial, tmp_path)
+    time.sleep(delay)
+    daemon.process.terminate()
+    # Before main() a SIGTERM ends any program.
+    assert daemon.process.wait(20) == 0 or (daemon.process.returncode, daemon.log) == (-signal.SIGTERM, [])
+    assert daemon.level() == "none"
+    assert "::6" not in str(daemon.host.addresses())
+    left = daemon.host.run(["find", "/run/tproxyd"], check=False).stdout.split()
+    assert left in ([], ["/run/tproxyd"])
+
+
+def test_strangers_on_the_control_socket_do_not_keep_root_out(daemon):
+    """More callers than there is room for, who say half a line and wait, again and again."""
+    code = ("import socket, time\nheld = []\nprint('up', flush=True)\nwhile True:\n"
+            "    s = socket.socket(socket.AF_UNIX)\n    s.settimeout(1)\n"
+            "    try:\n        s.connect('/run/tproxyd/control')\n        s.send(b'stat')\n    except OSError:\n"
+            "        pass\n    held = held[-40:] + [s]\n    time.sleep(0.005)\n")
+    stranger = daemon.host.start(["/usr/bin/python3", "-c", code], user=65534, stdout=subprocess.PIPE, text=True)
+    assert stranger.stdout.readline() == "up\n"
+    time.sleep(1)
+    for _ in range(20):
+        assert daemon.status()["phase"] == "redirecting"
+        time.sleep(0.1)
+    stranger.kill()
+    daemon.stop()
+
+
+def test_strangers_may_ask_for_the_status_and_nothing_else(daemon):
+    said = daemon.host.run([PROGRAM, "log-level", "debug"], user=65534, check=False)
+    assert said.returncode == 1 and "only root may ask for that" in said.stderr
+    assert daemon.host.run([PROGRAM, "status"], user=65534).stdout.startswith("phase: redirecting")
+    ask = ("import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('/run/tproxyd/control');"
+           "s.settimeout(3); s.sendall(eval(sys.argv[1])); print(s.recv(65536).decode())")
+    for request in ("b'status \\xff\\xfe\\n'", "b'stat\\0us\\n'", "b'\\n'", "b'x' * 126 + b'\\n'", "b'x' * 500"):
+        answer = daemon.host.run(["/usr/bin/python3", "-c", ask, request], user=0, check=False)
+        if answer.stdout.strip():
+            json.loads(answer.stdout)
+    assert daemon.status()["phase"] == "redirecting"
+    daemon.stop()
+
+
+def test_a_status_is_json_whatever_is_in_it(trial, tmp_path):
+    trial.host.run(["sed", "-i", "s/^kuma-dp:/k\\xfc\\x9bma\\xc3\\xbc:/", "/etc/passwd"], env={"LANG": "C"})
+    trial.set(kumaDPUser="5678")
+    daemon = Daemon(trial, tmp_path)
+    daemon.await_("READY=1", 20)
+    assert daemon.status()["user"]["name"] == "k\ufffd\ufffdma\xfc"
+    assert "phase: redirecting" in daemon.host.run([PROGRAM, "status"]).stdout
+    daemon.stop()
