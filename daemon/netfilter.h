@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "common/base/array.h"
 #include "common/base/error.h"
 #include "common/rules/ruleset.h"
 
@@ -53,18 +54,31 @@ struct snapshot {
 	bool loopback_v6; /* ::6 is on the loopback interface */
 };
 
+/* What an apply did beyond reaching its ruleset: sentences. */
+struct netfilter_report {
+	struct arena arena;
+	struct string_list removed; /* at LEVEL_NONE: what has gone */
+	struct string_list left;    /* at LEVEL_NONE: what could not go, and why; worth a warning */
+};
+
 typedef void netfilter_changed_t(void *userdata);
 
 struct netfilter_backend {
 	const char *name;
 	/* No side effects in the kernel. NETFILTER_ABSENT: not on this host. */
 	int (*open)(struct netfilter **ret, struct error *err);
-	/* Reaches the ruleset in every family and table, or puts the old state back. `record` says
+	/* Reaches the ruleset in every family and table, or puts the old state back. (At LEVEL_NONE
+	 * a chain that a rule of others jumps to is only emptied.) `record` says
 	 * what is ours; it is brought up to date (memory and file): before the first change it
 	 * claims the old and the new rules, after the last the new ones alone. ::6 aside
 	 * (daemon/loopback.h). */
 	int (*apply)(struct netfilter *nf, const struct ruleset *rules, enum scope scope,
 		     struct record *record, struct error *err);
+	/* Makes the report of that apply and changes nothing. */
+	int (*survey)(struct netfilter *nf, const struct ruleset *rules, enum scope scope,
+		      struct record *record, struct error *err);
+	/* Of the last apply or survey; valid until the next. */
+	const struct netfilter_report *(*report)(const struct netfilter *nf);
 	/* Compares what is in the kernel with the ruleset; never creates a table. */
 	int (*read)(struct netfilter *nf, const struct ruleset *rules, const struct record *record,
 		    struct snapshot *ret, struct error *err);

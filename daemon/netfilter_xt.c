@@ -13,6 +13,7 @@
 
 struct netfilter {
 	const struct xt_family *families;
+	struct netfilter_report report;
 };
 
 /* What is to be done to one table. */
@@ -30,6 +31,7 @@ struct transaction {
 	struct record *record;
 	struct record both, next; /* claims: what was and what will be; what will be */
 	struct arena arena;
+	struct traces traces[FAMILY_COUNT];
 	struct job jobs[FAMILY_COUNT][TABLE_COUNT];
 };
 
@@ -58,8 +60,23 @@ static int wrap_table(const struct xt_table *table, struct error *err, int r)
 	return error_wrap(err, r, "%s table %s", table->f->name, table_name(table->table));
 }
 
+/* A stop must not leave the redirect in because somebody else jumps into it: such a chain is
+ * emptied and stays, and the jump does nothing. */
+static void keep_referenced(struct transaction *t, struct job *job)
+{
+	for (size_t i = 0; i < job->before.references.n; i++) {
+		const struct xt_reference *ref = &job->before.references.items[i];
+		struct xt_chain chain = { 0 };
+
+		if (xt_state_find(&job->want, ref->target))
+			continue;
+		memcpy(chain.name, ref->target, sizeof(chain.name));
+		array_push(&t->arena, &job->want, chain);
+	}
+}
+
 /* Reads what one table holds of ours, and says what is in the way of what it should hold. */
-static int survey_table(struct transaction *t, struct job *job, struct xt_claims *claims,
+static int survey_table(struct transaction *t, struct job *job, const struct xt_claims *claims,
 			struct error *err)
 {
 	int r;
@@ -71,10 +88,10 @@ static int survey_table(struct transaction *t, struct job *job, struct xt_claims
 		if (r < 0)
 			return r;
 	}
+	if (t->rules->level == LEVEL_NONE)
+		keep_referenced(t, job);
 	job->change = !xt_state_equal(&job->before, &job->want) ||
 		      !xt_state_placed(&job->before, &job->want);
-	if (job->table.table == TABLE_NAT && claims->scope == SCOPE_RECOGNISED)
-		xt_claims_learn(claims, &job->table, &job->before);
 	if (!job->change)
 		return 0;
 	return xt_check(&job->table, job->handle, &job->before, &job->want, err);
@@ -83,20 +100,24 @@ static int survey_table(struct transaction *t, struct job *job, struct xt_claims
 static int survey_family(struct transaction *t, const struct xt_family *f, enum family family,
 			 enum scope scope, struct error *err)
 {
-	/* nat first: its chains tell what else of kumactl's to look for. */
-	static const enum table order[] = { TABLE_NAT, TABLE_RAW, TABLE_MANGLE };
-	struct xt_claims claims = { .record = t->record, .scope = scope };
+	const struct xt_claims claims = { .record = t->record,
+					  .scope = scope,
+					  .traces = &t->traces[family] };
 	bool exists[TABLE_COUNT];
-	int loaded = list_tables(f, exists, err);
+	int loaded = list_tables(f, exists, err), r;
 
 	if (loaded < 0)
 		return loaded;
-	for (size_t i = 0; i < ELEMENTS(order); i++) {
-		struct job *job = &t->jobs[family][order[i]];
-		int r;
+	if (scope == SCOPE_RECOGNISED) {
+		r = xt_learn(f, family, exists, &t->arena, &t->traces[family], err);
+		if (r < 0)
+			return error_wrap(err, r, "%s", f->name);
+	}
+	for (enum table n = 0; n < TABLE_COUNT; n++) {
+		struct job *job = &t->jobs[family][n];
 
-		job->table = (struct xt_table){ .f = f, .family = family, .table = order[i] };
-		job->exists = exists[order[i]];
+		job->table = (struct xt_table){ .f = f, .family = family, .table = n };
+		job->exists = exists[n];
 		r = xt_state_build(&job->table, t->rules, &t->arena, &job->want, err);
 		if (r == 0 && !loaded && job->want.n)
 			r = error_set(err, -ENOPROTOOPT, "kernel module %s is not loaded",
@@ -237,28 +258,37 @@ static int keep_claims(struct transaction *t, struct record *claims, struct erro
 	return 0;
 }
 
+/* A chain that was left for others to jump to is not ours any more. */
+static int keep_next(struct transaction *t, struct error *err)
+{
+	if (t->rules->level == LEVEL_NONE)
+		t->next.n = 0;
+	return keep_claims(t, &t->next, err);
+}
+
 static int commit(struct transaction *t, enum scope scope, struct error *err)
 {
 	const struct xt_claims touched = { .record = &t->both, .trusted = true };
 	struct job *jobs[FAMILY_COUNT * TABLE_COUNT];
 	struct error late;
 	/* What only goes is claimed already. */
-	int r = t->next.n > 0 ? record_save(&t->both, err) : 0;
+	int r = t->rules->level != LEVEL_NONE ? record_save(&t->both, err) : 0;
 
 	if (r < 0)
 		return r;
 	sort_jobs(t, jobs);
 	for (size_t i = 0; i < ELEMENTS(jobs) && r == 0; i++) {
-		struct xt_claims claims = { .record = t->record, .scope = scope };
+		const struct xt_claims claims = {
+			.record = t->record,
+			.scope = scope,
+			.traces = &t->traces[jobs[i]->table.family],
+		};
 
-		if (scope == SCOPE_RECOGNISED)
-			xt_claims_learn(&claims, &jobs[i]->table,
-					&t->jobs[jobs[i]->table.family][TABLE_NAT].before);
 		if (jobs[i]->change)
 			r = change_job(t, jobs[i], &claims, &touched, err);
 	}
 	if (r == 0)
-		r = keep_claims(t, &t->next, err);
+		r = keep_next(t, err);
 	if (r == 0)
 		return 0;
 
@@ -287,6 +317,36 @@ static void transaction_done(struct transaction *t)
 	arena_done(&t->arena);
 }
 
+static void make_report(const struct transaction *t, struct netfilter_report *report)
+{
+	arena_done(&report->arena);
+	*report = (struct netfilter_report){ 0 };
+	for (enum family f = 0; f < FAMILY_COUNT && t->rules->level == LEVEL_NONE; f++)
+		for (enum table n = 0; n < TABLE_COUNT; n++)
+			xt_state_report(&t->jobs[f][n].table, &t->jobs[f][n].before,
+					&t->jobs[f][n].want, report);
+}
+
+static int run_transaction(struct netfilter *nf, struct transaction *t, enum scope scope,
+			   bool dry_run, struct error *err)
+{
+	int r = 0;
+
+	start_claims(t, &t->both);
+	start_claims(t, &t->next);
+	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++)
+		r = survey_family(t, &nf->families[f], f, scope, err);
+	if (r < 0)
+		return r;
+	make_report(t, &nf->report);
+	if (dry_run)
+		return 0;
+	r = make_claims(t, err);
+	if (r < 0)
+		return r;
+	return anything_to_change(t) ? commit(t, scope, err) : keep_next(t, err);
+}
+
 static int xt_apply(struct netfilter *nf, const struct ruleset *rules, enum scope scope,
 		    struct record *record, struct error *err)
 {
@@ -297,18 +357,24 @@ static int xt_apply(struct netfilter *nf, const struct ruleset *rules, enum scop
 
 	if (r != 0)
 		return r;
-	if (!err)
-		err = &unread;
-	start_claims(&t, &t.both);
-	start_claims(&t, &t.next);
-	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++)
-		r = survey_family(&t, &nf->families[f], f, scope, err);
-	if (r == 0)
-		r = make_claims(&t, err);
-	if (r == 0)
-		r = anything_to_change(&t) ? commit(&t, scope, err) : keep_claims(&t, &t.next, err);
+	r = run_transaction(nf, &t, scope, false, err ? err : &unread);
 	transaction_done(&t);
 	return r;
+}
+
+static int xt_survey(struct netfilter *nf, const struct ruleset *rules, enum scope scope,
+		     struct record *record, struct error *err)
+{
+	struct transaction t = { .rules = rules, .record = record };
+	int r = run_transaction(nf, &t, scope, true, err);
+
+	transaction_done(&t);
+	return r;
+}
+
+static const struct netfilter_report *xt_report(const struct netfilter *nf)
+{
+	return &nf->report;
 }
 
 static void sum_redirects(const struct xt_table *table, const struct xt_state *state,
@@ -416,6 +482,7 @@ static int xt_backend_open(struct netfilter **ret, struct error *err)
 
 static void xt_backend_close(struct netfilter *nf)
 {
+	arena_done(&nf->report.arena);
 	free(nf);
 }
 
@@ -423,6 +490,8 @@ const struct netfilter_backend backend_xt = {
 	.name = "iptables",
 	.open = xt_backend_open,
 	.apply = xt_apply,
+	.survey = xt_survey,
+	.report = xt_report,
 	.read = xt_snapshot,
 	.close = xt_backend_close,
 };

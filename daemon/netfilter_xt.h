@@ -8,6 +8,7 @@
  *     netfilter_xt.c         the backend: all tables of both families, the record, undoing
  *     netfilter_xt_table.c   one table: read, edit, commit, look whether it is so
  *     netfilter_xt_own.c     whose a rule or a chain is
+ *     netfilter_xt_shape.c   what rules without comments are recognised by
  *     netfilter_xt_state.c   a ruleset as a state, states compared, states as claims
  *     netfilter_xt_family.c  what differs between IPv4 and IPv6
  */
@@ -20,6 +21,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
+#include "common/rules/recognise.h"
 #include "common/rules/ruleset.h"
 #include "daemon/netfilter.h"
 #include "daemon/record.h"
@@ -83,9 +85,8 @@ struct xt_state {
 struct xt_claims {
 	const struct record *record;
 	enum scope scope;
-	bool trusted;   /* the record was made from this very table just now */
-	bool uid_known; /* kumactl's rules without comments, which exempt this user, are there */
-	uint32_t uid;
+	bool trusted;                /* the record was made from this very table just now */
+	const struct traces *traces; /* what to recognise rules without comments by; NULL: none */
 };
 
 /* One table of one family. */
@@ -115,12 +116,14 @@ bool xt_state_equal(const struct xt_state *a, const struct xt_state *b); /* plac
 bool xt_state_placed(const struct xt_state *now, const struct xt_state *want);
 size_t xt_state_count(const struct xt_state *state);
 void xt_digest(const struct xt_rule *rules, size_t n, uint8_t ret[static 16]);
+/* Says what of ours is in `now`; what of others keeps a chain that `want` has not. */
+void xt_state_report(const struct xt_table *table, const struct xt_state *now,
+		     const struct xt_state *want, struct netfilter_report *report);
 /* Adds what the state claims to the record, as far as it does not claim as much already. */
 int xt_state_claim(const struct xt_table *table, const struct xt_state *state,
 		   struct record *record) _must_check_;
 
 /* netfilter_xt_own.c */
-bool xt_name_recognised(const char *chain);
 bool xt_comment_recognised(const struct xt_family *f, const void *entry);
 bool xt_owns_chain(const struct xt_claims *claims, const struct xt_table *table,
 		   const struct xt_chain *chain);
@@ -129,9 +132,12 @@ bool xt_claims_name(const struct xt_claims *claims, const struct xt_table *table
 /* Tells which rules of a built-in chain (all of them are given) are ours. */
 void xt_mark_own(const struct xt_claims *claims, const struct xt_table *table,
 		 const struct xt_chain *chain, const struct xt_state *state, bool *own);
-/* Looks in our chains for the user that kumactl's rules exempt. */
-void xt_claims_learn(struct xt_claims *claims, const struct xt_table *table,
-		     const struct xt_state *state);
+
+/* netfilter_xt_shape.c */
+void xt_shape(const struct xt_table *table, const struct xt_rule *rule, struct shape *ret);
+/* Reads what a family's rules tell of kumactl. */
+int xt_learn(const struct xt_family *f, enum family family, const bool exists[static TABLE_COUNT],
+	     struct arena *arena, struct traces *ret, struct error *err) _must_check_;
 
 /* netfilter_xt_table.c */
 int xt_open(const struct xt_table *table, struct xtc_handle **ret, struct error *err) _must_check_;

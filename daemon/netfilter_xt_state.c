@@ -7,6 +7,7 @@
 #include "common/base/array.h"
 #include "common/base/cleanup.h"
 #include "common/rules/encode_xt.h"
+#include "common/rules/leftovers.h"
 
 struct builder {
 	const struct xt_family *f;
@@ -233,4 +234,48 @@ int xt_state_claim(const struct xt_table *table, const struct xt_state *state,
 	for (size_t i = 0; i < state->n && r == 0; i++)
 		r = claim_chain(table, &state->items[i], n, taken, record);
 	return r;
+}
+
+static void report_builtin(const struct xt_table *table, const struct xt_chain *chain,
+			   struct netfilter_report *report)
+{
+	_free_ bool *own = calloc(chain->total + 1, sizeof(*own));
+	const char *rules;
+
+	if (!own)
+		return;
+	for (size_t i = 0; i < chain->n; i++)
+		own[chain->items[i].position] = true;
+	rules = leftovers_rules(&report->arena, chain->name, own, chain->total);
+	if (rules)
+		array_push(&report->arena, &report->removed,
+			   arena_printf(&report->arena, "%s %s: %s", table->f->name,
+					table_name(table->table), rules));
+}
+
+void xt_state_report(const struct xt_table *table, const struct xt_state *now,
+		     const struct xt_state *want, struct netfilter_report *report)
+{
+	const char *name = table_name(table->table);
+
+	for (size_t i = 0; i < now->n; i++) {
+		const struct xt_chain *chain = &now->items[i];
+
+		if (chain->builtin)
+			report_builtin(table, chain, report);
+		else if (chain->n || !xt_state_find(want, chain->name))
+			array_push(&report->arena, &report->removed,
+				   arena_printf(&report->arena, "%s %s: chain %s (%zu rule%s)",
+						table->f->name, name, chain->name, chain->n,
+						chain->n == 1 ? "" : "s"));
+	}
+	for (size_t i = 0; i < now->references.n; i++) {
+		const struct xt_reference *ref = &now->references.items[i];
+
+		array_push(&report->arena, &report->left,
+			   arena_printf(&report->arena,
+					"%s %s: rule %u of %s jumps to %s, which stays, empty",
+					table->f->name, name, ref->number, ref->chain,
+					ref->target));
+	}
 }

@@ -77,7 +77,7 @@ static bool may_be_ours(const struct xt_table *table, struct xtc_handle *handle,
 	if (xt_claims_name(claims, table, chain))
 		return true;
 	return claims->scope == SCOPE_RECOGNISED &&
-	       (xt_name_recognised(chain) || (first && xt_comment_recognised(table->f, first)));
+	       (recognise_name(chain) || (first && xt_comment_recognised(table->f, first)));
 }
 
 static void read_own_chains(const struct xt_table *table, struct xtc_handle *handle,
@@ -165,18 +165,15 @@ static void read_references(const struct xt_table *table, struct xtc_handle *han
 int xt_read(const struct xt_table *table, struct xtc_handle *handle, const struct xt_claims *claims,
 	    struct arena *arena, struct xt_state *ret, struct error *err)
 {
-	struct xt_claims known = *claims;
 	struct names names = { 0 };
 	int r = 0;
 
 	*ret = (struct xt_state){ 0 };
 	read_names(table, handle, arena, &names);
 	read_own_chains(table, handle, claims, &names, arena, ret);
-	if (!arena->failed && claims->scope == SCOPE_RECOGNISED && !claims->uid_known)
-		xt_claims_learn(&known, table, ret);
 	for (size_t i = 0; i < names.n && r == 0; i++)
 		if (table->f->ops->builtin(names.items[i].name, handle))
-			r = read_builtin(table, handle, &known, names.items[i].name, arena, ret);
+			r = read_builtin(table, handle, claims, names.items[i].name, arena, ret);
 	for (size_t i = 0; i < names.n && r == 0; i++)
 		read_references(table, handle, names.items[i].name, arena, ret);
 	if (r == 0 && arena->failed)

@@ -124,6 +124,8 @@ static int apply(const struct setup *s, enum scope scope, struct record *record,
 	if (r != 0)
 		return r;
 	r = backend_xt.apply(nf, &s->rules, scope, record, err);
+	for (size_t i = 0; r == 0 && i < backend_xt.report(nf)->left.n; i++)
+		(void)printf("left %s\n", backend_xt.report(nf)->left.items[i]);
 	backend_xt.close(nf);
 	return r;
 }

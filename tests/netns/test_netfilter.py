@@ -193,19 +193,43 @@ def test_what_kumactl_left_is_removed_when_asked_for(fw, plan):
     assert without_counters(fw.legacy(counters=False)) == without_counters(without)
 
 
+def jump_from_aside(fw):
+    for command in COMMAND.values():
+        fw.run([command, "-t", "nat", "-N", "SIDE"])
+        fw.run([command, "-t", "nat", "-A", "SIDE", "-p", "udp", "-j", "KUMA_MESH_INBOUND_REDIRECT"])
+
+
 def test_a_jump_of_others_into_our_chain_is_named_and_nothing_is_changed(fw):
     fw.apply("e14")
-    fw.run(["iptables-legacy", "-t", "nat", "-N", "SIDE"])
-    fw.run(["iptables-legacy", "-t", "nat", "-A", "SIDE", "-p", "udp", "-j", "KUMA_MESH_INBOUND_REDIRECT"])
+    jump_from_aside(fw)
     before, record = fw.legacy(), fw.recorded()
-    refused = fw.apply("e14", "none", check=False)
+    refused = fw.apply("e14:v4", check=False)
     assert refused.returncode == 1
-    assert "IPv4 table nat: rule 1 of chain SIDE jumps to KUMA_MESH_INBOUND_REDIRECT" in refused.stderr
+    assert "IPv6 table nat: rule 1 of chain SIDE jumps to KUMA_MESH_INBOUND_REDIRECT" in refused.stderr
     assert (fw.legacy(), fw.recorded()) == (before, record)
     fw.apply("e10")
-    fw.run(["iptables-legacy", "-t", "nat", "-F", "SIDE"])
-    fw.apply("e14", "none")
-    assert not [line for line in fw.legacy()["ipv4"]["nat"] if is_ours(line)]
+
+
+@pytest.mark.parametrize("plan", ["e14", "e14:bare"])
+def test_a_stop_empties_a_chain_that_others_jump_to_and_takes_all_else_out(fw, plan):
+    fw.restore_foreign()
+    before = fw.legacy()
+    fw.apply(plan)
+    jump_from_aside(fw)
+    for scope in ("recorded", "recognised"):
+        stopped = fw.apply(plan, "none", scope)
+        assert "left IPv4 nat: rule 1 of SIDE jumps to KUMA_MESH_INBOUND_REDIRECT, which stays, empty" in stopped.stdout
+        for family, tables in fw.legacy().items():
+            assert [line for line in tables["nat"] if "KUMA" in line and "X_KUMA" not in line] == [
+                ":KUMA_MESH_INBOUND_REDIRECT - [0:0]", "[0:0] -A SIDE -p udp -j KUMA_MESH_INBOUND_REDIRECT"]
+            assert all(tables[table] == before[family][table] for table in ("raw", "mangle", "filter"))
+        assert not fw.has_record()
+    fw.apply(plan, "full", "recognised")
+    for command in COMMAND.values():
+        fw.run([command, "-t", "nat", "-F", "SIDE"])
+        fw.run([command, "-t", "nat", "-X", "SIDE"])
+    assert "left" not in fw.apply(plan, "none").stdout
+    assert without_counters(fw.legacy()) == without_counters(before)
 
 
 def test_a_chain_to_jump_to_that_is_missing_is_named(fw):

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Which rules of the built-in chains kumactl has put there, told from the rules alone.
+ *
+ * Since 2.9 they carry comments, and jumps into its chains speak for themselves. Without comments
+ * (older versions, comments.disabled) many are rules that anybody may have written, so a rule is
+ * kumactl's only if its exact shape *and* what stands around it say so:
+ *
+ *   - Nothing is guessed unless chains of its name without comments, or its pair of DNS zones (one
+ *     user's requests in zone 1, directly followed by that user's answers in zone 2), are there.
+ *   - They tell the user (UID) that kumactl exempts. A DNS rule of exactly this user is its own.
+ *   - What names no user has to stand directly behind such a rule (the redirects and the zones of
+ *     DNS requests), or to belong to a rule that does (zones of answers: the same server).
+ *   - Exclusions (UIDs, then addresses) are its own directly in front of the DNS rules or an
+ *     inserted jump, as it inserts them in one block; without either, only when they begin the
+ *     chain and end at the appended jump.
+ *   - Pairs of virtual networks are its own directly in front of the inserted jump, when they lead
+ *     to the port of its outbound chain.
+ *   - A LOG rule is its own when PREROUTING and OUTPUT both have one, for every packet, with its
+ *     two prefixes and one level.
+ *   - DROP of INVALID packets in mangle never is: many firewalls have exactly this rule.
+ *
+ * All else stays, whatever it looks like.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/rules/rule.h"
+
+enum shape_target {
+	TARGET_OTHER, /* none of the following */
+	TARGET_RETURN,
+	TARGET_REDIRECT, /* number: the port */
+	TARGET_ZONE,     /* number: the zone */
+	TARGET_LOG,      /* number: the level */
+	TARGET_DOCKER,   /* a jump to DOCKER_OUTPUT */
+};
+
+/* A rule in the kernel as far as it matters here. */
+struct shape {
+	bool ours;      /* jumps to a chain of ours, or carries our comment */
+	bool commented; /* carries our comment */
+	bool other;     /* has something that no rule of kumactl's has */
+	uint8_t proto;
+	char iif[16];
+	enum op src, dst;
+	struct ip_prefix src_net, dst_net;
+	uint16_t sport, dport; /* 0: any */
+	bool multiport;
+	enum op owner;
+	uint32_t uid_lo, uid_hi;
+	enum shape_target target;
+	uint16_t number;
+	char prefix[32]; /* of LOG */
+};
+
+struct shape_list {
+	struct shape *items;
+	size_t n;
+};
+
+/* What one family's rules tell of the settings that they were made with. */
+struct traces {
+	bool guess;     /* there is something to go by, and it has no comments */
+	bool commented; /* no need to guess */
+	bool uid_known;
+	uint32_t uid;
+	uint16_t ports[4]; /* that its chains redirect to; 0: none */
+	bool log;
+	uint16_t log_level;
+	bool zones, zones_all; /* of DNS requests; to whatever server */
+	struct {
+		struct ip_addr *items;
+		size_t n;
+	} servers; /* whose requests have zones */
+};
+
+/* To be called in this order: for each chain whose name is ours, then for OUTPUT of raw, then for
+ * both chains of nat. */
+void traces_learn_chain(struct traces *traces, const struct shape_list *rules);
+void traces_learn_raw(struct traces *traces, struct arena *arena, const struct shape_list *output);
+void traces_learn_nat(struct traces *traces, const struct shape_list *prerouting,
+		      const struct shape_list *output);
+
+/* Tells which rules of a built-in chain are ours: sets own[i] for them, leaves the others alone. */
+void recognise(const struct traces *traces, enum table table, const char *chain,
+	       const struct shape_list *rules, bool *own);
+
+/* "KUMA_MESH_...": kumactl's prefix is fixed. */
+bool recognise_name(const char *chain);
