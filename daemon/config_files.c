@@ -147,6 +147,14 @@ static bool is_blank(const char *text)
 	return !text[strspn(text, " \t\r\n")];
 }
 
+/* kumactl takes " - " for standard input too; blanks around a path belong to it. */
+static const char *named(const char *text)
+{
+	const char *word = text + strspn(text, " \t\r\n");
+
+	return *word == '-' && is_blank(word + 1) ? "-" : text;
+}
+
 /* Whether the value of --config is a configuration itself and no path. */
 static bool is_inline(const char *text)
 {
@@ -178,13 +186,13 @@ void config_files_named(struct config_files *files, const char *config_file,
 			const struct string_list *configs)
 {
 	if (config_file && !is_blank(config_file))
-		read_named(files, config_file);
+		read_named(files, named(config_file));
 	for (size_t i = 0; i < configs->n; i++) {
 		if (is_blank(configs->items[i]))
 			continue;
 		if (is_inline(configs->items[i]))
 			add_inline(files, configs->items[i]);
 		else
-			read_named(files, configs->items[i]);
+			read_named(files, named(configs->items[i]));
 	}
 }

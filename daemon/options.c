@@ -28,6 +28,7 @@ struct general_option {
 };
 
 #define IN(source) (1U << (source))
+#define DURATION   "DURATION" /* checked, as kumactl does */
 #define ONE_SHOT   (IN(OPTIONS_NAMED) | IN(OPTIONS_KUMACTL_UNINSTALL))
 
 static const struct general_option general_options[] = {
@@ -43,7 +44,7 @@ static const struct general_option general_options[] = {
 	{ "config-file", "FILE", IN(OPTIONS_KUMACTL_UNINSTALL), false, false, NULL },
 	{ "log-level", "LEVEL", ONE_SHOT, false, false, NULL },
 	{ "context", "NAME", ONE_SHOT, false, false, NULL },
-	{ "api-timeout", "DURATION", ONE_SHOT, false, false, NULL },
+	{ "api-timeout", DURATION, ONE_SHOT, false, false, NULL },
 	{ "no-config", NULL, ONE_SHOT, false, false, NULL },
 };
 
@@ -184,6 +185,7 @@ static int take_row(struct reader *r, const struct option_row *row, const char *
 
 static int take_general(struct reader *r, const struct general_option *option, const char *value)
 {
+	int64_t unused;
 	bool ignored;
 	int ret;
 
@@ -192,6 +194,9 @@ static int take_general(struct reader *r, const struct general_option *option, c
 	ret = take_value(r, option->name, &value);
 	if (ret < 0)
 		return ret;
+	if (strcmp(option->metavar, DURATION) == 0 && !parse_duration(value, &unused))
+		return error_set(r->err, -EINVAL, "option --%s needs a duration, as 30s",
+				 option->name);
 	if (option->config)
 		array_push(r->arena, &r->configs, value);
 	if (option->config_file)

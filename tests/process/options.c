@@ -133,7 +133,7 @@ Test(options, of_our_own_are_none_of_install)
 
 Test(options, that_kumactl_inherits_are_accepted_without_effect)
 {
-	_line_ struct line l, m;
+	_line_ struct line l, m, n;
 
 	LINE(&l, OPTIONS_NAMED, "--log-level", "debug", "--context=x", "--no-config",
 	     "--api-timeout", "1s");
@@ -142,6 +142,8 @@ Test(options, that_kumactl_inherits_are_accepted_without_effect)
 	cr_assert_eq(l.options.n_positional, 0);
 	LINE(&m, OPTIONS_SYSTEM, "--config-file=/dev/null", "--log-level=debug");
 	cr_assert_eq(m.options.loaded.config.log_level, LOG_LEVEL_DEBUG);
+	LINE(&n, OPTIONS_NAMED, "--api-timeout", "5");
+	cr_assert_eq(n.r, -EINVAL);
 }
 
 Test(options, for_dns_exclude_each_other_as_flags)
@@ -226,7 +228,7 @@ Test(config, reads_standard_input_once)
 	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	cr_assert_eq(dup2(fd, STDIN_FILENO), STDIN_FILENO);
-	LINE(&l, OPTIONS_NAMED, "--config=-", "--config", "-");
+	LINE(&l, OPTIONS_NAMED, "--config= - ", "--config", "-");
 	cr_assert_eq(l.options.diags.n, 0);
 	cr_assert_eq(l.options.loaded.config.wait, 9);
 	cr_assert_str_eq(loaded_origin(&l.options.loaded, "wait")->name, "standard input");
