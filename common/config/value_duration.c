@@ -47,10 +47,17 @@ static bool duration_from_number(const struct setting *setting, const struct sca
 /* kumactl's flags of this type take a JSON literal: a text in quotes or a number. */
 static bool duration_from_json(const struct value_target *target, const char *text, int64_t *ret)
 {
-	struct yaml_node node = { .kind = NODE_SCALAR, .plain = true, .text = text };
-	size_t len = strlen(text);
+	struct yaml_node node = { .kind = NODE_SCALAR, .plain = true };
 	struct scalar scalar;
+	size_t len;
 
+	text += strspn(text, " \t\r\n");
+	for (len = strlen(text); len && strchr(" \t\r\n", text[len - 1]); len--)
+		;
+	text = arena_strndup(target->arena, text, len);
+	if (!text)
+		return false;
+	node.text = text;
 	if (len >= 2 && text[0] == '"' && text[len - 1] == '"') {
 		text = arena_strndup(target->arena, text + 1, len - 2);
 		return text && parse_duration(text, ret);

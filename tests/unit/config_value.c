@@ -369,6 +369,8 @@ Test(durations, in_flags_may_be_json_where_kumactl_wants_it)
 		{ "sleep-between-retries", "\"3s\"", "retry.sleepBetweenRetries", "3s" },
 		{ "sleep-between-retries", "1000", "retry.sleepBetweenRetries", "1\xc2\xb5s" },
 		{ "sleep-between-retries", "1e3", "retry.sleepBetweenRetries", "1\xc2\xb5s" },
+		{ "sleep-between-retries", " \"3s\"\n", "retry.sleepBetweenRetries", "3s" },
+		{ "sleep-between-retries", "3, 4", "retry.sleepBetweenRetries", NULL },
 		{ "sleep-between-retries", "\"3\"", "retry.sleepBetweenRetries", NULL },
 		{ "sleep-between-retries", "", "retry.sleepBetweenRetries", NULL },
 		{ "kuma-dp-drain-time", "\"3s\"", "kumaDP.drainTime", NULL },
