@@ -65,7 +65,9 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 	r = host_addresses(arena, &facts, err);
 	if (r < 0)
 		return r;
-	host_tables(purpose, &facts);
+	r = host_tables(purpose, &facts, err);
+	if (r < 0)
+		return r;
 	/* A kernel without nf_tables, and a caller without the right to look, have no foreign rules
 	 * to tell of: the choice of the backend falls back to the legacy tables. */
 	if (host_nft_nat_foreign(&facts.nft_nat_foreign, NULL) < 0)

@@ -78,20 +78,24 @@ int host_addresses(struct arena *arena, struct facts *facts, struct error *err)
 /* Whether the kernel has ip_tables (or ip6_tables) now. The request is one byte long: the kernel
  * refuses the length (EINVAL, or EPERM for the unprivileged) before it looks for a table, and so
  * creates none; without the module nobody answers (ENOPROTOOPT). */
-static bool legacy_loaded(enum family family)
+static int legacy_loaded(enum family family, bool *ret, struct error *err)
 {
-	_close_ int fd =
-		socket(family == FAMILY_V4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool v4 = family == FAMILY_V4;
+	_close_ int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	socklen_t len = 1;
 	char byte;
+	int r;
 
+	*ret = false;
 	if (fd < 0)
-		return false;
-	if (family == FAMILY_V4)
-		return getsockopt(fd, IPPROTO_IP, IPT_SO_GET_INFO, &byte, &len) == 0 ||
-		       errno == EINVAL || errno == EPERM;
-	return getsockopt(fd, IPPROTO_IPV6, IP6T_SO_GET_INFO, &byte, &len) == 0 ||
-	       errno == EINVAL || errno == EPERM;
+		return errno == EAFNOSUPPORT ? 0 : error_sys(err, -errno, "look for legacy tables");
+	r = v4 ? getsockopt(fd, IPPROTO_IP, IPT_SO_GET_INFO, &byte, &len)
+	       : getsockopt(fd, IPPROTO_IPV6, IP6T_SO_GET_INFO, &byte, &len);
+	*ret = r == 0 || errno == EINVAL || errno == EPERM;
+	if (*ret || errno == ENOPROTOOPT || errno == EOPNOTSUPP)
+		return 0;
+	/* Any other answer says nothing: a family must not go without its redirect for it. */
+	return error_sys(err, -errno, "look for legacy tables");
 }
 
 /* Whether modprobe@.service, which the unit wants, would find the module. In the unit's own sandbox
@@ -118,18 +122,22 @@ static bool legacy_loadable(enum family family)
 	return false;
 }
 
-/* Whether the nat table exists in this network namespace. */
-static bool nat_exists(enum family family)
+/* Whether the nat table exists in this network namespace. Others than root may not know. */
+static int nat_exists(enum family family, bool *ret, struct error *err)
 {
-	_fclose_ FILE *f = fopen(family == FAMILY_V4 ? "/proc/self/net/ip_tables_names"
-						     : "/proc/self/net/ip6_tables_names",
-				 "re");
+	const char *path = family == FAMILY_V4 ? "/proc/self/net/ip_tables_names"
+					       : "/proc/self/net/ip6_tables_names";
+	_fclose_ FILE *f = fopen(path, "re");
 	char line[64];
 
-	while (f && fgets(line, sizeof(line), f))
+	*ret = false;
+	if (!f)
+		return errno == ENOENT || errno == EACCES ? 0
+							  : error_sys(err, -errno, "open %s", path);
+	while (fgets(line, sizeof(line), f))
 		if (strcmp(line, "nat\n") == 0)
-			return true;
-	return false;
+			*ret = true;
+	return ferror(f) ? error_sys(err, -EIO, "read %s", path) : 0;
 }
 
 static bool is_docker_output(const char *chain)
@@ -137,42 +145,57 @@ static bool is_docker_output(const char *chain)
 	return strncmp(chain, "DOCKER_OUTPUT", strlen("DOCKER_OUTPUT")) == 0;
 }
 
+static int no_handle(struct error *err)
+{
+	/* Without the right to look there is also none to change anything. */
+	if (errno == EPERM)
+		return 0;
+	return error_sys(err, errno > 0 ? -errno : -EPROTO, "read the nat table");
+}
+
 /* Only for a table that exists: iptc_init() would make it. */
-static bool docker_output_v4(void)
+static int docker_output_v4(bool *ret, struct error *err)
 {
 	_cleanup_(iptc_freep) struct xtc_handle *handle = iptc_init("nat");
-	const char *chain = handle ? iptc_first_chain(handle) : NULL;
 
-	for (; chain; chain = iptc_next_chain(handle))
-		if (is_docker_output(chain))
-			return true;
-	return false;
+	if (!handle)
+		return no_handle(err);
+	for (const char *chain = iptc_first_chain(handle); chain; chain = iptc_next_chain(handle))
+		*ret = *ret || is_docker_output(chain);
+	return 0;
 }
 
-static bool docker_output_v6(void)
+static int docker_output_v6(bool *ret, struct error *err)
 {
 	_cleanup_(ip6tc_freep) struct xtc_handle *handle = ip6tc_init("nat");
-	const char *chain = handle ? ip6tc_first_chain(handle) : NULL;
 
-	for (; chain; chain = ip6tc_next_chain(handle))
-		if (is_docker_output(chain))
-			return true;
-	return false;
+	if (!handle)
+		return no_handle(err);
+	for (const char *chain = ip6tc_first_chain(handle); chain; chain = ip6tc_next_chain(handle))
+		*ret = *ret || is_docker_output(chain);
+	return 0;
 }
 
-void host_tables(enum check_purpose purpose, struct facts *facts)
+int host_tables(enum check_purpose purpose, struct facts *facts, struct error *err)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		struct facts_family *f = &facts->family[family];
+		bool nat;
+		int r = legacy_loaded(family, &f->legacy, err);
 
-		f->legacy =
-			legacy_loaded(family) || (purpose == CHECK_RUN && legacy_loadable(family));
+		if (r == 0)
+			r = nat_exists(family, &nat, err);
+		if (r == 0 && nat)
+			r = family == FAMILY_V4 ? docker_output_v4(&f->docker_output, err)
+						: docker_output_v6(&f->docker_output, err);
+		if (r < 0)
+			return r;
+		if (purpose == CHECK_RUN && !f->legacy)
+			f->legacy = legacy_loadable(family);
 		/* Whether a table's own module is there shows only when it is made. */
 		f->raw = f->mangle = f->legacy;
-		if (nat_exists(family))
-			f->docker_output =
-				family == FAMILY_V4 ? docker_output_v4() : docker_output_v6();
 	}
+	return 0;
 }
 
 void host_url_addresses(struct arena *arena, const char *url, struct ip_list *ret)

@@ -14,7 +14,7 @@ int host_addresses(struct arena *arena, struct facts *facts, struct error *err) 
 
 /* What legacy netfilter offers. Makes no table. CHECK_RUN: a module that the unit would load
  * counts as there. */
-void host_tables(enum check_purpose purpose, struct facts *facts);
+int host_tables(enum check_purpose purpose, struct facts *facts, struct error *err) _must_check_;
 
 /* The addresses of the host in an URL, where it is a literal or "localhost". */
 void host_url_addresses(struct arena *arena, const char *url, struct ip_list *ret);
