@@ -10,6 +10,7 @@
 #include "daemon/log.h"
 #include "daemon/messages.h"
 #include "daemon/notify.h"
+#include "daemon/takeover.h"
 
 #define RETRY_USEC        ((uint64_t)20 * 1000) /* while others hold the xtables lock */
 #define RETRIES_SECOND    50                    /* as many of them as fit into one */
@@ -74,6 +75,7 @@ static void retry_later(struct daemon *d, uint64_t usec)
 
 static void applied(struct daemon *d, enum level level)
 {
+	const struct string_list *left = &d->redirect.backend->report(d->redirect.nf)->left;
 	enum level before = d->situation.applied;
 
 	d->retries = 0;
@@ -85,6 +87,11 @@ static void applied(struct daemon *d, enum level level)
 	/* The leftovers that a start removes are not worth a line when there were none. */
 	if (before != LEVEL_UNKNOWN || level != LEVEL_NONE)
 		report_level(d);
+	for (size_t i = 0; i < left->n; i++)
+		log_warning("%s", left->items[i]);
+	/* It blocks, so only the first time: before READY=1. */
+	if (level == LEVEL_FULL && !d->ready)
+		takeover_now();
 }
 
 /* A second after the first try the operator is told, and the service manager asked for time. A

@@ -2,6 +2,7 @@
 #include "daemon/host_nft.h"
 
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -15,6 +16,8 @@
 #include "common/base/array.h"
 #include "common/base/cleanup.h"
 #include "common/plan/plan.h"
+#include "common/rules/recognise.h"
+#include "common/rules/ruleset.h"
 #include "daemon/fd.h"
 
 #define BUFFER_SIZE  ((size_t)64 * 1024)
@@ -36,6 +39,7 @@ struct scan {
 	struct arena *arena;
 	struct nat_chains chains;
 	bool foreign;
+	bool mesh[FAMILY_COUNT]; /* something of kumactl's is in a table of iptables-nft */
 };
 
 /* One attribute's payload; NULL where it is absent. */
@@ -76,8 +80,20 @@ static const char *text_attribute(struct payload in, uint16_t type)
 	return found.data && memchr(found.data, 0, found.len) ? found.data : "";
 }
 
+/* Notes what kumactl has put where iptables-nft puts it. */
+static void note_mesh(struct scan *scan, uint8_t family, const char *table)
+{
+	for (enum table t = 0; t < TABLE_COUNT; t++)
+		if (strcmp(table, table_name(t)) == 0 && family == NFPROTO_IPV4)
+			scan->mesh[FAMILY_V4] = true;
+		else if (strcmp(table, table_name(t)) == 0 && family == NFPROTO_IPV6)
+			scan->mesh[FAMILY_V6] = true;
+}
+
 static void on_chain(struct scan *scan, uint8_t family, struct payload attributes)
 {
+	if (recognise_name(text_attribute(attributes, NFTA_CHAIN_NAME)))
+		note_mesh(scan, family, text_attribute(attributes, NFTA_CHAIN_TABLE));
 	if (strcmp(text_attribute(attributes, NFTA_CHAIN_TYPE), "nat") != 0)
 		return;
 	array_push(scan->arena, &scan->chains,
@@ -108,6 +124,8 @@ static void on_rule(struct scan *scan, uint8_t family, struct payload attributes
 	const char *chain = text_attribute(attributes, NFTA_RULE_CHAIN);
 	struct payload body = attribute(attributes, NFTA_RULE_EXPRESSIONS);
 
+	if (mentions(body, KUMA_COMMENT))
+		note_mesh(scan, family, table);
 	if (is_mesh_table(table) || mentions(body, KUMA_MESH_PREFIX) ||
 	    mentions(body, KUMA_COMMENT))
 		return;
@@ -210,21 +228,41 @@ static int scan_once(struct scan *scan)
 	return dump(fd, NFT_MSG_GETRULE, scan, on_rule);
 }
 
-int host_nft_nat_foreign(bool *ret, struct error *err)
+static int scan_all(struct scan *ret, struct error *err)
 {
 	struct arena arena = { 0 };
-	struct scan scan;
 	int r = -EINTR;
 
 	for (int i = 0; i < DUMP_TRIES && r == -EINTR; i++) {
-		scan = (struct scan){ .arena = &arena };
-		r = scan_once(&scan);
+		*ret = (struct scan){ .arena = &arena };
+		r = scan_once(ret);
 		if (r == 0 && arena.failed)
 			r = -ENOMEM;
 		arena_done(&arena);
 	}
-	if (r < 0)
-		return error_sys(err, r, "list the rules of nf_tables");
-	*ret = scan.foreign;
+	return r < 0 ? error_sys(err, r, "list the rules of nf_tables") : 0;
+}
+
+int host_nft_nat_foreign(bool *ret, struct error *err)
+{
+	struct scan scan;
+	int r = scan_all(&scan, err);
+
+	if (r == 0)
+		*ret = scan.foreign;
+	return r;
+}
+
+int host_nft_leftovers(bool ret[static FAMILY_COUNT], struct error *err)
+{
+	struct scan scan = { 0 };
+	int r = scan_all(&scan, err);
+
+	/* A kernel without nfnetlink, or without nf_tables behind it. */
+	if (r == -EPROTONOSUPPORT || r == -EINVAL || r == -EOPNOTSUPP)
+		scan = (struct scan){ 0 };
+	else if (r < 0)
+		return r;
+	memcpy(ret, scan.mesh, sizeof(scan.mesh));
 	return 0;
 }

@@ -105,6 +105,8 @@ static int set_limits(struct child *child)
 
 static int drop_bounding(struct child *child)
 {
+	if (child->spec->privileged)
+		return 0;
 	for (unsigned long cap = 0; cap <= 63; cap++) {
 		int r = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
 
@@ -147,7 +149,8 @@ static int drop_capabilities(struct child *child)
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
-	(void)child;
+	if (child->spec->privileged)
+		return 0;
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return -errno;
 	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;

@@ -7,6 +7,7 @@
  * stage that fails is named in the parent's error.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,6 +29,7 @@ struct exec_spec {
 	const gid_t *groups;
 	size_t n_groups;
 	mode_t umask;
+	bool privileged; /* keeps the capabilities of root: a tool of the system, not a proxy */
 	uint64_t nofile; /* soft and hard limit wanted; clamped to the hard limit there is; 0: as it
 			    is */
 };

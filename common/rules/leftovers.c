@@ -209,6 +209,9 @@ static void print_table(struct finder *f, enum table t, struct strbuf *out)
 		const struct saved_chain *chain = &table->items[i];
 		const char *numbers;
 
+		/* Left for others by an earlier time. */
+		if (chain->ours && chain->referenced && chain->rules.n == 0)
+			continue;
 		if (chain->ours) {
 			strbuf_addf(&flush, "-F %s\n", chain->name);
 			if (!chain->referenced)

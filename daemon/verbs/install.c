@@ -13,6 +13,7 @@
 #include "daemon/instance.h"
 #include "daemon/log.h"
 #include "daemon/redirect.h"
+#include "daemon/takeover.h"
 #include "daemon/verbs/verbs.h"
 
 /* As kumactl shows it: behind two empty lines, with one behind it. */
@@ -73,6 +74,8 @@ static int apply(const struct generation *g, struct error *err)
 		r = firewalld_stage(FIREWALLD_DIR, &g->rules[LEVEL_FULL], &stored, err);
 	if (r == 0)
 		r = redirect(g, err);
+	if (r == 0)
+		takeover_now();
 	return r < 0 ? r : firewalld_commit(&stored, err);
 }
 

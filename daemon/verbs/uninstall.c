@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "common/base/cleanup.h"
@@ -10,8 +11,10 @@
 #include "daemon/firewalld.h"
 #include "daemon/instance.h"
 #include "daemon/log.h"
+#include "daemon/loopback.h"
 #include "daemon/options.h"
 #include "daemon/redirect.h"
+#include "daemon/takeover.h"
 #include "daemon/verbs/verbs.h"
 
 #define LOCK_WAIT_USEC ((uint64_t)10 * 1000 * 1000)
@@ -23,31 +26,103 @@ struct request {
 	bool dry_run;
 };
 
-/* Takes out what the record at path (or, recognised, anybody's name and shape) says is ours. */
-static int remove_rules(const char *path, enum scope scope, const struct request *request,
+static const struct ruleset nothing = { .level = LEVEL_NONE };
+
+/* Says what is gone on standard output, and what had to stay. */
+static void tell(const struct request *request, const struct string_list *removed,
+		 const struct string_list *left)
+{
+	for (size_t i = 0; i < removed->n && !request->quiet; i++)
+		(void)printf("%s\n", removed->items[i]);
+	for (size_t i = 0; i < left->n; i++)
+		log_warning("%s", left->items[i]);
+}
+
+static int remove_rules(const struct request *request, struct redirect *redirect, enum scope scope,
 			struct error *err)
 {
-	static const struct ruleset nothing = { .level = LEVEL_NONE };
-	struct snapshot snapshot;
+	const struct netfilter_backend *backend = redirect->backend;
+	const struct netfilter_report *report;
+	int r;
+
+	if (request->dry_run)
+		r = backend->survey(redirect->nf, &nothing, scope, &redirect->record, err);
+	else
+		r = redirect_apply_wait(redirect, &nothing, scope, LOCK_WAIT_USEC, err);
+	if (r < 0)
+		return r;
+	report = backend->report(redirect->nf);
+	tell(request, &report->removed, &report->left);
+	return 0;
+}
+
+/* What the daemon's record lists, and nothing else. */
+static int remove_recorded(const struct request *request, struct error *err)
+{
 	struct redirect redirect;
-	int r = redirect_open(&redirect, &backend_xt, path, err);
+	int r = redirect_open(&redirect, &backend_xt, RECORD_RUN, err);
 
 	if (r == NETFILTER_ABSENT)
 		return 0; /* no tables, no rules */
 	if (r < 0)
 		return r;
-	if (request->dry_run) {
-		r = redirect.backend->read(redirect.nf, &nothing, &redirect.record, &snapshot, err);
-		for (unsigned f = 0; r >= 0 && f < FAMILY_COUNT; f++)
-			for (unsigned t = 0; t < TABLE_COUNT; t++)
-				if (snapshot.table[f][t].rules)
-					printf("%s %s: %u rules\n", family_name((enum family)f),
-					       table_name((enum table)t),
-					       snapshot.table[f][t].rules);
-	} else {
-		r = redirect_apply_wait(&redirect, &nothing, scope, LOCK_WAIT_USEC, err);
-	}
+	r = remove_rules(request, &redirect, SCOPE_RECORDED, err);
 	redirect_done(&redirect);
+	return r;
+}
+
+/* Adds what a record claims. One that cannot be read claims nothing: names and shapes are left. */
+static int add_record(const char *path, struct record *all, struct error *err)
+{
+	struct record record;
+	int r = record_load(path, &record, err);
+
+	if (r < 0) {
+		log_warning("The record is of no use: %s", err->text);
+		return 0;
+	}
+	for (size_t i = 0; i < record.n && r == 0; i++)
+		r = record_add(all, &record.items[i]);
+	if (record.address) {
+		all->address = true;
+		memcpy(all->address_iface, record.address_iface, sizeof(all->address_iface));
+	}
+	record_done(&record);
+	return r < 0 ? error_sys(err, r, "read %s", path) : 0;
+}
+
+/* Everything that is recognisable in the legacy tables. The records go last: a stale one does no
+ * harm, one that is missing may. */
+static int remove_recognised(const struct request *request, struct error *err)
+{
+	static const char *const paths[] = { RECORD_RUN, RECORD_INSTALL };
+	struct redirect redirect = { .backend = &backend_xt };
+	char iface[sizeof(redirect.record.address_iface)] = "";
+	int r = 0, absent;
+
+	for (size_t i = 0; i < ELEMENTS(paths) && r == 0; i++)
+		r = add_record(paths[i], &redirect.record, err);
+	if (redirect.record.address)
+		memcpy(iface, redirect.record.address_iface, sizeof(iface));
+	absent = r == 0 ? backend_xt.open(&redirect.nf, err) : r;
+	if (absent == NETFILTER_ABSENT && iface[0] && !request->dry_run)
+		r = loopback_v6_remove(iface, err);
+	else if (absent != NETFILTER_ABSENT)
+		r = absent < 0 ? absent : remove_rules(request, &redirect, SCOPE_RECOGNISED, err);
+	if (r == 0 && iface[0] && !request->quiet)
+		(void)printf("::6/128 on %s\n", iface);
+	for (size_t i = 0; i < ELEMENTS(paths) && r == 0 && !request->dry_run; i++)
+		r = record_save(&(struct record){ .path = paths[i] }, err);
+	redirect_done(&redirect);
+	return r;
+}
+
+static int remove_nft(const struct request *request, struct error *err)
+{
+	_takeover_ struct takeover takeover = { 0 };
+	int r = takeover_nft(request->dry_run, LOCK_WAIT_USEC, &takeover, err);
+
+	tell(request, &takeover.removed, &takeover.left);
 	return r;
 }
 
@@ -93,13 +168,10 @@ static int uninstall(const struct request *request, struct error *err)
 		return r;
 	}
 	if (request->recorded)
-		return remove_rules(RECORD_RUN, SCOPE_RECORDED, request, err);
-	if (!request->dry_run) {
-		r = remove_rules(RECORD_RUN, SCOPE_RECORDED, request, err);
-		if (r < 0)
-			return r;
-	}
-	r = remove_rules(RECORD_INSTALL, SCOPE_RECOGNISED, request, err);
+		return remove_recorded(request, err);
+	r = remove_recognised(request, err);
+	if (r == 0)
+		r = remove_nft(request, err);
 	return r < 0 ? r : remove_stored(request, err);
 }
 
@@ -118,13 +190,16 @@ int verb_uninstall(int argc, char *argv[], struct error *err)
 
 	if (r == -EINVAL) {
 		r = verb_usage("uninstall", err);
+	} else if (r == 0 && options.diags.n_errors) {
+		options_print_diags(&options.diags);
+		r = EX_CONFIG;
 	} else if (r == 0 && !options.help) {
 		request.dry_run = options.loaded.config.dry_run;
 		r = verb_needs_root("uninstall");
 		if (r == 0)
 			r = uninstall(&request, err);
 		if (r == 0 && !request.quiet && !request.dry_run)
-			log_info("Nothing of the transparent proxy is left in the legacy tables");
+			log_info("All that is recognisable of a transparent proxy is gone");
 	}
 	arena_done(&arena);
 	return r;
