@@ -65,6 +65,14 @@ enum log_level log_get_level(void)
 	return log_sink.level;
 }
 
+/* What children and files say is quoted in messages: it must not make lines, priorities or colours
+ * of its own. */
+static void add_line(struct strbuf *out, const char *text)
+{
+	for (; *text; text++)
+		strbuf_addc(out, (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
+}
+
 static void emit(enum log_level level, const char *id, const char *const *fields, const char *text)
 {
 	_strbuf_ struct strbuf message = { 0 };
@@ -73,15 +81,17 @@ static void emit(enum log_level level, const char *id, const char *const *fields
 	int n = 0;
 
 	if (!log_sink.journal) {
+		add_line(&message, text);
 		/* sd-daemon(3): the prefix is understood by systemd and dropped by terminals'
 		 * users. */
 		if (isatty(STDERR_FILENO))
-			fprintf(stderr, "tproxyd: %s\n", text);
+			fprintf(stderr, "tproxyd: %s\n", strbuf_text(&message));
 		else
-			fprintf(stderr, "<%d>%s\n", priority_of(level), text);
+			fprintf(stderr, "<%d>%s\n", priority_of(level), strbuf_text(&message));
 		return;
 	}
-	strbuf_addf(&message, "MESSAGE=%s", text);
+	strbuf_add(&message, "MESSAGE=");
+	add_line(&message, text);
 	(void)snprintf(priority, sizeof(priority), "PRIORITY=%d", priority_of(level));
 	iov[n++] = (struct iovec){ message.text, message.len };
 	iov[n++] = (struct iovec){ priority, strlen(priority) };
