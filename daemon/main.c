@@ -54,5 +54,10 @@ int main(int argc, char *argv[])
 		log_error(&err, "tproxyd %s", verb->name);
 		return EXIT_FAILURE;
 	}
+	/* What did not get to its reader was not done. */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		log_error(NULL, "tproxyd %s: the output could not be written", verb->name);
+		return r == 0 ? EXIT_FAILURE : r;
+	}
 	return r;
 }
