@@ -57,6 +57,7 @@ struct daemon {
 
 	struct probe *probe;
 	struct probe_result probed; /* the last round */
+	bool dns_asked;             /* the round under way asks DNS */
 	unsigned misses;            /* rounds in a row that did not find the proxy serving */
 	pid_t envoy;                /* 0: not known */
 	sd_event_source *envoy_exit;
@@ -65,6 +66,7 @@ struct daemon {
 	unsigned retries;     /* of an apply that failed or found the lock taken */
 	char trouble[200];    /* why the wanted level is not in; "": no reason */
 	unsigned idle_drains; /* drain checks in a row that found no connection */
+	bool drain_blind;     /* it was said that connections cannot be counted */
 
 	struct control *control;
 	enum phase said;

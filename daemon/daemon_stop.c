@@ -28,8 +28,9 @@ static int on_drain_look(sd_event_source *source, _unused_ uint64_t usec, void *
 	size_t n = 0;
 	int r = sock_tcp_connections(ports, ELEMENTS(ports), plan->user.uid, &n, &err);
 
-	if (r < 0)
-		log_error(&err, "Cannot count redirected connections");
+	if (r < 0 && !d->drain_blind)
+		log_error(&err, "Cannot count redirected connections; not ending the drain early");
+	d->drain_blind = r < 0;
 	d->idle_drains = r >= 0 && n == 0 ? d->idle_drains + 1 : 0;
 	if (d->idle_drains >= IDLE_DRAINS) {
 		log_debug("No redirected connection is left; ending kuma-dp's drain");

@@ -97,24 +97,28 @@ static void on_probed(const struct probe_result *result, void *userdata)
 {
 	struct daemon *d = userdata;
 	struct situation *s = &d->situation;
-	bool serving = result->admin && result->listeners;
+	bool serving = result->admin && result->listeners, dns;
 
 	d->probed = *result;
 	if (s->wish != WISH_RUN)
 		return;
 	watch_envoy(d, result->envoy);
-	d->misses = serving && result->dns ? 0 : d->misses + 1;
+	/* A round that began before DNS was to be redirected did not ask about it. */
+	if (s->dns_redirected && !d->dns_asked)
+		d->probed.dns = false;
+	dns = d->probed.dns;
+	d->misses = serving && dns ? 0 : d->misses + 1;
 	/* One round without an answer may be a hiccup; what was never there needs no second look.
 	 */
 	if (!s->served || d->misses == 0 || d->misses >= MISSES_MAX) {
 		/* Before the first service both count together: 5.1 must be true in full. */
-		s->dns_serving = result->dns;
-		if (s->served || (serving && result->dns))
+		s->dns_serving = dns;
+		if (s->served || (serving && dns))
 			proxy_is(d, serving);
-		if (serving && result->dns)
+		if (serving && dns)
 			s->served = true;
 	}
-	if (!s->served)
+	if (!d->ready)
 		notify_extend(EXTEND_USEC);
 	probe_later(d);
 	daemon_update(d);
@@ -142,6 +146,7 @@ void daemon_probe(struct daemon *d)
 	    plan->children.dns_mode == CORE_DNS_TPROXYD)
 		target.envoy_dns_port =
 			d->situation.dns_redirected ? plan->children.envoy_dns_port : 0;
+	d->dns_asked = d->situation.dns_redirected;
 	if (probe_start(d->probe, &target, PROBE_USEC, on_probed, d, &err) < 0) {
 		log_error(&err, "Cannot ask the proxy whether it serves");
 		probe_later(d);
@@ -222,7 +227,12 @@ static void on_changed(struct proc *proc, void *userdata)
 
 static void on_failed(_unused_ struct proc *proc, const struct error *err, void *userdata)
 {
-	daemon_fail(userdata, "%s", err->text);
+	struct daemon *d = userdata;
+
+	/* While stopping nothing else tells of it. */
+	if (d->situation.wish == WISH_STOP)
+		log_error(err, "Cannot end a child");
+	daemon_fail(d, "%s", err->text);
 }
 
 const struct proc_owner daemon_owner = { prepare, on_changed, on_failed };
