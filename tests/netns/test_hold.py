@@ -207,7 +207,7 @@ def test_sigterm_at_any_moment_of_the_start_leaves_nothing(trial, tmp_path, dela
     # Before main() a SIGTERM ends any program.
     assert daemon.process.wait(20) == 0 or (daemon.process.returncode, daemon.log) == (-signal.SIGTERM, [])
     assert daemon.level() == "none"
-    assert "::6" not in str(daemon.host.addresses())
+    assert "::6/128" not in str(daemon.host.addresses())
     left = daemon.host.run(["find", "/run/tproxyd"], check=False).stdout.split()
     assert left in ([], ["/run/tproxyd"])
 

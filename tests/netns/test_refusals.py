@@ -6,7 +6,6 @@ in the unit's confinement, in the same words.
 """
 
 import re
-import time
 
 import pytest
 
@@ -80,7 +79,7 @@ def the_user_is_missing_and_may_not_be_created(s):
     s.set(kumaDPUser="mesh", user__create=False)
 
 
-@case(BAD_HOST, "error: kumaDPUser: a process of user 'kuma-dp' .UID 5678. listens on port 8080, an inbound .* another user")
+@case(BAD_HOST, "error: kumaDPUser: a process of user 'kuma-dp' .UID 5678. listens on port 8080, an .* another user")
 def the_application_runs_as_the_proxys_user(s):
     code = "import socket, time; s = socket.create_server(('', 8080)); print('up', flush=True); time.sleep(600)"
     process = s.host.start(["/usr/bin/python3", "-c", code], user=5678, stdout=-1, text=True)

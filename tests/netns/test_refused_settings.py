@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the configuration alone gets wrong: `check`, `run`, `prepare` and `install` name the place, the setting and what is allowed."""
+"""What the configuration alone gets wrong: `check` and `run` name the place, the setting and what is allowed."""
 
 import json
 import re
@@ -72,7 +72,7 @@ VALUES = [
     ("readiness.timeout", "0s", "has to be longer than 0s"),
     ("readiness.interval", "1h", "is longer than readiness.timeout"),
     ("kumaDP.drainTime", "0s", "has to be longer than 0s"),
-    ("kumaDP.cpAddress", "http://198.51.100.10:5678", "does not begin with https:// .the token would travel unprotected"),
+    ("kumaDP.cpAddress", "http://198.51.100.10:5678", "does not begin with https:// .the token would"),
     ("kumaDP.cpAddress", "https://198.51.100.10:0", "its port is not one from 1 to 65535"),
     ("kumaDP.cpAddress", "https://", "there is no host in it"),
     ("kumaDP.tokenFile", "token", "is not an absolute path: it has to begin with /"),
@@ -247,3 +247,10 @@ def test_a_bad_configuration_leaves_a_redirect_of_kumactl_alone(fresh):
         assert fresh.state() ^ before == set()
     finally:
         fresh.shell(f"exec {PROGRAM} uninstall")
+
+
+@pytest.mark.parametrize("words", ["show-config", "describe yaml", "run --help"])
+def test_output_that_could_not_be_written_is_an_error(fresh, words):
+    fresh.finish()
+    said = fresh.shell(f"exec {PROGRAM} {words} >/dev/full")
+    assert said.status == 1 and re.search("output could not be written|No space left on device", said.text), said.text

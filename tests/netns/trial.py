@@ -134,7 +134,10 @@ class Trial:
     def state(self):
         """All that a refusal must leave alone, as lines: rules, addresses, files of /etc, /run and /var/lib."""
         skipped = " ".join(f"-path {path} -prune -o" for path in ("/run/.etc", "/run/.lib"))
-        files = self.host.run(["sh", "-c", f"find /etc /run /var/lib {skipped} -printf '%p %y %m %U:%G %s %T@\\n'"])
-        rules = [f"{family} {table} {re.sub(r' .[0-9]+:[0-9]+.$', '', line)}" for family, tables in self.host.legacy(counters=False).items()
+        form = "%p %y %m %U:%G %s %T@\\n"
+        files = self.host.run(["sh", "-c", f"find /etc /run /var/lib {skipped} -printf '{form}'"])
+        # The counters of policies go on counting.
+        rules = [f"{family} {table} {re.sub(r' .[0-9]+:[0-9]+.$', '', line)}"
+                 for family, tables in self.host.legacy(counters=False).items()
                  for table, lines in tables.items() for line in lines]
         return {*rules, *self.host.nft().splitlines(), *self.host.addresses(), *files.stdout.splitlines()}

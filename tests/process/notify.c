@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <criterion/criterion.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon/notify.h"
+
+/* A service manager that only listens; returns its socket. */
+static int manager_new(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(sa_family_t);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	char name[sizeof(addr.sun_path) + 1] = "@";
+
+	/* The kernel chooses an abstract name. */
+	cr_assert_eq(bind(fd, (const struct sockaddr *)&addr, len), 0);
+	len = sizeof(addr);
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	memcpy(name + 1, addr.sun_path + 1, len - offsetof(struct sockaddr_un, sun_path) - 1);
+	cr_assert_eq(setenv("NOTIFY_SOCKET", name, 1), 0);
+	return fd;
+}
+
+static void expect(int fd, const char *text)
+{
+	char buf[2048];
+	ssize_t n = recv(fd, buf, sizeof(buf) - 1, 0);
+
+	buf[n < 0 ? 0 : n] = 0;
+	cr_expect_str_eq(buf, text);
+}
+
+Test(notify, says_a_status_once)
+{
+	char last[256] = "";
+	int fd = manager_new();
+
+	notify_status(last, "Waiting for %s", "Envoy");
+	notify_status(last, "Waiting for %s", "Envoy");
+	notify_status(last, "Redirecting");
+	expect(fd, "STATUS=Waiting for Envoy");
+	expect(fd, "STATUS=Redirecting");
+	expect(fd, "");
+	(void)close(fd);
+}
+
+Test(notify, lets_no_text_begin_a_variable_of_its_own)
+{
+	char last[256] = "";
+	int fd = manager_new();
+
+	notify_status(last, "Holding: %s", "x\nMAINPID=1");
+	notify_failed(-5, "kuma-dp said: x\nREADY=1\r");
+	expect(fd, "STATUS=Holding: x MAINPID=1");
+	expect(fd, "ERRNO=5\nSTATUS=kuma-dp said: x READY=1 ");
+	(void)close(fd);
+}
