@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/config/describe_man.h"
 #include "common/config/quote.h"
 #include "common/config/value.h"
 
@@ -346,6 +347,7 @@ const struct describe_format describe_formats[] = {
 	{ "help", "every setting with its names, its default and what it does", print_help },
 	{ "yaml", "an example of /etc/tproxyd/tproxyd.yaml", print_yaml },
 	{ "bash", "completions for bash", print_bash },
+	{ "man", "the manual page tproxyd.yaml(5)", describe_man },
 };
 
 const size_t n_describe_formats = ELEMENTS(describe_formats);

@@ -10,7 +10,7 @@
 #include "common/config/layers.h"
 
 struct describe_format {
-	const char *name; /* "help", "yaml", "bash" */
+	const char *name; /* "help", "yaml", "bash", "man" */
 	const char *help;
 	void (*print)(struct strbuf *out);
 };

@@ -29,14 +29,25 @@ static void read_file(const char *path, struct strbuf *out)
 	(void)fclose(file);
 }
 
-Test(example, in_the_repository_is_what_describe_prints)
+Test(descriptions, in_the_repository_are_what_describe_prints)
 {
-	_strbuf_ struct strbuf printed = { 0 }, committed = { 0 };
+	static const struct {
+		const char *format, *path;
+	} files[] = {
+		{ "yaml", "conf/tproxyd.yaml" },
+		{ "bash", "packaging/completions/tproxyd" },
+		{ "man", "packaging/man/tproxyd.yaml.5" },
+	};
 
-	describe("yaml", &printed);
-	read_file(TEST_DATA "/../conf/tproxyd.yaml", &committed);
-	cr_assert_str_eq(strbuf_text(&committed), strbuf_text(&printed),
-			 "run: tproxyd describe yaml > conf/tproxyd.yaml");
+	for (size_t i = 0; i < ELEMENTS(files); i++) {
+		_strbuf_ struct strbuf printed = { 0 }, committed = { 0 }, path = { 0 };
+
+		describe(files[i].format, &printed);
+		strbuf_addf(&path, "%s/../%s", TEST_DATA, files[i].path);
+		read_file(strbuf_text(&path), &committed);
+		cr_expect_str_eq(strbuf_text(&committed), strbuf_text(&printed),
+				 "run: tproxyd describe %s > %s", files[i].format, files[i].path);
+	}
 }
 
 Test(example, loads_and_lacks_nothing)
