@@ -192,8 +192,9 @@ int host_tables(enum check_purpose purpose, struct facts *facts, struct error *e
 			return r;
 		if (purpose == CHECK_RUN && !f->legacy)
 			f->legacy = legacy_loadable(family);
-		/* Whether a table's own module is there shows only when it is made. */
-		f->raw = f->mangle = f->legacy;
+		/* Whether a table's own module is there shows only when it is made; a dry run does
+		 * not even need ip_tables. */
+		f->raw = f->mangle = true;
 	}
 	return 0;
 }

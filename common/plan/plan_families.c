@@ -44,7 +44,7 @@ static bool v6_possible(struct planner *p)
 		reason = "this host has no IPv6 address besides ::1";
 	else if (!facts->ipv6_loopback)
 		reason = "::1 cannot be used on this host";
-	else if (!facts->family[FAMILY_V6].legacy)
+	else if (!facts->family[FAMILY_V6].legacy && !dry_run(p))
 		reason = "this kernel has no legacy tables for IPv6 (ip6_tables)";
 	if (reason)
 		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "ipFamilyMode",

@@ -77,6 +77,14 @@ Test(families, need_no_tables_to_be_printed)
 	cr_expect_not(V4.drop_invalid);
 }
 
+Test(families, need_no_tables_of_ipv6_to_be_printed)
+{
+	fx.facts.family[FAMILY_V6].legacy = false;
+	build_install("dryRun: true\n");
+	expect_accepted();
+	cr_expect(V6.enabled);
+}
+
 Test(families, tell_that_the_backend_would_be_nftables)
 {
 	fx.facts.nft_nat_foreign = true;
