@@ -186,6 +186,14 @@ def test_an_unknown_option_is_a_mistake_of_usage(fresh, verb):
     assert said.status == 64 and "unknown option --no-such-option" in said.text, said.text
 
 
+@pytest.mark.parametrize("verb", ["install", "uninstall"])
+def test_a_wrong_value_is_no_value_left_out(fresh, verb):
+    before = fresh.state()
+    said = fresh.shell(f"exec {PROGRAM} {verb} --dry-run=maybe")
+    assert said.status == BAD_CONFIG and "dryRun" in said.text, said.text
+    assert fresh.state() == before
+
+
 @pytest.mark.parametrize("words", ["", "start", "--redirect-dns"])
 def test_no_verb_is_a_mistake_of_usage(fresh, words):
     assert fresh.shell(f"exec {PROGRAM} {words}").status == 64
