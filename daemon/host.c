@@ -60,6 +60,8 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 	int r;
 
 	r = user_lookup(arena, config->kuma_dp_user, &facts.asked, &facts.uid_5678_name, err);
+	if (r == 0 && purpose == CHECK_RUN && facts.asked.found)
+		r = user_groups(arena, &facts.asked, err);
 	if (r < 0)
 		return r;
 	r = host_addresses(arena, &facts, err);

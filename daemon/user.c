@@ -66,8 +66,7 @@ static int text_lookup(struct arena *arena, const char *text, struct passwd *ret
 	return entry_lookup(arena, text, 0, ret, err);
 }
 
-/* The supplementary groups, without the user's own. */
-static int groups_lookup(struct arena *arena, struct facts_user *user, struct error *err)
+int user_groups(struct arena *arena, struct facts_user *user, struct error *err)
 {
 	int n = 32;
 
@@ -307,9 +306,6 @@ int user_lookup(struct arena *arena, const char *asked, struct facts_user *ret,
 		user.name = entry.pw_name;
 		user.uid = entry.pw_uid;
 		user.gid = entry.pw_gid;
-		r = groups_lookup(arena, &user, err);
-		if (r < 0)
-			return r;
 	}
 	*ret = user;
 	*ret_5678_name = fixed_name;

@@ -12,6 +12,10 @@
 int user_lookup(struct arena *arena, const char *asked, struct facts_user *ret,
 		const char **ret_5678_name, struct error *err) _must_check_;
 
+/* Fills in the supplementary groups of a user that was found, without its own group. All sources of
+ * groups are asked, which takes longer than all the rest of an installation. */
+int user_groups(struct arena *arena, struct facts_user *user, struct error *err) _must_check_;
+
 /* Creates the user that asked names: UID 5678 with a group of that number for "" and "kuma-dp", a
  * free system UID for another name; no login, no home. useradd, else systemd-sysusers. A number
  * other than 5678 without a user is an error: such a user has no name to create. */

@@ -118,6 +118,7 @@ Test(user, lists_supplementary_groups_without_the_own_one)
 	etc_add("/etc/group", "kuma-dp:x:5678:kuma-dp");
 	etc_add("/etc/group", "certs:x:700:kuma-dp");
 	struct facts_user user = lookup(&arena, "kuma-dp", NULL);
+	cr_assert(user_groups(&arena, &user, NULL) == 0);
 	cr_assert(user.n_groups == 1);
 	cr_expect(user.groups[0] == 700);
 	arena_done(&arena);
