@@ -81,13 +81,17 @@ static void emit(enum log_level level, const char *id, const char *const *fields
 	int n = 0;
 
 	if (!log_sink.journal) {
+		const char *line;
+
 		add_line(&message, text);
+		line = message.failed ? "error: no memory, not even to say for what"
+				      : strbuf_text(&message);
 		/* sd-daemon(3): the prefix is understood by systemd and dropped by terminals'
 		 * users. */
 		if (isatty(STDERR_FILENO))
-			fprintf(stderr, "tproxyd: %s\n", strbuf_text(&message));
+			fprintf(stderr, "tproxyd: %s\n", line);
 		else
-			fprintf(stderr, "<%d>%s\n", priority_of(level), strbuf_text(&message));
+			fprintf(stderr, "<%d>%s\n", priority_of(level), line);
 		return;
 	}
 	strbuf_add(&message, "MESSAGE=");

@@ -147,7 +147,9 @@ static int load_lines(FILE *f, const struct place *here, struct record *record)
 	char line[LINE_BYTES];
 	bool placed = false;
 
-	if (!fgets(line, sizeof(line), f) || strcmp(line, HEADER "\n") != 0)
+	if (!fgets(line, sizeof(line), f))
+		return ferror(f) ? -EIO : -EBADMSG;
+	if (strcmp(line, HEADER "\n") != 0)
 		return -EBADMSG;
 	while (fgets(line, sizeof(line), f)) {
 		size_t len = strlen(line);
