@@ -71,16 +71,18 @@ static int remove_recorded(const struct request *request, struct error *err)
 	return r;
 }
 
-/* Adds what a record claims. One that cannot be read claims nothing: names and shapes are left. */
+/* Adds what a record claims. A damaged one claims nothing: names and shapes are left. */
 static int add_record(const char *path, struct record *all, struct error *err)
 {
 	struct record record;
 	int r = record_load(path, &record, err);
 
-	if (r < 0) {
+	if (r == -EBADMSG) {
 		log_warning("The record is of no use: %s", err->text);
 		return 0;
 	}
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < record.n && r == 0; i++)
 		r = record_add(all, &record.items[i]);
 	if (record.address) {
