@@ -195,9 +195,6 @@ int verb_uninstall(int argc, char *argv[], struct error *err)
 	} else if (r == 0 && options.diags.n_errors) {
 		options_print_diags(&options.diags);
 		r = EX_CONFIG;
-	} else if (r == 0 && options.diags.n_errors) {
-		options_print_diags(&options.diags);
-		r = EX_CONFIG;
 	} else if (r == 0 && !options.help) {
 		request.dry_run = options.loaded.config.dry_run;
 		r = verb_needs_root("uninstall");
