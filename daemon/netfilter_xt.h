@@ -62,7 +62,8 @@ struct xt_chain {
 	bool builtin;
 	struct xt_rule *items; /* ours */
 	size_t n;
-	size_t total; /* as read: with those of others */
+	size_t total;         /* as read: with those of others */
+	const char *doubtful; /* "rules 1, 2 of OUTPUT" that may be kumactl's; NULL: none */
 };
 
 /* A rule of somebody else that jumps to one of our chains. */
@@ -129,9 +130,11 @@ bool xt_owns_chain(const struct xt_claims *claims, const struct xt_table *table,
 		   const struct xt_chain *chain);
 bool xt_claims_name(const struct xt_claims *claims, const struct xt_table *table,
 		    const char *chain);
-/* Tells which rules of a built-in chain (all of them are given) are ours. */
+/* Tells which rules of a built-in chain (all of them are given) are ours, and in the chain which
+ * may be. */
 void xt_mark_own(const struct xt_claims *claims, const struct xt_table *table,
-		 const struct xt_chain *chain, const struct xt_state *state, bool *own);
+		 const struct xt_state *state, struct arena *arena, struct xt_chain *chain,
+		 bool *own);
 
 /* netfilter_xt_shape.c */
 void xt_shape(const struct xt_table *table, const struct xt_rule *rule, struct shape *ret);

@@ -6,6 +6,7 @@
 #include <linux/netfilter/xt_comment.h>
 
 #include "common/base/cleanup.h"
+#include "common/rules/leftovers.h"
 
 bool xt_comment_recognised(const struct xt_family *f, const void *entry)
 {
@@ -113,14 +114,19 @@ static void mark_claimed(const struct xt_claims *claims, const struct xt_table *
 }
 
 static void recognise_builtin(const struct xt_claims *claims, const struct xt_table *table,
-			      const struct xt_chain *chain, const struct xt_state *state, bool *own)
+			      const struct xt_state *state, struct arena *arena,
+			      struct xt_chain *chain, bool *own)
 {
 	static const struct traces none;
+	const struct traces *traces = claims->traces ? claims->traces : &none;
 	_free_ struct shape *shapes = calloc(chain->n, sizeof(*shapes));
+	_free_ bool *doubt = calloc(chain->n, sizeof(*doubt));
 	const struct shape_list list = { .items = shapes, .n = chain->n };
 
-	if (!shapes)
+	if (!shapes || !doubt) {
+		arena->failed = true;
 		return;
+	}
 	for (size_t i = 0; i < chain->n; i++) {
 		const char *target = xt_target(table->f, chain->items[i].entry)->u.user.name;
 		const struct xt_chain *jumps_to = xt_state_find(state, target);
@@ -128,15 +134,18 @@ static void recognise_builtin(const struct xt_claims *claims, const struct xt_ta
 		xt_shape(table, &chain->items[i], &shapes[i]);
 		shapes[i].ours = shapes[i].ours || (jumps_to && !jumps_to->builtin);
 	}
-	recognise(claims->traces ? claims->traces : &none, table->table, chain->name, &list, own);
+	recognise(traces, table->table, chain->name, &list, own);
+	recognise_doubts(traces, table->table, chain->name, &list, own, doubt);
+	chain->doubtful = leftovers_rules(arena, chain->name, doubt, chain->n);
 }
 
 void xt_mark_own(const struct xt_claims *claims, const struct xt_table *table,
-		 const struct xt_chain *chain, const struct xt_state *state, bool *own)
+		 const struct xt_state *state, struct arena *arena, struct xt_chain *chain,
+		 bool *own)
 {
 	if (chain->n == 0)
 		return;
 	mark_claimed(claims, table, chain, own);
 	if (claims->scope == SCOPE_RECOGNISED)
-		recognise_builtin(claims, table, chain, state, own);
+		recognise_builtin(claims, table, state, arena, chain, own);
 }

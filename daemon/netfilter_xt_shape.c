@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <linux/netfilter/xt_comment.h>
+#include <linux/netfilter/xt_conntrack.h>
 #include <linux/netfilter/xt_CT.h>
 #include <linux/netfilter/xt_LOG.h>
 #include <linux/netfilter/xt_multiport.h>
@@ -103,6 +104,13 @@ static void read_match(const struct xt_entry_match *m, struct shape *ret)
 		ret->multiport = true;
 		ret->other = ret->other || multiport->flags != XT_MULTIPORT_DESTINATION ||
 			     multiport->invert;
+	} else if (strcmp(name, "conntrack") == 0 && m->u.user.revision == 3) {
+		const struct xt_conntrack_mtinfo3 *conntrack = data;
+
+		ret->invalid = true;
+		ret->other = ret->other || conntrack->match_flags != XT_CONNTRACK_STATE ||
+			     conntrack->invert_flags ||
+			     conntrack->state_mask != XT_CONNTRACK_STATE_INVALID;
 	} else if (strcmp(name, "owner") == 0 && m->u.user.revision == 1) {
 		read_owner(data, ret);
 	} else if (strcmp(name, "comment") == 0) {
@@ -170,6 +178,8 @@ void xt_shape(const struct xt_table *table, const struct xt_rule *rule, struct s
 
 	if (strcmp(name, "RETURN") == 0)
 		ret->target = TARGET_RETURN;
+	else if (strcmp(name, "DROP") == 0)
+		ret->target = TARGET_DROP;
 	else if (strcmp(name, "DOCKER_OUTPUT") == 0)
 		ret->target = TARGET_DOCKER;
 	else if (strcmp(name, "CT") == 0)

@@ -244,6 +244,10 @@ static void report_builtin(const struct xt_table *table, const struct xt_chain *
 
 	if (!own)
 		return;
+	if (chain->doubtful)
+		array_push(&report->arena, &report->left,
+			   arena_printf(&report->arena, "%s " LEFTOVERS_DOUBT, table->f->name,
+					table_name(table->table), chain->doubtful));
 	for (size_t i = 0; i < chain->n; i++)
 		own[chain->items[i].position] = true;
 	rules = leftovers_rules(&report->arena, chain->name, own, chain->total);

@@ -119,7 +119,7 @@ static int read_builtin(const struct xt_table *table, struct xtc_handle *handle,
 	memcpy(all.name, name, sizeof(all.name));
 	all.items = rules.items;
 	all.n = rules.n;
-	xt_mark_own(claims, table, &all, state, own);
+	xt_mark_own(claims, table, state, arena, &all, own);
 
 	ours = all;
 	ours.total = rules.n;

@@ -139,11 +139,12 @@ static int take_family(enum family family, bool dry_run, uint64_t deadline_usec,
 	leftovers_find(&takeover->arena, buf, &found);
 	if (takeover->arena.failed)
 		return error_sys(err, -ENOMEM, "read the rules");
-	/* A table that nft was used on may be too much for it. */
-	if (!found.text && found.left.n == 0)
-		return error_set(err, -EIO, "%s does not show it", tools[family].save);
+	/* Nothing but what has a name like ours somewhere, or chains left for others to jump to. A
+	 * table that nft was used on may be too much for the tool, which then says so. */
+	if (!found.text && strstr(buf, "is incompatible"))
+		return error_set(err, -EIO, "%s cannot show it", tools[family].save);
 	if (!found.text)
-		return 0; /* chains that were left for others to jump to */
+		return 0;
 	if (!dry_run)
 		r = restore(family, found.text, deadline_usec, err);
 	if (r < 0)

@@ -200,6 +200,24 @@ static void mark(struct finder *f, enum table t)
 	}
 }
 
+/* Names the rules that may or may not be kumactl's. */
+static void tell_doubts(struct finder *f, enum table t)
+{
+	for (size_t i = 0; i < f->tables[t].n; i++) {
+		const struct saved_chain *chain = &f->tables[t].items[i];
+		bool *doubt = arena_alloc(f->arena, chain->rules.n + 1);
+		const char *numbers;
+
+		if (!chain->builtin || !doubt)
+			continue;
+		recognise_doubts(&f->traces, t, chain->name, &chain->rules, chain->own, doubt);
+		numbers = leftovers_rules(f->arena, chain->name, doubt, chain->rules.n);
+		if (numbers)
+			array_push(f->arena, &f->found->left,
+				   arena_printf(f->arena, LEFTOVERS_DOUBT, table_name(t), numbers));
+	}
+}
+
 static void print_table(struct finder *f, enum table t, struct strbuf *out)
 {
 	const struct saved_table *table = &f->tables[t];
@@ -252,6 +270,7 @@ void leftovers_find(struct arena *arena, const char *save, struct leftovers *ret
 	learn(&f);
 	for (size_t i = 0; i < ELEMENTS(order) && !arena->failed; i++) {
 		mark(&f, order[i]);
+		tell_doubts(&f, order[i]);
 		print_table(&f, order[i], &out);
 	}
 	if (out.len)

@@ -22,6 +22,7 @@ enum having {
 	HAS_OWNER = 1 << 4,
 	HAS_NOT_OWNER = 1 << 5,
 	HAS_MULTIPORT = 1 << 6,
+	HAS_INVALID = 1 << 7,
 };
 
 /* Returns what the rule has, -1 for a rule that kumactl cannot have made without a comment. */
@@ -32,7 +33,7 @@ static int having(const struct shape *s)
 	return (s->src == OP_IS ? HAS_SRC : 0) | (s->dst == OP_IS ? HAS_DST : 0) |
 	       (s->dst == OP_NOT ? HAS_NOT_DST : 0) | (s->iif[0] ? HAS_IIF : 0) |
 	       (s->owner == OP_IS ? HAS_OWNER : 0) | (s->owner == OP_NOT ? HAS_NOT_OWNER : 0) |
-	       (s->multiport ? HAS_MULTIPORT : 0);
+	       (s->multiport ? HAS_MULTIPORT : 0) | (s->invalid ? HAS_INVALID : 0);
 }
 
 static bool is(const struct shape *s, uint8_t proto, uint16_t dport, enum shape_target target,
@@ -342,4 +343,24 @@ void recognise(const struct traces *traces, enum table table, const char *chain,
 		recognise_nat_prerouting(traces, rules, own);
 	if (table == TABLE_NAT && output)
 		recognise_nat_output(traces, rules, own);
+}
+
+void recognise_doubts(const struct traces *traces, enum table table, const char *chain,
+		      const struct shape_list *rules, const bool *own, bool *doubt)
+{
+	bool output = strcmp(chain, "OUTPUT") == 0, prerouting = strcmp(chain, "PREROUTING") == 0;
+
+	if (!traces->guess || traces->commented)
+		return;
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct shape *s = &rules->items[i];
+
+		if (own[i])
+			continue;
+		if (table == TABLE_MANGLE && prerouting)
+			doubt[i] = is(s, 0, 0, TARGET_DROP, HAS_INVALID);
+		if (table == TABLE_NAT && output)
+			doubt[i] = is(s, s->proto, 0, TARGET_RETURN, HAS_MULTIPORT | HAS_OWNER) ||
+				   is(s, 0, 0, TARGET_RETURN, HAS_DST);
+	}
 }

@@ -13,9 +13,9 @@
  *   - They tell the user (UID) that kumactl exempts. A DNS rule of exactly this user is its own.
  *   - What names no user has to stand directly behind such a rule (the redirects and the zones of
  *     DNS requests), or to belong to a rule that does (zones of answers: the same server).
- *   - Exclusions (UIDs, then addresses) are its own directly in front of the DNS rules or an
- *     inserted jump, as it inserts them in one block; without either, only when they begin the
- *     chain and end at the appended jump.
+ *   - Exclusions (UIDs, then addresses) are its own directly in front of the DNS rules, as it
+ *     inserts them in one block; without DNS rules, only when they begin the chain (its LOG aside)
+ *     and end at the jump.
  *   - Pairs of virtual networks are its own directly in front of the inserted jump, when they lead
  *     to the port of its outbound chain.
  *   - A LOG rule is its own when PREROUTING and OUTPUT both have one, for every packet, with its
@@ -39,6 +39,7 @@ enum shape_target {
 	TARGET_ZONE,     /* number: the zone */
 	TARGET_LOG,      /* number: the level */
 	TARGET_DOCKER,   /* a jump to DOCKER_OUTPUT */
+	TARGET_DROP,
 };
 
 /* A rule in the kernel as far as it matters here. */
@@ -52,6 +53,7 @@ struct shape {
 	struct ip_prefix src_net, dst_net;
 	uint16_t sport, dport; /* 0: any */
 	bool multiport;
+	bool invalid; /* packets in conntrack's state INVALID */
 	enum op owner;
 	uint32_t uid_lo, uid_hi;
 	enum shape_target target;
@@ -90,6 +92,11 @@ void traces_learn_nat(struct traces *traces, const struct shape_list *prerouting
 /* Tells which rules of a built-in chain are ours: sets own[i] for them, leaves the others alone. */
 void recognise(const struct traces *traces, enum table table, const char *chain,
 	       const struct shape_list *rules, bool *own);
+
+/* The same for rules that kumactl makes and where nothing proves that it has made these: exclusions
+ * without a block, INVALID packets. They stay, and are told of. */
+void recognise_doubts(const struct traces *traces, enum table table, const char *chain,
+		      const struct shape_list *rules, const bool *own, bool *doubt);
 
 /* "KUMA_MESH_...": kumactl's prefix is fixed. */
 bool recognise_name(const char *chain);

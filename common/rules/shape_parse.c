@@ -111,7 +111,8 @@ static void on_iif(struct parser *p)
 /* Each kind of match is followed by options that say what it matches. */
 static void on_match(struct parser *p)
 {
-	static const char *const known[] = { "tcp", "udp", "multiport", "owner", "comment" };
+	static const char *const known[] = { "tcp",   "udp",     "multiport",
+					     "owner", "comment", "conntrack" };
 	const char *name = argument(p);
 
 	for (size_t i = 0; i < ELEMENTS(known); i++)
@@ -154,6 +155,15 @@ static void on_uid(struct parser *p)
 		text[len] ? (uint32_t)number(p, text + len + 1, UINT32_MAX) : p->shape->uid_lo;
 }
 
+static void on_state(struct parser *p)
+{
+	never_negated(p);
+	if (strcmp(argument(p), "INVALID") == 0)
+		p->shape->invalid = true;
+	else
+		p->shape->other = true;
+}
+
 static void on_comment(struct parser *p)
 {
 	if (strncmp(argument(p), COMMENT_PREFIX, strlen(COMMENT_PREFIX)) == 0)
@@ -173,6 +183,7 @@ static void on_target(struct parser *p)
 		{ "CT", TARGET_ZONE },
 		{ "LOG", TARGET_LOG },
 		{ "DOCKER_OUTPUT", TARGET_DOCKER },
+		{ "DROP", TARGET_DROP },
 	};
 
 	p->target = argument(p);
@@ -209,14 +220,23 @@ static const struct {
 	const char *name;
 	void (*read)(struct parser *p);
 } options[] = {
-	{ "-p", on_proto },           { "-s", on_source },
-	{ "-d", on_destination },     { "-i", on_iif },
-	{ "-m", on_match },           { "--sport", on_sport },
-	{ "--dport", on_dport },      { "--dports", on_dports },
-	{ "--uid-owner", on_uid },    { "--comment", on_comment },
-	{ "-j", on_target },          { "-g", on_goto },
-	{ "--to-ports", on_number },  { "--zone", on_number },
-	{ "--log-level", on_number }, { "--log-prefix", on_prefix },
+	{ "-p", on_proto },
+	{ "-s", on_source },
+	{ "-d", on_destination },
+	{ "-i", on_iif },
+	{ "-m", on_match },
+	{ "--sport", on_sport },
+	{ "--dport", on_dport },
+	{ "--dports", on_dports },
+	{ "--uid-owner", on_uid },
+	{ "--comment", on_comment },
+	{ "-j", on_target },
+	{ "-g", on_goto },
+	{ "--to-ports", on_number },
+	{ "--zone", on_number },
+	{ "--ctstate", on_state },
+	{ "--log-level", on_number },
+	{ "--log-prefix", on_prefix },
 };
 
 void shape_parse(char *const *words, size_t n, struct shape *ret, const char **ret_target)
