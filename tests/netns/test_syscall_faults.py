@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Each system call of `tproxyd install` and `tproxyd uninstall` fails in turn: it is as it was, or as it should be.
+
+All tables of both families, ::6 and the record count. Calls before the first that is about rules fail only with
+TPROXYD_TEST_THOROUGH=1.
+"""
+
+import collections
+import os
+import re
+import shutil
+
+import pytest
+
+import netfilter
+from conftest import why_not
+from machine import network
+from netfilter import Firewall
+from test_gapless import beside_driver
+
+THOROUGH = bool(os.environ.get("TPROXYD_TEST_THOROUGH"))
+RECORD = "/run/tproxyd-install/record"
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# How each fails. What is not here cannot fail, or not in a way that a program could tell.
+ERRORS = {
+    "openat": "EMFILE", "read": "EIO", "write": "ENOSPC", "rename": "EIO", "unlink": "EIO", "mkdir": "ENOSPC",
+    "rmdir": "EBUSY", "fsync": "EIO", "newfstatat": "EIO", "ioctl": "EIO", "flock": "ENOLCK", "bind": "ENOBUFS",
+    "listen": "ENOBUFS", "socket": "EMFILE", "connect": "ENOBUFS", "sendto": "ENOBUFS", "sendmsg": "ENOBUFS",
+    "recvfrom": "ENOBUFS", "recvmsg": "ENOBUFS", "getsockopt": "ENOMEM", "setsockopt": "ENOMEM",
+    "mmap": "ENOMEM", "mremap": "ENOMEM", "readlinkat": "EIO", "readlink": "EIO", "getdents64": "EIO", "lseek": "EIO",
+    "faccessat2": "EIO", "chmod": "EIO", "fchmod": "EIO", "pread64": "EIO", "poll": "ENOMEM",
+}
+# What the rules are; and what else a clean-up has to leave alone.
+STATE = """
+for v in ip ip6; do ${v}tables-legacy-save | sed 's/^#.*//; s/\\[.*\\]//'; done
+ip -o -6 addr show lo | sed 's/ *valid_lft.*//'
+"""
+FILES = "cd /run; echo *; ls -A tproxyd tproxyd-install 2>/dev/null || :"
+# One shell for a whole trial: the old state is there, one call fails, the record cleans up.
+TRIAL = """
+strace -qq -o /run/.etc/trace "$@" 2>/run/.etc/said >/dev/null
+status=$?
+cat /run/.etc/said
+echo ===
+echo $status
+echo ===
+grep -c INJECTED /run/.etc/trace
+echo ===
+""" + STATE + """
+echo ===
+"$REAPPLY" 1+recorded "$RECORD" -- nothing 2>&1 >/dev/null
+echo ===
+""" + STATE + FILES
+
+
+def find_program():
+    for directory in (os.environ.get("TPROXYD_BUILD"), os.path.join(ROOT, "build", "release")):
+        program = os.path.join(directory or "", "tproxyd")
+        if directory and os.access(program, os.X_OK):
+            with open(program, "rb") as file:
+                return None if b"__asan_init" in file.read() else program
+    return None
+
+
+class Host(Firewall):
+    def __init__(self):
+        super().__init__()
+        self.run(["sh", "-ec", "sed -i /^kuma-dp:/d /etc/passwd; echo kuma-dp:x:5678:5678::/:/bin/false >>/etc/passwd"])
+        self.restore_foreign()
+        self.run(["sh", "-ec", ">/run/xtables.lock"])
+        self.program = find_program()
+        self.run(["ip", "addr", "add", "fd77::2/128", "dev", "lo", "nodad"])
+        self.clean = self.snapshot(STATE + FILES)
+
+    def snapshot(self, script=STATE):
+        return self.run(["sh", "-c", script]).stdout
+
+    def tproxyd(self, *words, check=True):
+        return self.run([self.program, *words], check=check)
+
+
+@pytest.fixture
+def host():
+    if why_not():
+        pytest.skip(why_not())
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    if not os.access(beside_driver("reapply"), os.X_OK):
+        pytest.skip(f"{beside_driver('reapply')} is not built; see tests/run")
+    if find_program() is None:
+        pytest.skip("needs a build without sanitizers, in TPROXYD_BUILD or build/release")
+    with Host() as made:
+        yield made
+
+
+# One call: the how manieth of its name, how many mmap there were before.
+Call = collections.namedtuple("Call", "name number maps line")
+
+
+def calls_of(trace):
+    """What the program itself did, beginning with the last deed of the loader."""
+    seen, calls = collections.Counter(), []
+    for line in trace.splitlines():
+        name = re.match(r"\w+(?=\()", line)
+        if name:
+            seen[name[0]] += 1
+            if calls or name[0] == "prlimit64":
+                calls.append(Call(name[0], seen[name[0]], seen["mmap"], line))
+    return calls
+
+
+def points_of(calls, names=tuple(ERRORS)):
+    first = next(n for n, call in enumerate(calls) if 'sun_path=@"tproxyd"' in call.line)
+    return [call for call in calls[0 if THOROUGH else first:] if call.name in names]
+
+
+SETTINGS = ["install", "--redirect-dns"]
+OTHER = [*SETTINGS, "--redirect-outbound-port=25001", "--drop-invalid-packets"]
+SCENARIOS = {
+    "first-rules": ([], SETTINGS),
+    "other-rules": ([SETTINGS], OTHER),
+    "one-family": ([SETTINGS], [*OTHER, "--ip-family-mode=ipv4"]),
+    "no-rules": ([SETTINGS], ["uninstall"]),
+}
+
+
+class Trial:
+    def __init__(self, host, before, words, env=None):
+        self.host, self.before, self.words, self.env = host, before, words, env or {}
+        self.problems = []
+
+    def record(self):
+        """The system calls of an undisturbed run."""
+        self.make_old()
+        self.old = self.host.snapshot()
+        self.host.run(["strace", "-qq", "-s", "4", "-o", "/run/.etc/trace", self.host.program, *self.words],
+                      env=self.env)
+        trace = self.host.run(["cat", "/run/.etc/trace"]).stdout
+        self.new = self.host.snapshot()
+        assert self.new != self.old
+        self.repair()
+        assert self.host.snapshot(STATE + FILES) == self.host.clean
+        return calls_of(trace)
+
+    def make_old(self):
+        for words in self.before:
+            self.host.tproxyd(*words)
+
+    def repair(self):
+        self.host.tproxyd("uninstall", check=False)
+        self.host.run(["sh", "-c", "rm -rf /run/tproxyd*; ip -6 addr del ::6/128 dev lo"], check=False)
+        self.host.restore_foreign()
+
+    def fail(self, what, *inject, half_told=None):
+        """half_told: words of an error that may leave neither state."""
+        self.make_old()
+        out = self.host.run(["sh", "-c", TRIAL, "sh", *inject, self.host.program, *self.words],
+                            env={**self.env, "REAPPLY": beside_driver("reapply"), "RECORD": RECORD}).stdout
+        said, status, injected, state, cleaning, left = re.split(r"^===\n", out, flags=re.M)
+        sentences = [line for line in said.splitlines() if not re.match(r"<6>|(.*: )?notice: ", line)]
+        known = half_told is not None and half_told in said
+        problem = self.judge(int(status), sentences, self.old if known else state)
+        if int(injected) == 0:
+            problem = "never came to it"
+        if cleaning or left != self.host.clean:
+            problem = f"{problem or 'then'}: the record leaves {cleaning} {difference(left, self.host.clean)}"
+            self.repair()
+        word = "new" if state == self.new else "old" if state == self.old else "neither"
+        print(f"{what}: {status} {word} {said.strip()}")
+        if problem:
+            self.problems.append(f"{what}: {status}: {problem}\n    {said.strip()}")
+
+    def judge(self, status, said, state):
+        if status >= 128:
+            return "died"
+        if state not in (self.old, self.new):
+            return f"not as it was: {difference(state, self.old)}, nor as it should be: {difference(state, self.new)}"
+        if status == 0 and state != self.new:
+            return "pretends to be done"
+        if status != 0 and (len(said) != 1 or not re.match(r"(<3>.*|.*\berror): .", said[0])):
+            return "not one sentence"
+        return None
+
+
+def difference(a, b):
+    a, b = collections.Counter(a.splitlines()), collections.Counter(b.splitlines())
+    return [f"+ {line}" for line in (a - b).elements()][:5] + [f"- {line}" for line in (b - a).elements()][:5]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_system_call_that_fails_leaves_the_old_state_or_the_new_one(host, scenario):
+    trial = Trial(host, *SCENARIOS[scenario])
+    points = points_of(trial.record())
+    assert len(points) > 60
+    for name, number, _, line in points:
+        trial.fail(f"{name} {number} ({line})", "-e", f"trace={name}", "-e",
+                   f"inject={name}:error={ERRORS[name]}:when={number}")
+    assert not trial.problems, "\n".join(trial.problems)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_memory_that_is_exhausted_is_told_and_the_record_cleans_up(host, scenario):
+    """From each growth of the heap on, there is no more: not even for putting back."""
+    trial = Trial(host, *SCENARIOS[scenario], env={"MALLOC_TOP_PAD_": "0"})
+    points = points_of(trial.record(), ["brk"])
+    assert len(points) > 5
+    for _, number, maps, line in points:
+        # The kernel's brk() tells a failure by the end of the heap, not by an error.
+        trial.fail(f"brk {number} and all after it ({line})", "-e", "trace=brk,mmap", "-e",
+                   f"inject=brk:retval=0:when={number}+", "-e", f"inject=mmap:error=ENOMEM:when={maps + 1}+",
+                   half_told="; put back IPv")
+    assert not trial.problems, "\n".join(trial.problems)
