@@ -30,11 +30,17 @@ def inline(case):
     case["args"] = [names.get(word, word) for word in case["args"]]
 
 
+def values(words, *options):
+    """What is given to any of the options."""
+    for word, after in zip(words, words[1:] + [""]):
+        name, equals, value = word.partition("=")
+        if name in options:
+            yield value if equals else after
+
+
 def environment(case):
-    if not any(re.match(r"--config(-file)?(=|$)", word) and word != "--config" or
-               word == "--config" and after.strip() for word, after in zip(case["args"], case["args"][1:] + [" "])):
-        if case["env"]:
-            case["args"] = ["--config", "/dev/null"] + case["args"]
+    if case["env"] and not any(value.strip() for value in values(case["args"], "--config", "--config-file")):
+        case["args"] = ["--config", "/dev/null"] + case["args"]
 
 
 def unprefixed(case):
@@ -121,7 +127,7 @@ REFUSALS = [
     ("log-level", r"log\.level: is more than 7", "no such priority: fails in iptables"),
     ("same-port", r"each needs a port of its own", "the redirects would be one"),
     ("chain-twice", r"each chain needs a name of its own", "fails in iptables"),
-    ("chain-name", r"is no chain name|is too long: at most", "fails in iptables"),
+    ("chain-name", r"is no chain name|is too long: at most", "long ones fail in iptables, others may in scripts"),
     ("inbound-uids", r"an inbound packet has no user", "switches inbound redirection off"),
     ("uid-none", r"no UID is given", "exempts every user"),
     ("uid-backwards", r"runs backwards|does not run upwards", "fails in iptables"),
