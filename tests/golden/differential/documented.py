@@ -76,6 +76,10 @@ def quoted(text):
     return f'"{text}"' if re.fullmatch(r"[-+]?([\d.]+(ns|us|µs|ms|s|m|h))+", text) else text
 
 
+def json_slash(case):
+    in_texts(case, lambda text: text.replace("\\/", "/"))
+
+
 def switch_off(case, key, variable, option):
     """Makes the setting false wherever it is true."""
     yes = "1 t T TRUE true True".split()
@@ -110,6 +114,7 @@ TRANSLATIONS = [
     ("unusable-servers", unusable_servers, "kumactl turns a name server with a zone into a rule for all servers"),
     ("cni-mode", cni_mode, "kumactl does not look the user up in cniMode, which is Kubernetes' alone"),
     ("firewalld", firewalld, "kumactl fails at the first inserted rule; what is stored is in our own order"),
+    ("json-slash", json_slash, "kumactl's YAML does not know JSON's \\/"),
     ("plain-duration", plain_duration, "kumactl wants the JSON text \"2s\" behind --sleep-between-retries"),
     ("large-uids", large_uids, "kumactl refuses UIDs above 65535"),
 ]
