@@ -109,7 +109,7 @@ static void lock_taken(struct daemon *d)
 	if (d->retries % RETRIES_SECOND == 0 && !(d->ready && s->wish == WISH_RUN))
 		notify_extend(LOCK_EXTEND_USEC);
 	if (s->wish == WISH_RUN && !d->ready && s->now_usec >= s->start_deadline_usec)
-		daemon_fail(d, "Not ready in time: another program holds the xtables lock");
+		daemon_fail(d, NULL, "Not ready in time: another program holds the xtables lock");
 	retry_later(d, RETRY_USEC);
 }
 
@@ -124,7 +124,7 @@ static void apply_failed(struct daemon *d, enum level wanted, const struct error
 	(void)snprintf(d->trouble, sizeof(d->trouble), "%.*s", (int)sizeof(d->trouble) - 1,
 		       err->text);
 	if (running && !d->ready)
-		daemon_fail(d, "%s", err->text);
+		daemon_fail(d, NULL, "%s", err->text);
 	else
 		retry_later(d, running ? RETRY_FAILED_USEC : RETRY_USEC);
 }
@@ -235,7 +235,7 @@ static void arm_deadline(struct daemon *d)
 					1000, on_deadline, d);
 }
 
-void daemon_fail(struct daemon *d, const char *fmt, ...)
+void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...)
 {
 	char text[LOG_TEXT_MAX];
 	va_list args;
@@ -248,7 +248,7 @@ void daemon_fail(struct daemon *d, const char *fmt, ...)
 		return;
 	d->situation.wish = WISH_STOP;
 	d->retries = 0;
-	log_error(NULL, "%s", text);
+	log_event(LOG_LEVEL_ERROR, id, NULL, "%s", text);
 	notify_stopping();
 	(void)snprintf(d->status, sizeof(d->status), "%.*s", (int)sizeof(d->status) - 1, text);
 	notify_failed(EIO, text);
@@ -260,11 +260,9 @@ static void start_timed_out(struct daemon *d)
 	_strbuf_ struct strbuf quotes = { 0 };
 
 	journal_quote_children(d->started_realtime_usec, &quotes);
-	log_event(LOG_LEVEL_ERROR, MSG_START_TIMED_OUT, NULL,
-		  "The proxy did not serve within %lld s; missing: %s%s", (long long)sec,
-		  d->probed.missing[0] ? d->probed.missing : "everything", strbuf_text(&quotes));
-	daemon_fail(d, "Not ready in time: %s is missing",
-		    d->probed.missing[0] ? d->probed.missing : "everything");
+	daemon_fail(d, MSG_START_TIMED_OUT, "The proxy did not serve within %lld s; missing: %s%s",
+		    (long long)sec, d->probed.missing[0] ? d->probed.missing : "everything",
+		    strbuf_text(&quotes));
 }
 
 void daemon_update(struct daemon *d)

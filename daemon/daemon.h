@@ -92,9 +92,9 @@ DEFINE_CLEANUP(struct daemon *, daemon_free, NULL);
 uint64_t daemon_now(struct daemon *d);
 void daemon_update(struct daemon *d);
 
-/* Gives up: everything is undone, the exit status is 1. The sentence is logged and said to systemd.
- */
-void daemon_fail(struct daemon *d, const char *fmt, ...) _printf_(2, 3);
+/* Gives up: everything is undone, the exit status is 1. The sentence is logged, under a message id
+ * where there is one (else NULL), and said to systemd. */
+void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...) _printf_(3, 4);
 
 /* Starts a round of probes; further rounds follow by themselves. */
 void daemon_probe(struct daemon *d);

@@ -31,7 +31,7 @@ static int on_envoy_exit(sd_event_source *source, _unused_ int fd, _unused_ uint
 	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	d->situation.proxy_serving = false;
 	if (d->situation.wish == WISH_RUN)
-		daemon_fail(d, "Envoy (process %d) ended", (int)d->envoy);
+		daemon_fail(d, NULL, "Envoy (process %d) ended", (int)d->envoy);
 	daemon_update(d);
 	return 0;
 }
@@ -196,7 +196,7 @@ static void child_died(struct daemon *d, const struct proc *proc)
 	_strbuf_ struct strbuf quotes = { 0 };
 
 	journal_quote_children(d->started_realtime_usec, &quotes);
-	daemon_fail(d, "%s %s%s", proc->name, proc->last_exit_text, strbuf_text(&quotes));
+	daemon_fail(d, NULL, "%s %s%s", proc->name, proc->last_exit_text, strbuf_text(&quotes));
 }
 
 static void on_changed(struct proc *proc, void *userdata)
@@ -232,7 +232,7 @@ static void on_failed(_unused_ struct proc *proc, const struct error *err, void 
 	/* While stopping nothing else tells of it. */
 	if (d->situation.wish == WISH_STOP)
 		log_error(err, "Cannot end a child");
-	daemon_fail(d, "%s", err->text);
+	daemon_fail(d, NULL, "%s", err->text);
 }
 
 const struct proc_owner daemon_owner = { prepare, on_changed, on_failed };

@@ -15,6 +15,7 @@
 #include "daemon/fd.h"
 #include "daemon/host_nft.h"
 #include "daemon/log.h"
+#include "daemon/messages.h"
 #include "daemon/spawn.h"
 
 /* More than that is not a host's firewall; pages that nobody writes to cost nothing. */
@@ -189,5 +190,6 @@ void takeover_now(void)
 	for (size_t i = 0; i < takeover.left.n; i++)
 		log_warning("%s", takeover.left.items[i]);
 	if (takeover.removed.n)
-		log_notice("Took over what kumactl had put into nf_tables");
+		log_event(LOG_LEVEL_NOTICE, MSG_FOREIGN_RULES, NULL,
+			  "Took over what kumactl had put into nf_tables");
 }

@@ -27,6 +27,7 @@ static int block_signals(struct error *err)
 /* Logs what is wrong or worth knowing; returns the exit status that follows. */
 static int report(const struct generation *g)
 {
+	static const char *const fields[] = { "TPROXYD_FAMILY=IPv6", NULL };
 	int status = generation_exit_status(g);
 
 	for (size_t i = 0; i < g->options.diags.n; i++)
@@ -41,6 +42,10 @@ static int report(const struct generation *g)
 					      ? "This host cannot do it: see the journal"
 					      : "Bad configuration: see the journal");
 	}
+	if (!status && g->options.loaded.config.ip_family_mode == IP_FAMILY_DUALSTACK &&
+	    !g->plan.family[FAMILY_V6].enabled)
+		log_event(LOG_LEVEL_NOTICE, MSG_FAMILY_SKIPPED, fields,
+			  "IPv6 traffic of this host is not redirected");
 	return status;
 }
 

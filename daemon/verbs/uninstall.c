@@ -17,8 +17,11 @@
 #include "daemon/takeover.h"
 #include "daemon/verbs/verbs.h"
 
-#define LOCK_WAIT_USEC ((uint64_t)10 * 1000 * 1000)
-#define ANSWER_USEC    ((uint64_t)1000 * 1000)
+/* For the lock of others. After a crash there is no second try: the unit gives a stop 60 s in all.
+ */
+#define LOCK_WAIT_USEC          ((uint64_t)10 * 1000 * 1000)
+#define LOCK_WAIT_RECORDED_USEC ((uint64_t)45 * 1000 * 1000)
+#define ANSWER_USEC             ((uint64_t)1000 * 1000)
 
 struct request {
 	bool recorded; /* only what the daemon's record lists */
@@ -48,7 +51,9 @@ static int remove_rules(const struct request *request, struct redirect *redirect
 	if (request->dry_run)
 		r = backend->survey(redirect->nf, &nothing, scope, &redirect->record, err);
 	else
-		r = redirect_apply_wait(redirect, &nothing, scope, LOCK_WAIT_USEC, err);
+		r = redirect_apply_wait(
+			redirect, &nothing, scope,
+			request->recorded ? LOCK_WAIT_RECORDED_USEC : LOCK_WAIT_USEC, err);
 	if (r < 0)
 		return r;
 	report = backend->report(redirect->nf);
