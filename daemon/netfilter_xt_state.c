@@ -176,48 +176,80 @@ static bool item_equal(const struct record_item *a, const struct record_item *b)
 	       memcmp(a->digest, b->digest, sizeof(a->digest)) == 0;
 }
 
-/* Among the first n items of the record, finds one that is not taken, beginning at *cursor: two
- * lists of the same chain are mostly in the same order. */
-static bool find_free(const struct record *record, size_t n, const struct record_item *item,
-		      bool *taken, size_t *cursor)
-{
-	for (size_t k = 0; k < n; k++) {
-		size_t i = (*cursor + k) % n;
+/* The items that a record had at first, by digest; each can be taken once. */
+struct claim_index {
+	size_t *heads, *next; /* number of an item, counted from 1; 0: no more */
+	size_t mask;
+};
 
-		if (taken[i] || !item_equal(&record->items[i], item))
-			continue;
-		taken[i] = true;
-		*cursor = i + 1;
-		return true;
+static void claim_index_done(struct claim_index *index)
+{
+	free(index->heads);
+	free(index->next);
+}
+
+static size_t *find_head(const struct claim_index *index, const struct record_item *item)
+{
+	uint64_t hash;
+
+	memcpy(&hash, item->digest, sizeof(hash));
+	return &index->heads[(size_t)(hash ^ hash >> 32) & index->mask];
+}
+
+static int claim_index_init(struct claim_index *index, const struct record *record)
+{
+	size_t size = 1;
+
+	while (size < record->n)
+		size *= 2;
+	index->mask = size - 1;
+	index->heads = calloc(size, sizeof(*index->heads));
+	index->next = calloc(size, sizeof(*index->next));
+	if (!index->heads || !index->next)
+		return -ENOMEM;
+	for (size_t i = record->n; i > 0; i--) {
+		size_t *head = find_head(index, &record->items[i - 1]);
+
+		index->next[i - 1] = *head;
+		*head = i;
 	}
-	return false;
+	return 0;
 }
 
-static int claim(const struct record_item *item, size_t n, bool *taken, size_t *cursor,
-		 struct record *record)
+static bool take_claim(struct claim_index *index, const struct record *record,
+		       const struct record_item *item)
 {
-	if (find_free(record, n, item, taken, cursor))
-		return 0;
-	return record_add(record, item);
+	size_t *slot = find_head(index, item);
+
+	while (*slot && !item_equal(&record->items[*slot - 1], item))
+		slot = &index->next[*slot - 1];
+	if (!*slot)
+		return false;
+	*slot = index->next[*slot - 1];
+	return true;
 }
 
-static int claim_chain(const struct xt_table *table, const struct xt_chain *chain, size_t n,
-		       bool *taken, struct record *record)
+static int claim(const struct record_item *item, struct claim_index *index, struct record *record)
+{
+	return take_claim(index, record, item) ? 0 : record_add(record, item);
+}
+
+static int claim_chain(const struct xt_table *table, const struct xt_chain *chain,
+		       struct claim_index *index, struct record *record)
 {
 	struct record_item item = { .family = table->family, .table = table->table };
-	size_t cursor = 0;
 	int r = 0;
 
 	memcpy(item.chain, chain->name, sizeof(item.chain));
 	if (!chain->builtin) {
 		xt_digest(chain->items, chain->n, item.digest);
-		return claim(&item, n, taken, &cursor, record);
+		return claim(&item, index, record);
 	}
 	item.is_rule = true;
 	for (size_t i = 0; i < chain->n && r == 0; i++) {
 		item.appended = chain->items[i].appended;
 		xt_digest(&chain->items[i], 1, item.digest);
-		r = claim(&item, n, taken, &cursor, record);
+		r = claim(&item, index, record);
 	}
 	return r;
 }
@@ -225,14 +257,12 @@ static int claim_chain(const struct xt_table *table, const struct xt_chain *chai
 int xt_state_claim(const struct xt_table *table, const struct xt_state *state,
 		   struct record *record)
 {
-	size_t n = record->n; /* claimed before; of each equal pair one claim is enough */
-	_free_ bool *taken = calloc(n ? n : 1, sizeof(*taken));
-	int r = 0;
+	/* Of what is claimed already, one claim for each equal pair is enough. */
+	_cleanup_(claim_index_done) struct claim_index index = { 0 };
+	int r = claim_index_init(&index, record);
 
-	if (!taken)
-		return -ENOMEM;
 	for (size_t i = 0; i < state->n && r == 0; i++)
-		r = claim_chain(table, &state->items[i], n, taken, record);
+		r = claim_chain(table, &state->items[i], &index, record);
 	return r;
 }
 
