@@ -10,8 +10,9 @@
 
 #include "common/base/cleanup.h"
 
-#define QUIET_USEC ((uint64_t)100 * 1000) /* editors and resolvers change a file in several steps \
-					   */
+#define QUIET_USEC                                                                     \
+	((uint64_t)100 * 1000) /* editors and resolvers change a file in several steps \
+				*/
 #define EVENTS                                                                              \
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | \
 	 IN_ONLYDIR)
