@@ -13,6 +13,7 @@
 
 #include "common/base/array.h"
 #include "common/base/ip.h"
+#include "common/plan/facts_firewall.h"
 
 struct ip_list {
 	struct ip_addr *items;
@@ -77,6 +78,7 @@ struct facts {
 	struct ip_list addresses; /* all addresses of this host */
 	struct facts_family family[FAMILY_COUNT];
 	bool nft_nat_foreign; /* nf_tables holds nat rules that are not kumactl's */
+	struct facts_firewall firewall;
 
 	struct facts_file resolv_conf;
 	struct {

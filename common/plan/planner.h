@@ -48,3 +48,4 @@ void plan_dns_mode(struct planner *p);
 void plan_dataplane(struct planner *p);
 void plan_ports(struct planner *p);
 void plan_safety(struct planner *p);
+void plan_firewall(struct planner *p);
