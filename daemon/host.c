@@ -6,6 +6,7 @@
 
 #include "daemon/diag_sock.h"
 #include "daemon/host_files.h"
+#include "daemon/host_firewall.h"
 #include "daemon/host_net.h"
 #include "daemon/host_nft.h"
 #include "daemon/host_programs.h"
@@ -84,8 +85,10 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 		if (r < 0)
 			return r;
 	}
-	if (purpose == CHECK_RUN)
+	if (purpose == CHECK_RUN) {
+		host_firewall(arena, &facts.firewall);
 		handed_over(arena, config, &facts);
+	}
 	if (arena->failed)
 		return error_sys(err, -ENOMEM, "gather facts about this host");
 	*ret = facts;
