@@ -10,6 +10,8 @@ import subprocess
 
 import pytest
 
+import sample
+
 DIRECT = "/etc/firewalld/direct.xml"
 SAVE = {"ipv4": "iptables", "ipv6": "ip6tables"}
 FOREIGN = """\
@@ -203,3 +205,18 @@ def test_a_broken_file_is_refused_before_a_rule_is_touched(machine):
     refused = machine.run(INSTALL, check=False)
     assert refused.returncode == 1 and "/etc/firewalld: No such file or directory" in refused.stderr
     assert not ours(chains(machine, "legacy", "ipv4"))
+
+
+def test_check_knows_what_firewalld_lets_in(machine):
+    sample.configure(machine)
+    said = machine.run(["tproxyd", "check"], check=False).stderr
+    # As it comes, firewalld lets in whatever was redirected: "ct status dnat accept".
+    assert re.search(r"warning: chain filter_INPUT of nftables' table inet firewalld keeps out ports that it does not name, but "
+                     r"lets in what is redirected \(rule \d+ \(handle\) of chain filter_INPUT of", said), said
+    assert "drops inbound mesh traffic" not in said
+    rules = machine.run(["nft", "-a", "list", "chain", "inet", "firewalld", "filter_INPUT"]).stdout
+    handle = re.search(r"ct status dnat accept # handle (\d+)", rules)[1]
+    assert f"rule {handle} (handle) of chain filter_INPUT" in said
+    machine.run(["nft", "delete", "rule", "inet", "firewalld", "filter_INPUT", "handle", handle])
+    said = machine.run(["tproxyd", "check"], check=False).stderr
+    assert "chain filter_INPUT of nftables' table inet firewalld drops inbound mesh traffic" in said
