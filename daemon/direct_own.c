@@ -77,7 +77,7 @@ static bool words_equal(const struct string_list *a, const struct string_list *b
  * others matter: all that is in our own is ours. */
 static bool is_wanted(const struct direct_element *element, const struct wanted *wanted)
 {
-	if (!element->is_rule)
+	if (!element->is_rule || !wanted->words)
 		return false;
 	for (size_t i = 0; i < wanted->entries->n; i++) {
 		const struct firewalld_entry *entry = &wanted->entries->items[i];

@@ -70,7 +70,10 @@ enum log_level log_get_level(void)
 static void add_line(struct strbuf *out, const char *text)
 {
 	for (; *text; text++)
-		strbuf_addc(out, (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			strbuf_addc(out, ' ');
+		else
+			strbuf_addc(out, *text);
 }
 
 static void emit(enum log_level level, const char *id, const char *const *fields, const char *text)

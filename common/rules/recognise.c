@@ -173,17 +173,17 @@ void traces_learn_nat(struct traces *traces, const struct shape_list *prerouting
 static void recognise_raw_output(const struct traces *t, const struct shape_list *rules, bool *own)
 {
 	for (size_t i = 0; i < rules->n; i++) {
-		const struct shape *s = &rules->items[i], *previous = i ? s - 1 : NULL;
-		bool behind = previous && own[i - 1];
+		const struct shape *s = &rules->items[i], *previous = i ? s - 1 : s;
+		bool behind = i && own[i - 1];
 
 		if ((is_zone_request(s) || is_zone_answer(s)) && of_user(t, s))
 			own[i] = true;
-		else if (is_zone_all(s))
-			own[i] = own[i] || (behind && previous->owner == OP_IS);
-		else if (is_zone_server(s))
-			own[i] = own[i] || (behind && !is_zone_all(previous));
-		else if (behind && is_zone_server(previous) && is_zone_local(s, previous))
-			own[i] = true;
+		else if (behind && is_zone_all(s))
+			own[i] = own[i] || previous->owner == OP_IS;
+		else if (behind && is_zone_server(s))
+			own[i] = own[i] || !is_zone_all(previous);
+		else if (behind && is_zone_server(previous))
+			own[i] = own[i] || is_zone_local(s, previous);
 	}
 }
 

@@ -13,6 +13,16 @@
 
 #define WORDS_MAX 12
 
+/* What the runner says in TPROXYD_… is not for the program. */
+ReportHook(PRE_ALL)(_unused_ struct criterion_test_set *tests)
+{
+	static const char *const names[] = { "TPROXYD_BUILD", "TPROXYD_TEST_PROXIES",
+					     "TPROXYD_TEST_SEED", "TPROXYD_CONFIG_FILE" };
+
+	for (size_t i = 0; i < ELEMENTS(names); i++)
+		(void)unsetenv(names[i]);
+}
+
 struct line {
 	struct arena arena;
 	struct options options;
