@@ -78,4 +78,4 @@ struct nft_rule_reader {
 	struct filter_chain *chain; /* gets the rules: a verdict map makes several of one */
 };
 void host_firewall_expressions(struct nft_rule_reader *reader, const char *name,
-			       struct nft_payload expressions);
+			       struct nft_payload list);
