@@ -164,8 +164,8 @@ static int stage(const char *dir, struct present *present, const struct firewall
 		print_firewalld(entries, &text);
 	if (r == 0 && text.failed)
 		r = error_sys(err, -ENOMEM, "write %s", present->path);
-	if (r < 0 || (present->exists &&
-		      strcmp(strbuf_text(&text), strbuf_text(&present->text)) == 0))
+	if (r < 0 ||
+	    (present->exists && strcmp(strbuf_text(&text), strbuf_text(&present->text)) == 0))
 		return r;
 	return write_beside(present, &text, ret, err);
 }
