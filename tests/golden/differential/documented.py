@@ -30,16 +30,17 @@ def inline(case):
     case["args"] = [names.get(word, word) for word in case["args"]]
 
 
-def values(words, *options):
-    """What is given to any of the options."""
+def values(words, option):
+    """What is given to the option, as often as it is there."""
     for word, after in zip(words, words[1:] + [""]):
         name, equals, value = word.partition("=")
-        if name in options:
+        if name == option:
             yield value if equals else after
 
 
 def environment(case):
-    if case["env"] and not any(value.strip() for value in values(case["args"], "--config", "--config-file")):
+    given = [*values(case["args"], "--config"), *[*values(case["args"], "--config-file")][-1:]]
+    if case["env"] and not any(value.strip() for value in given):
         case["args"] = ["--config", "/dev/null"] + case["args"]
 
 
