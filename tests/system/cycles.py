@@ -18,6 +18,9 @@ import time
 UNIT = "tproxyd.service"
 KUMA_DP = 5678
 HANG = 40
+# In /tmp: where systemd prepares a sandbox. What it forks to become tproxyd leaves a namespace-dev-… behind when it
+# is killed before it has executed anything of ours (setup_private_dev() in systemd's namespace.c).
+SYSTEMDS_OWN = ("namespace-dev-", "systemd-private-")
 
 
 def systemctl(*words, check=True):
@@ -53,7 +56,8 @@ def remains():
         addresses = sorted(line.split()[0] for line in file)
     return {"v4": save("iptables-legacy-save"), "v6": save("ip6tables-legacy-save"), "addresses": addresses,
             "processes": processes(), "runtime": os.path.exists("/run/tproxyd"),
-            "run": sorted(name for name in os.listdir("/run") if name != "tproxyd"), "tmp": sorted(os.listdir("/tmp"))}
+            "run": sorted(name for name in os.listdir("/run") if name != "tproxyd"),
+            "tmp": sorted(name for name in os.listdir("/tmp") if not name.startswith(SYSTEMDS_OWN))}
 
 
 def wait_for(states, limit=HANG):
