@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/record.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -201,13 +202,14 @@ int record_load(const char *path, struct record *ret, struct error *err)
 
 static void print_item(const struct record_item *item, struct strbuf *out)
 {
-	strbuf_addf(out, "%s %s %s %s ", item->is_rule ? "rule" : "chain",
-		    family_words[item->family], table_name(item->table), item->chain);
-	for (size_t i = 0; i < sizeof(item->digest); i++)
-		strbuf_addf(out, "%02x", item->digest[i]);
-	if (item->is_rule)
-		strbuf_addf(out, " %s", item->appended ? "append" : "insert");
-	strbuf_addc(out, '\n');
+	const char *place = item->appended ? " append" : " insert";
+	uint64_t halves[2];
+
+	memcpy(halves, item->digest, sizeof(halves));
+	strbuf_addf(out, "%s %s %s %s %016" PRIx64 "%016" PRIx64 "%s\n",
+		    item->is_rule ? "rule" : "chain", family_words[item->family],
+		    table_name(item->table), item->chain, be64toh(halves[0]), be64toh(halves[1]),
+		    item->is_rule ? place : "");
 }
 
 static int print_record(const struct record *record, struct strbuf *out, struct error *err)
