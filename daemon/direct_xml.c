@@ -3,19 +3,18 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
-#include <libxml/parser.h>
-#include <libxml/parserInternals.h>
+#include <expat.h>
 
 #include "common/base/array.h"
 #include "common/plan/plan.h"
 
-/* What the parser's callbacks share. Nothing is resolved, fetched or expanded: there are no
- * callbacks for entities and external subsets. */
+/* What the parser's callbacks share. External entities are not read: that is expat's default. */
 struct reading {
 	struct arena *arena;
-	xmlParserCtxtPtr parser;
+	XML_Parser parser;
 	const char *text;
 	size_t len;
 	struct direct_document *document;
@@ -29,191 +28,144 @@ struct reading {
 static void fail(struct reading *r, const char *what)
 {
 	if (!r->error.code)
-		(void)error_set(&r->error, -EBADMSG, "%s", what);
-	xmlStopParser(r->parser);
+		(void)error_set(&r->error, -EBADMSG, "line %lu: %s",
+				XML_GetCurrentLineNumber(r->parser), what);
+	(void)XML_StopParser(r->parser, XML_FALSE);
 }
 
-/* What the parser has consumed when it tells of a tag: all of it but what closes a start tag. */
-static size_t position(struct reading *r)
+/* Where the tag begins, or ends, that the parser has just read. */
+static size_t tag_begin(const struct reading *r)
 {
-	long n = xmlByteConsumed(r->parser);
-
-	return n < 0 || (size_t)n > r->len ? 0 : (size_t)n;
+	return (size_t)XML_GetCurrentByteIndex(r->parser);
 }
 
-/* Where the tag begins that the parser has just read. There is no "<" within a tag. */
-static bool tag_begin(struct reading *r, size_t end, const char *open, const char *name,
-		      size_t *ret)
+static size_t tag_end(const struct reading *r)
 {
-	const char *begin = memrchr(r->text, '<', end);
-	size_t open_len = strlen(open), name_len = strlen(name);
-
-	if (!begin || r->text + r->len < begin + open_len + name_len ||
-	    memcmp(begin, open, open_len) != 0 || memcmp(begin + open_len, name, name_len) != 0) {
-		/* The parser counts in UTF-8, whatever the file is in. */
-		fail(r, "cannot be followed byte by byte: it is not plain UTF-8");
-		return false;
-	}
-	*ret = (size_t)(begin - r->text);
-	return true;
+	return tag_begin(r) + (size_t)XML_GetCurrentByteCount(r->parser);
 }
 
-/* libxml2 gives five pointers for each: name, prefix, URI, value, its end. */
-static const char *attribute(struct arena *arena, const xmlChar **attributes, int n,
-			     const char *name)
+/* A tag can come from an entity, and the text can be in an encoding of wide characters: there is no
+ * editing that byte by byte. */
+static bool check_tag(struct reading *r, const char *name)
 {
-	for (int i = 0; i < n; i++, attributes += 5) {
-		const char *value = (const char *)attributes[3];
+	size_t at = tag_begin(r), len = strlen(name);
 
-		if (strcmp((const char *)attributes[0], name) == 0 && !attributes[1]) {
-			value = arena_strndup(arena, value,
-					      (size_t)((const char *)attributes[4] - value));
+	if (at < r->len && r->text[at] == '<' && len < r->len - at &&
+	    memcmp(r->text + at + 1, name, len) == 0)
+		return true;
+	fail(r, at < r->len && r->text[at] == '&' ? "an entity stands for a tag"
+						  : "its encoding is not UTF-8");
+	return false;
+}
+
+/* expat gives names and values in turn. */
+static const char *attribute(struct arena *arena, const XML_Char **attributes, const char *name)
+{
+	for (; *attributes; attributes += 2) {
+		if (strcmp(attributes[0], name) == 0) {
+			const char *value = arena_strdup(arena, attributes[1]);
+
 			return value ? value : "";
 		}
 	}
 	return "";
 }
 
-static void start_root(struct reading *r, const char *name, const xmlChar *prefix)
+static void start_root(struct reading *r, const char *name)
 {
 	char what[128];
 
-	if (prefix || strcmp(name, "direct") != 0) {
-		(void)snprintf(what, sizeof(what),
-			       "is no direct configuration of firewalld: its root is <%.64s>",
-			       name);
-		fail(r, what);
+	r->root_begin = tag_begin(r);
+	if (strcmp(name, "direct") == 0)
 		return;
-	}
-	(void)tag_begin(r, position(r), "<", name, &r->root_begin);
+	(void)snprintf(what, sizeof(what),
+		       "no direct configuration of firewalld: the root is <%.64s>", name);
+	fail(r, what);
 }
 
-static void on_start(void *userdata, const xmlChar *local, const xmlChar *prefix,
-		     const xmlChar *uri _unused_, int n_namespaces _unused_,
-		     const xmlChar **namespaces _unused_, int n, int n_defaulted _unused_,
-		     const xmlChar **attributes)
+static void XMLCALL on_start(void *userdata, const XML_Char *name, const XML_Char **attributes)
 {
-	const char *name = (const char *)local;
 	struct reading *r = userdata;
 	struct direct_element element = { .is_rule = strcmp(name, "rule") == 0 };
 
+	if (!check_tag(r, name))
+		return;
 	r->depth++;
 	if (r->depth == 1)
-		start_root(r, name, prefix);
-	if (r->depth != 2 || prefix || (!element.is_rule && strcmp(name, "chain") != 0))
+		start_root(r, name);
+	if (r->depth != 2 || (!element.is_rule && strcmp(name, "chain") != 0))
 		return;
-	if (!tag_begin(r, position(r), "<", name, &element.begin))
-		return;
-	element.ipv = attribute(r->arena, attributes, n, "ipv");
-	element.table = attribute(r->arena, attributes, n, "table");
-	element.chain = attribute(r->arena, attributes, n, "chain");
-	element.priority = attribute(r->arena, attributes, n, "priority");
+	element.begin = tag_begin(r);
+	element.ipv = attribute(r->arena, attributes, "ipv");
+	element.table = attribute(r->arena, attributes, "table");
+	element.chain = attribute(r->arena, attributes, "chain");
+	element.priority = attribute(r->arena, attributes, "priority");
 	array_push(r->arena, r->document, element);
 	r->inside = true;
 	strbuf_done(&r->args);
 }
 
-static void end_root(struct reading *r, size_t end)
+/* Of "<direct/>" the end has no bytes of its own. */
+static void end_root(struct reading *r)
 {
-	size_t begin;
+	size_t at = tag_begin(r);
 
-	if (end == 0 || r->text[end - 1] != '>' || !tag_begin(r, end, "<", "", &begin))
-		return;
-	r->document->root_empty = begin == r->root_begin;
+	r->document->root_empty = XML_GetCurrentByteCount(r->parser) == 0;
 	if (r->document->root_empty) {
-		r->document->insert_at = end - 2;
+		r->document->insert_at = at - strlen("/>");
 		return;
 	}
-	while (begin > 0 && strchr(" \t\r\n", r->text[begin - 1]))
-		begin--;
-	r->document->insert_at = begin;
+	while (at > 0 && strchr(" \t\r\n", r->text[at - 1]))
+		at--;
+	r->document->insert_at = at;
 }
 
-static void on_end(void *userdata, const xmlChar *local _unused_, const xmlChar *prefix _unused_,
-		   const xmlChar *uri _unused_)
+static void XMLCALL on_end(void *userdata, const XML_Char *name _unused_)
 {
 	struct reading *r = userdata;
-	size_t end = position(r);
 
 	r->depth--;
 	if (r->depth == 0)
-		end_root(r, end);
+		end_root(r);
 	if (r->depth != 1 || !r->inside || r->document->n == 0)
 		return;
 	r->inside = false;
-	r->document->items[r->document->n - 1].end = end;
-	if (end == 0 || r->text[end - 1] != '>')
-		fail(r, "cannot be followed byte by byte: it is not plain UTF-8");
+	r->document->items[r->document->n - 1].end = tag_end(r);
 	direct_split(r->arena, strbuf_text(&r->args),
 		     &r->document->items[r->document->n - 1].words);
 }
 
-static void on_characters(void *userdata, const xmlChar *text, int len)
+static void XMLCALL on_characters(void *userdata, const XML_Char *text, int len)
 {
 	struct reading *r = userdata;
 
 	if (r->inside && len > 0)
-		strbuf_add_len(&r->args, (const char *)text, (size_t)len);
-}
-
-static void on_error(void *userdata, xmlErrorPtr error)
-{
-	struct reading *r = userdata;
-	const char *message = error->message ? error->message : "not XML";
-
-	if (error->level == XML_ERR_WARNING || r->error.code)
-		return;
-	(void)error_set(&r->error, -EBADMSG, "line %d: %.*s", error->line,
-			(int)strcspn(message, "\n"), message);
-}
-
-static int parse(struct reading *r, struct error *err)
-{
-	static const xmlSAXHandler handler = {
-		.initialized = XML_SAX2_MAGIC,
-		.startElementNs = on_start,
-		.endElementNs = on_end,
-		.characters = on_characters,
-		.ignorableWhitespace = on_characters,
-		.cdataBlock = on_characters,
-		.serror = on_error,
-	};
-	bool complete;
-
-	r->parser = xmlCreateMemoryParserCtxt(r->text, (int)r->len);
-	if (!r->parser)
-		return error_sys(err, -ENOMEM, "read it");
-	*r->parser->sax = handler;
-	r->parser->userData = r;
-	(void)xmlCtxtUseOptions(r->parser, XML_PARSE_NONET);
-	complete = xmlParseDocument(r->parser) == 0 && r->parser->wellFormed;
-	/* Made for the declarations of entities, if there are any. */
-	xmlFreeDoc(r->parser->myDoc);
-	r->parser->myDoc = NULL;
-	xmlFreeParserCtxt(r->parser);
-	if (r->error.code)
-		return error_set(err, r->error.code, "%s", r->error.text);
-	if (!complete)
-		return error_set(err, -EBADMSG, "is no XML");
-	if (r->args.failed || r->arena->failed)
-		return error_sys(err, -ENOMEM, "read it");
-	return 0;
+		strbuf_add_len(&r->args, text, (size_t)len);
 }
 
 int direct_parse(struct arena *arena, const char *text, size_t len, struct direct_document *ret,
 		 struct error *err)
 {
-	struct reading reading = { .arena = arena, .text = text, .len = len, .document = ret };
-	int r;
+	struct reading r = { .arena = arena, .text = text, .len = len, .document = ret };
 
 	*ret = (struct direct_document){ 0 };
-	if (len == 0)
-		return error_set(err, -EBADMSG, "line 1: it is empty");
 	if (len > INT_MAX)
 		return error_set(err, -EFBIG, "is too large");
-	r = parse(&reading, err);
-	strbuf_done(&reading.args);
-	return r;
+	r.parser = XML_ParserCreate(NULL);
+	if (!r.parser)
+		return error_sys(err, -ENOMEM, "read it");
+	XML_SetUserData(r.parser, &r);
+	XML_SetElementHandler(r.parser, on_start, on_end);
+	XML_SetCharacterDataHandler(r.parser, on_characters);
+	if (XML_Parse(r.parser, text, (int)len, XML_TRUE) != XML_STATUS_OK)
+		fail(&r, XML_ErrorString(XML_GetErrorCode(r.parser)));
+	XML_ParserFree(r.parser);
+	if (r.args.failed || arena->failed)
+		(void)error_sys(&r.error, -ENOMEM, "read it");
+	strbuf_done(&r.args);
+	if (r.error.code)
+		return error_set(err, r.error.code, "%s", r.error.text);
+	return 0;
 }
 
 void direct_split(struct arena *arena, const char *args, struct string_list *ret)

@@ -366,12 +366,14 @@ static void expect_refused(const char *text, const char *want)
 
 Test(firewalld, says_in_one_sentence_what_is_wrong_with_a_file)
 {
-	expect_refused("", "line 1: it is empty");
-	expect_refused("<direct>\n  <rule>\n</direct>\n",
-		       "line 3: Opening and ending tag mismatch: rule line 2 and direct");
-	expect_refused("<zone>\n</zone>\n",
-		       "is no direct configuration of firewalld: its root is <zone>");
-	expect_refused("<direct>\n\n&unknown;</direct>\n", "line 3: Entity 'unknown' not defined");
+	expect_refused("", "line 1: no element found");
+	expect_refused("<direct>\n  <rule>\n</direct>\n", "line 3: mismatched tag");
+	expect_refused("<direct>\n</direct>\n<direct/>", "line 3: junk after document element");
+	expect_refused("<?xml version='1.0'?>\n<zone>\n</zone>\n",
+		       "line 2: no direct configuration of firewalld: the root is <zone>");
+	expect_refused("<direct>\n\n&unknown;</direct>\n", "line 3: undefined entity");
+	expect_refused("<!DOCTYPE direct [ <!ENTITY e '<rule/>'> ]>\n<direct>\n&e;</direct>\n",
+		       "line 3: an entity stands for a tag");
 }
 
 Test(firewalld, refuses_a_file_whose_bytes_are_no_letters)
@@ -382,7 +384,7 @@ Test(firewalld, refuses_a_file_whose_bytes_are_no_letters)
 	struct error err = { 0 };
 
 	cr_expect_eq(direct_parse(&arena, text, sizeof(text), &document, &err), -EBADMSG);
-	cr_expect_str_eq(err.text, "cannot be followed byte by byte: it is not plain UTF-8");
+	cr_expect_str_eq(err.text, "line 1: its encoding is not UTF-8");
 }
 
 Test(firewalld, needs_the_directory)
