@@ -134,9 +134,18 @@ const char *leftovers_rules(struct arena *arena, const char *chain, const bool *
 	_strbuf_ struct strbuf text = { 0 };
 	size_t count = 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (own[i])
-			strbuf_addf(&text, "%s%zu", count++ ? ", " : "", i + 1);
+	for (size_t i = 0; i < n; i++) {
+		size_t first = i;
+
+		if (!own[i])
+			continue;
+		while (i + 1 < n && own[i + 1])
+			i++;
+		count += i + 1 - first;
+		strbuf_addf(&text, "%s%zu", text.len ? ", " : "", first + 1);
+		if (i > first)
+			strbuf_addf(&text, "%s%zu", i == first + 1 ? ", " : "-", i + 1);
+	}
 	if (text.failed)
 		arena->failed = true;
 	return count ? arena_printf(arena, "rule%s %s of %s", count == 1 ? "" : "s",

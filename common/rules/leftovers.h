@@ -26,6 +26,6 @@ void leftovers_find(struct arena *arena, const char *save, struct leftovers *ret
 /* Of a table and rules that stay although they may be kumactl's. */
 #define LEFTOVERS_DOUBT "%s: %s may be kumactl's, but without a comment nothing proves it"
 
-/* "rules 1, 2, 5 of OUTPUT": the positions (from 0) for which own is true; NULL where it is for
+/* "rules 1, 2, 5-8 of OUTPUT": the positions (from 0) for which own is true; NULL where it is for
  * none. */
 const char *leftovers_rules(struct arena *arena, const char *chain, const bool *own, size_t n);

@@ -75,6 +75,34 @@ Test(leftovers, the_text_deletes_rules_and_empties_and_deletes_chains)
 	arena_done(&arena);
 }
 
+Test(leftovers, numbers_of_rules_are_told_in_ranges)
+{
+	static const struct {
+		const char *own, *want;
+	} cases[] = {
+		{ "", NULL },
+		{ "...", NULL },
+		{ "x", "rule 1 of C" },
+		{ "..x.", "rule 3 of C" },
+		{ "xx.x", "rules 1, 2, 4 of C" },
+		{ "xxx", "rules 1-3 of C" },
+		{ ".xxxx.xx.x", "rules 2-5, 7, 8, 10 of C" },
+	};
+
+	for (size_t i = 0; i < ELEMENTS(cases); i++) {
+		_cleanup_(arena_done) struct arena arena = { 0 };
+		size_t n = strlen(cases[i].own);
+		bool own[16] = { 0 };
+		const char *text;
+
+		for (size_t k = 0; k < n; k++)
+			own[k] = cases[i].own[k] == 'x';
+		text = leftovers_rules(&arena, "C", own, n);
+		cr_expect(cases[i].want ? text && strcmp(text, cases[i].want) == 0 : !text,
+			  "%s: %s", cases[i].own, text);
+	}
+}
+
 Test(leftovers, nothing_of_ours_is_no_text)
 {
 	struct arena arena = { 0 };
