@@ -5,13 +5,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <time.h>
 
 #include "daemon/fd.h"
 #include "daemon/netfilter.h"
 
 #define LOCK_FILE "/run/xtables.lock"
-#define STEP_USEC 5000
 
 int xtables_lock(int *ret_fd, struct error *err)
 {
@@ -28,17 +26,4 @@ int xtables_lock(int *ret_fd, struct error *err)
 	}
 	*ret_fd = take_fd(&fd);
 	return 0;
-}
-
-int xtables_lock_wait(uint64_t timeout_usec, int *ret_fd, struct error *err)
-{
-	static const struct timespec step = { .tv_nsec = (long)STEP_USEC * 1000 };
-
-	for (uint64_t waited = 0;; waited += STEP_USEC) {
-		int r = xtables_lock(ret_fd, err);
-
-		if (r != NETFILTER_BUSY || waited >= timeout_usec)
-			return r;
-		(void)nanosleep(&step, NULL);
-	}
 }

@@ -7,15 +7,9 @@
  * silently.
  */
 
-#include <stdint.h>
-
 #include "common/base/attr.h"
 #include "common/base/error.h"
 
 /* Takes the lock without waiting. Returns 0 with the descriptor that holds it (owned by the caller,
  * closing it unlocks), NETFILTER_BUSY when another has it, or a negative errno. */
 int xtables_lock(int *ret_fd, struct error *err) _must_check_;
-
-/* The same, waiting up to timeout_usec in small steps: for one-shot verbs, never for the daemon's
- * loop. */
-int xtables_lock_wait(uint64_t timeout_usec, int *ret_fd, struct error *err) _must_check_;
