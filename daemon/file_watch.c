@@ -4,24 +4,29 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 
 #include "common/base/cleanup.h"
 
-#define QUIET_USEC                                                                     \
-	((uint64_t)100 * 1000) /* editors and resolvers change a file in several steps \
-				*/
+/* Editors and resolvers change a file in several steps. */
+#define QUIET_USEC ((uint64_t)100 * 1000)
+/* How often a link that leads nowhere is tried: there may be no directory yet that could be
+ * watched. */
+#define RETRY_USEC ((uint64_t)1000 * 1000)
 #define EVENTS                                                                              \
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | \
-	 IN_ONLYDIR)
+	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 struct file_watch {
 	sd_event *event;
 	sd_event_source *name,
 		*target; /* of the name's directory; of the file's, where it is another */
 	sd_event_source *timer;
+	bool dangling; /* a link that leads nowhere */
 	char path[PATH_MAX];
 	file_changed_t *changed;
 	void *userdata;
@@ -38,12 +43,23 @@ static int watch_directory_of(struct file_watch *watch, const char *path, sd_eve
 	return sd_event_add_inotify(watch->event, ret, dirname(copy), EVENTS, on_change, watch);
 }
 
+static int look_in(struct file_watch *watch, uint64_t usec)
+{
+	int r = sd_event_source_set_time_relative(watch->timer, usec);
+
+	return r < 0 ? r : sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
+}
+
 /* The link may lead elsewhere than before. */
 static void watch_target(struct file_watch *watch)
 {
 	_free_ char *target = realpath(watch->path, NULL);
+	struct stat st;
 
 	watch->target = sd_event_source_disable_unref(watch->target);
+	watch->dangling = !target && lstat(watch->path, &st) == 0 && S_ISLNK(st.st_mode);
+	if (watch->dangling)
+		(void)look_in(watch, RETRY_USEC);
 	/* A file that is gone shows again in the directory of its name. */
 	if (target && strcmp(target, watch->path) != 0 &&
 	    watch_directory_of(watch, target, &watch->target) < 0)
@@ -53,9 +69,11 @@ static void watch_target(struct file_watch *watch)
 static int on_quiet(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)
 {
 	struct file_watch *watch = userdata;
+	bool dangled = watch->dangling;
 
 	watch_target(watch);
-	watch->changed(watch->userdata);
+	if (!dangled || !watch->dangling)
+		watch->changed(watch->userdata);
 	return 0;
 }
 
@@ -66,8 +84,7 @@ static int on_change(_unused_ sd_event_source *source, _unused_ const struct ino
 {
 	struct file_watch *watch = userdata;
 
-	if (sd_event_source_set_time_relative(watch->timer, QUIET_USEC) < 0 ||
-	    sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT) < 0)
+	if (look_in(watch, QUIET_USEC) < 0)
 		watch->changed(watch->userdata);
 	return 0;
 }

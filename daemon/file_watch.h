@@ -4,7 +4,8 @@
 /*
  * Tells when a file's content may have changed, however it is replaced: written in place, renamed
  * over, or behind a symbolic link (as resolv.conf is with systemd-resolved). The directories are
- * watched with inotify(7), that of the name and that of the file it leads to.
+ * watched with inotify(7), that of the name and that of the file it leads to. A symbolic link that
+ * leads nowhere, as at boot, is tried every second.
  */
 
 #include <systemd/sd-event.h>
