@@ -295,7 +295,7 @@ static bool is_host_char(char c)
 static const char *authority_fault(const char *text)
 {
 	const char *host = text;
-	char port[8];
+	char port[8] = { 0 };
 	uint16_t value;
 	size_t len;
 
@@ -311,11 +311,9 @@ static const char *authority_fault(const char *text)
 	}
 	if (*text == ':') {
 		len = strcspn(++text, "/");
-		if (len >= sizeof(port))
-			return "its port is not one from 1 to 65535";
-		memcpy(port, text, len);
-		port[len] = 0;
-		if (!parse_port(port, &value))
+		if (len < sizeof(port))
+			memcpy(port, text, len);
+		if (len >= sizeof(port) || !parse_port(port, &value))
 			return "its port is not one from 1 to 65535";
 		text += len;
 	}
@@ -365,6 +363,16 @@ static void check_paths(struct check *c)
 			 "is empty; it has to name a file, as /etc/resolv.conf");
 }
 
+/* Blames of two settings the one whose value came later: somebody has set it. */
+static void complain_of_two(struct check *c, const char *a, const char *b, const char *value,
+			    const char *rule)
+{
+	bool a_is_later = loaded_origin(c->loaded, a)->kind > loaded_origin(c->loaded, b)->kind;
+
+	complain(c, a_is_later ? a : b, "is %s, as %s; %s of its own", value, a_is_later ? b : a,
+		 rule);
+}
+
 static void check_ports(struct check *c)
 {
 	const struct {
@@ -382,9 +390,9 @@ static void check_ports(struct check *c)
 	for (size_t i = 0; i < ELEMENTS(rows); i++)
 		for (size_t j = 0; j < i; j++)
 			if (rows[i].enabled && rows[j].enabled && rows[i].port == rows[j].port)
-				complain(c, rows[i].setting,
-					 "is %u, as %s; each needs a port of its own", rows[i].port,
-					 rows[j].setting);
+				complain_of_two(c, rows[j].setting, rows[i].setting,
+						arena_printf(c->diags->arena, "%u", rows[i].port),
+						"each needs a port");
 }
 
 static void check_chains(struct check *c)
@@ -418,9 +426,8 @@ static void check_chains(struct check *c)
 				 quoted, CHAIN_MAX - strlen(CHAIN_PREFIX));
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(name, rows[j].name) == 0)
-				complain(c, rows[i].setting,
-					 "is %s, as %s; each chain needs a name of its own", quoted,
-					 rows[j].setting);
+				complain_of_two(c, rows[j].setting, rows[i].setting, quoted,
+						"each chain needs a name");
 	}
 }
 

@@ -112,7 +112,7 @@ def an_old_kuma_dp_has_no_section_to_learn_of_the_redirect_from(s):
     old_kuma_dp(s, "2.10.8")
 
 
-@case(BAD_CONFIG, "error: redirect.outbound.port: is 15001, as redirect.inbound.port; each needs a port of its own")
+@case(BAD_CONFIG, in_config("redirect.inbound.port", "is 15001, as redirect.outbound.port; each needs a port of its own"))
 def two_redirect_ports_are_one(s):
     s.set(redirect__inbound__port=15001)
     s.resource = s.resource.replace("15006", "15001")

@@ -290,8 +290,11 @@ Test(check, wants_of_ebpf_what_kumactl_wants)
 Test(check, gives_each_direction_a_port_of_its_own)
 {
 	expect_install("redirect: {inbound: {port: 15001}}",
-		       "error: redirect.outbound.port: is 15001, as redirect.inbound.port; each "
-		       "needs a port of its own\n");
+		       "t.yaml:1:28: error: redirect.inbound.port: is 15001, as "
+		       "redirect.outbound.port; each needs a port of its own\n");
+	expect_install("redirect: {inbound: {port: 7000}, outbound: {port: 7000}}",
+		       "t.yaml:1:52: error: redirect.outbound.port: is 7000, as "
+		       "redirect.inbound.port; each needs a port of its own\n");
 	expect_install("redirect: {inbound: {port: 15001}, outbound: {enabled: false}}", "");
 	expect_install("redirect: {dns: {port: 15006}}", "");
 	expect_install("redirect: {dns: {port: 15006, captureAll: true}}",
@@ -312,7 +315,8 @@ Test(check, takes_names_that_a_chain_can_have)
 		  "is too long: at most 18 characters can follow KUMA_MESH_" },
 		{ CHAIN "", "is empty" },
 		{ CHAIN "a b", "letters, digits, _ and - can be used" },
-		{ CHAIN "OUTBOUND", "is \"OUTBOUND\", as redirect.inbound.chainName" },
+		{ CHAIN "OUTBOUND",
+		  "redirect.inbound.chainName: is \"OUTBOUND\", as redirect.outbound.chainName" },
 	};
 
 	for (size_t i = 0; i < ELEMENTS(rows); i++) {
