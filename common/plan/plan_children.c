@@ -82,6 +82,8 @@ static void judge_programs(struct planner *p)
 static enum access judge_file(struct planner *p, const char *setting, const char *path,
 			      const struct facts_file *file)
 {
+	if (path[0] != '/')
+		return ACCESS_NONE; /* the check of the configuration has said so */
 	/* The text says all: missing, no file, readable by nobody, hidden by PrivateTmp=. */
 	if (!file->exists || file->problem)
 		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting, "%s",
