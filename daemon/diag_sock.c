@@ -240,25 +240,33 @@ static void visit_listener(const struct inet_diag_msg *msg, size_t attrs_len, vo
 		   });
 }
 
+/* Shows the visitor all TCP sockets in one state, once it is known which are sshd's. */
+static int dump_beside_sshd(uint8_t state, struct sshd_sockets *sshd, const struct visitor *visitor,
+			    struct error *err)
+{
+	_close_ int fd = diag_open(err);
+	int r = 0;
+
+	if (fd < 0)
+		return fd;
+	sshd_sockets_find(sshd);
+	if (sshd->arena.failed)
+		return error_sys(err, -ENOMEM, "look for sshd's sockets");
+	for (enum family family = 0; family < FAMILY_COUNT && r >= 0; family++)
+		r = diag_dump(fd, family, 1U << state, 0, visitor, err);
+	return r;
+}
+
 int sock_tcp_listeners(struct arena *arena, const struct facts_socket **ret, size_t *ret_n,
 		       struct error *err)
 {
 	_cleanup_(sshd_sockets_done) struct sshd_sockets sshd = { 0 };
 	struct listing listing = { .arena = arena, .sshd = &sshd };
 	const struct visitor visitor = { visit_listener, &listing };
-	_close_ int fd = diag_open(err);
-	int r;
+	int r = dump_beside_sshd(TCP_LISTEN, &sshd, &visitor, err);
 
-	if (fd < 0)
-		return fd;
-	sshd_sockets_find(&sshd);
-	if (sshd.arena.failed)
-		return error_sys(err, -ENOMEM, "look for sshd's sockets");
-	for (enum family family = 0; family < FAMILY_COUNT; family++) {
-		r = diag_dump(fd, family, 1U << TCP_LISTEN, 0, &visitor, err);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	*ret = listing.sockets.items;
 	*ret_n = listing.sockets.n;
 	return 0;
@@ -346,19 +354,10 @@ int sock_ssh_sessions(struct arena *arena, const struct facts_socket *listeners,
 		.arena = arena, .sshd = &sshd, .listeners = listeners, .n_listeners = n_listeners
 	};
 	const struct visitor visitor = { visit_session, &sessions };
-	_close_ int fd = diag_open(err);
-	int r;
+	int r = dump_beside_sshd(TCP_ESTABLISHED, &sshd, &visitor, err);
 
-	if (fd < 0)
-		return fd;
-	sshd_sockets_find(&sshd);
-	if (sshd.arena.failed)
-		return error_sys(err, -ENOMEM, "look for sshd's sockets");
-	for (enum family family = 0; family < FAMILY_COUNT; family++) {
-		r = diag_dump(fd, family, 1U << TCP_ESTABLISHED, 0, &visitor, err);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	*ret = sessions.ports.items;
 	*ret_n = sessions.ports.n;
 	return 0;

@@ -53,6 +53,32 @@ void strbuf_addc(struct strbuf *buf, char c)
 	strbuf_add_len(buf, &c, 1);
 }
 
+void strbuf_add_escaped(struct strbuf *buf, const char *text)
+{
+	for (; *text; text++) {
+		switch (*text) {
+		case '"':
+			strbuf_add(buf, "&#34;");
+			break;
+		case '\'':
+			strbuf_add(buf, "&#39;");
+			break;
+		case '&':
+			strbuf_add(buf, "&amp;");
+			break;
+		case '<':
+			strbuf_add(buf, "&lt;");
+			break;
+		case '>':
+			strbuf_add(buf, "&gt;");
+			break;
+		default:
+			strbuf_addc(buf, *text);
+			break;
+		}
+	}
+}
+
 void strbuf_addf(struct strbuf *buf, const char *fmt, ...)
 {
 	va_list args;

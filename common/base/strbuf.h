@@ -20,6 +20,9 @@ void strbuf_add_len(struct strbuf *buf, const char *text, size_t len);
 void strbuf_addc(struct strbuf *buf, char c);
 void strbuf_addf(struct strbuf *buf, const char *fmt, ...) _printf_(2, 3);
 
+/* Appends text as XML and HTML show it, by the references that Go's html.EscapeString uses. */
+void strbuf_add_escaped(struct strbuf *buf, const char *text);
+
 /* The text so far, "" where there is none; valid until the next call. */
 const char *strbuf_text(const struct strbuf *buf);
 

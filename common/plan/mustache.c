@@ -117,33 +117,6 @@ static enum found look_up(struct reader *r, const char *name, const char **ret_k
 	return found;
 }
 
-/* As Go's html/template escapes. */
-static void add_escaped(struct strbuf *out, const char *value)
-{
-	for (; *value; value++) {
-		switch (*value) {
-		case '"':
-			strbuf_add(out, "&#34;");
-			break;
-		case '\'':
-			strbuf_add(out, "&#39;");
-			break;
-		case '&':
-			strbuf_add(out, "&amp;");
-			break;
-		case '<':
-			strbuf_add(out, "&lt;");
-			break;
-		case '>':
-			strbuf_add(out, "&gt;");
-			break;
-		default:
-			strbuf_addc(out, *value);
-			break;
-		}
-	}
-}
-
 static bool refuse(struct reader *r, const struct origin *origin, const char *problem,
 		   const char *name)
 {
@@ -180,7 +153,7 @@ static bool put_variable(struct reader *r, const struct origin *origin, const ch
 	switch (look_up(r, name, &key, &value)) {
 	case FOUND_VALUE:
 		if (escape == ESCAPE_HTML)
-			add_escaped(&r->out, value);
+			strbuf_add_escaped(&r->out, value);
 		else
 			strbuf_add(&r->out, value);
 		return true;

@@ -91,39 +91,17 @@ void firewalld_entries(struct arena *arena, const struct ruleset *rules,
 	collect(&c, false);
 }
 
-static void print_escaped(const char *text, struct strbuf *out)
-{
-	for (; *text; text++) {
-		switch (*text) {
-		case '&':
-			strbuf_add(out, "&amp;");
-			break;
-		case '<':
-			strbuf_add(out, "&lt;");
-			break;
-		case '>':
-			strbuf_add(out, "&gt;");
-			break;
-		case '"':
-			strbuf_add(out, "&quot;");
-			break;
-		default:
-			strbuf_addc(out, *text);
-		}
-	}
-}
-
 void print_firewalld_entry(const struct firewalld_entry *entry, struct strbuf *out)
 {
 	strbuf_addf(out, "<%s ipv=\"%s\" table=\"%s\" chain=\"", entry->args ? "rule" : "chain",
 		    firewalld_ipv(entry->family), table_name(entry->table));
-	print_escaped(entry->chain, out);
+	strbuf_add_escaped(out, entry->chain);
 	if (!entry->args) {
 		strbuf_add(out, "\"/>");
 		return;
 	}
 	strbuf_addf(out, "\" priority=\"%d\">", entry->priority);
-	print_escaped(entry->args, out);
+	strbuf_add_escaped(out, entry->args);
 	strbuf_add(out, "</rule>");
 }
 

@@ -27,6 +27,16 @@ Test(strbuf, appends_text_characters_pieces_and_formats)
 	cr_assert_eq(buf.len, strlen("abcde-5|x"));
 }
 
+Test(strbuf, escapes_what_means_something_to_XML)
+{
+	_strbuf_ struct strbuf buf = { 0 };
+
+	strbuf_add_escaped(&buf, "");
+	cr_expect_eq(buf.len, 0);
+	strbuf_add_escaped(&buf, "<a b=\"1\" c='2'>&amp;\n");
+	cr_expect_str_eq(strbuf_text(&buf), "&lt;a b=&#34;1&#34; c=&#39;2&#39;&gt;&amp;amp;\n");
+}
+
 Test(strbuf, grows_beyond_its_first_size)
 {
 	_strbuf_ struct strbuf buf = { 0 };

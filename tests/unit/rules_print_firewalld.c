@@ -68,7 +68,7 @@ Test(print_firewalld, escapes_what_is_markup)
 	print_firewalld_entry(&entry, &out);
 	cr_expect_str_eq(strbuf_text(&out),
 			 "<rule ipv=\"ipv4\" table=\"raw\" chain=\"&lt;&amp;&gt;\" "
-			 "priority=\"-1\">&quot;a&quot; &amp; 'b' &lt;c&gt;</rule>");
+			 "priority=\"-1\">&#34;a&#34; &amp; &#39;b&#39; &lt;c&gt;</rule>");
 }
 
 Test(print_firewalld, says_of_nothing_that_there_is_nothing)
