@@ -55,7 +55,8 @@ class Namespace:
         self.run("ip", "link", "set", "lo", "up")
 
     def command(self, *arguments):
-        return ["nsenter", "-t", str(self.pid), "-n", "-m", "--", *arguments]
+        # --root: in a chroot, entering a mount namespace alone leads out of it.
+        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--root", "--", *arguments]
 
     def run(self, *arguments, check=True, stdin=None):
         """Runs a program to its end; its output, or the error with what it said."""
