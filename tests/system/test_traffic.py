@@ -118,8 +118,7 @@ def serve_inside(machine, stack):
 def assert_real_proxies(machine, parent_of_coredns):
     """The stand-in did not take its own engine instead."""
     for name in ("envoy", "coredns"):
-        path = machine.run(["readlink", f"/proc/{sample.child(machine, name)}/exe"]).stdout
-        assert path == f"/opt/proxies/{name}\n"
+        machine.run(["test", f"/proc/{sample.child(machine, name)}/exe", "-ef", f"/opt/proxies/{name}"])
     parent = machine.run(["ps", "-o", "ppid=", "-p", sample.child(machine, "coredns")]).stdout.strip()
     assert machine.read(f"/proc/{parent}/comm") == f"{parent_of_coredns}\n"
 
