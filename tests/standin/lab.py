@@ -47,7 +47,7 @@ class Namespace:
                  'if [ -n "$2" ]; then mount --bind "$2" /run/proxies; fi', "echo up", "exec cat"]
         self.holder = subprocess.Popen(
             ["unshare", "-n", "-m", "sh", "-ec", "\n".join(steps), "sh", HERE, proxies or ""],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
         if self.holder.stdout.readline() != "up\n":
             raise RuntimeError("a namespace could not be made")
         self.pid = self.holder.pid
@@ -55,8 +55,8 @@ class Namespace:
         self.run("ip", "link", "set", "lo", "up")
 
     def command(self, *arguments):
-        # --root: in a chroot, entering a mount namespace alone leads out of it.
-        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--root", "--", *arguments]
+        # --root and --wd: in a chroot, entering a mount namespace alone leads out of it.
+        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--root", "--wd", "--", *arguments]
 
     def run(self, *arguments, check=True, stdin=None):
         """Runs a program to its end; its output, or the error with what it said."""
@@ -181,7 +181,7 @@ class StandIn:
         self.started = time.monotonic()
         self.process = space.start(
             "setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--no-new-privs", "--inh-caps=-all",
-            *arguments, *flags, env=environment, stdout=self.output, stderr=self.output, cwd="/")
+            *arguments, *flags, env=environment, stdout=self.output, stderr=self.output)
 
     def make_files(self, token_text):
         os.makedirs(self.work, exist_ok=True)
