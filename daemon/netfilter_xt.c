@@ -20,8 +20,8 @@ struct netfilter {
 struct job {
 	struct xt_table table;
 	bool exists, change;
-	bool touched; /* a commit got through */
-	bool done;    /* and the table is as wanted */
+	struct xt_outcome outcome;
+	bool done; /* the table is as wanted */
 	struct xtc_handle *handle;
 	struct xt_state before, want;
 };
@@ -167,7 +167,7 @@ static int change_job(struct transaction *t, struct job *job, const struct xt_cl
 	int r;
 
 	job->handle = NULL;
-	r = xt_change(&change, handle, &job->before, &job->touched, err);
+	r = xt_change(&change, handle, &job->before, &job->outcome, err);
 	job->done = r == 0;
 	return r < 0 ? wrap_table(&job->table, err, r) : r;
 }
@@ -184,9 +184,12 @@ static int undo_job(struct transaction *t, struct job *job, struct error *err)
 		.want = &job->before,
 		.arena = &t->arena,
 	};
-	bool touched;
-	int r = xt_change(&change, NULL, NULL, &touched, err);
+	struct xt_outcome outcome;
+	int r = job->done ? 0 : xt_is_as_before(&job->table, &job->outcome, &t->arena, err);
 
+	if (r != 0)
+		return r < 0 ? r : 0; /* that commit never got through */
+	r = xt_change(&change, NULL, NULL, &outcome, err);
 	if (r == NETFILTER_BUSY)
 		return error_set(err, -EBUSY, "others keep changing it");
 	return r;
@@ -220,7 +223,7 @@ static int undo(struct transaction *t, struct job *const *jobs, size_t n, struct
 	while (n-- > 0) {
 		struct error why;
 
-		if (!jobs[n]->touched)
+		if (!jobs[n]->outcome.touched)
 			continue;
 		if (undo_job(t, jobs[n], &why) < 0) {
 			char first[sizeof(err->text)];

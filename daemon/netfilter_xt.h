@@ -6,7 +6,8 @@
  * from a ruleset, and how the one becomes the other in a single commit.
  *
  *     netfilter_xt.c         the backend: all tables of both families, the record, undoing
- *     netfilter_xt_table.c   one table: read, edit, commit, look whether it is so
+ *     netfilter_xt_table.c   one table: read it, and see what is in the way
+ *     netfilter_xt_change.c  one table: edit, commit, look whether it is so
  *     netfilter_xt_own.c     whose a rule or a chain is
  *     netfilter_xt_shape.c   what rules without comments are recognised by
  *     netfilter_xt_state.c   a ruleset as a state, states compared, states as claims
@@ -149,9 +150,19 @@ int xt_read(const struct xt_table *table, struct xtc_handle *handle, const struc
 /* Whether `now` can become `want`: says what of others is in the way. */
 int xt_check(const struct xt_table *table, struct xtc_handle *handle, const struct xt_state *now,
 	     const struct xt_state *want, struct error *err) _must_check_;
+bool xt_wants_chain(const struct xt_state *want, const char *name);
+/* What a whole table is like, that of others and the order included, counters and policies not.
+ * Where memory is short, arena->failed tells. */
+struct xt_fingerprint {
+	uint8_t bytes[16];
+};
+void xt_fingerprint(const struct xt_table *table, struct xtc_handle *handle, struct arena *arena,
+		    struct xt_fingerprint *ret);
+
+/* netfilter_xt_change.c */
 /* Makes `want` of what the claims find, in one commit; handle and now (both or neither) are what
  * was read already; the handle is taken. Returns 0 when it is so, NETFILTER_BUSY when others were
- * faster five times; *ret_touched tells whether any commit may have got through. */
+ * faster five times. */
 struct xt_change {
 	const struct xt_table *table;
 	const struct xt_claims *claims;         /* as long as the kernel holds the old state */
@@ -159,5 +170,12 @@ struct xt_change {
 	const struct xt_state *want;
 	struct arena *arena;
 };
+struct xt_outcome {
+	bool touched; /* a commit may have got through */
+	struct xt_fingerprint before;
+};
 int xt_change(const struct xt_change *change, struct xtc_handle *handle, const struct xt_state *now,
-	      bool *ret_touched, struct error *err) _must_check_;
+	      struct xt_outcome *ret, struct error *err) _must_check_;
+/* Whether the table, also that of others, is what it was before the change: 1 or 0. */
+int xt_is_as_before(const struct xt_table *table, const struct xt_outcome *outcome,
+		    struct arena *arena, struct error *err) _must_check_;

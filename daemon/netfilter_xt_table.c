@@ -7,9 +7,6 @@
 #include "common/base/array.h"
 #include "common/base/cleanup.h"
 
-/* Others that do not take the lock can be faster; not for ever. */
-#define ATTEMPTS 5
-
 struct names {
 	struct name {
 		xt_chainlabel name;
@@ -183,7 +180,34 @@ int xt_read(const struct xt_table *table, struct xtc_handle *handle, const struc
 	return 0;
 }
 
-static bool wants_chain(const struct xt_state *want, const char *name)
+/* What the whole table is like, counters and policies aside: ours, that of others, and the order.
+ */
+void xt_fingerprint(const struct xt_table *table, struct xtc_handle *handle, struct arena *arena,
+		    struct xt_fingerprint *ret)
+{
+	struct {
+		struct xt_fingerprint so_far;
+		xt_chainlabel name;
+		uint8_t pad[3], rules[16];
+	} link = { 0 };
+	const struct xt_rule whole = { .entry = (unsigned char *)&link, .len = sizeof(link) };
+	struct names names = { 0 };
+
+	read_names(table, handle, arena, &names);
+	for (size_t i = 0; i < names.n; i++) {
+		_cleanup_(arena_done) struct arena chain = { 0 };
+		struct rules rules = { 0 };
+
+		memcpy(link.name, names.items[i].name, sizeof(link.name));
+		read_rules(table, handle, link.name, &chain, &rules);
+		xt_digest(rules.items, rules.n, link.rules);
+		xt_digest(&whole, 1, link.so_far.bytes);
+		arena->failed = arena->failed || chain.failed;
+	}
+	*ret = link.so_far;
+}
+
+bool xt_wants_chain(const struct xt_state *want, const char *name)
 {
 	const struct xt_chain *chain = xt_state_find(want, name);
 
@@ -211,7 +235,7 @@ static int check_jumps(const struct xt_table *table, struct xtc_handle *handle,
 		const char *target = jump_target(table, &chain->items[i]);
 
 		/* libiptc would take it for an extension and the kernel say ENOENT. */
-		if (target && !wants_chain(want, target) &&
+		if (target && !xt_wants_chain(want, target) &&
 		    !(handle && table->f->ops->is_chain(target, handle)))
 			return error_set(err, -ENOENT, "there is no chain %s to jump to", target);
 	}
@@ -226,7 +250,7 @@ int xt_check(const struct xt_table *table, struct xtc_handle *handle, const stru
 	for (size_t i = 0; i < now->references.n; i++) {
 		const struct xt_reference *ref = &now->references.items[i];
 
-		if (!wants_chain(want, ref->target))
+		if (!xt_wants_chain(want, ref->target))
 			return error_set(err, -EBUSY,
 					 "rule %u of chain %s jumps to %s, which has to go: remove "
 					 "that rule first",
@@ -242,222 +266,4 @@ int xt_check(const struct xt_table *table, struct xtc_handle *handle, const stru
 		r = check_jumps(table, handle, want, chain, err);
 	}
 	return r;
-}
-
-static int take_out(const struct xt_table *table, struct xtc_handle *handle,
-		    const struct xt_state *now, const struct xt_state *want, struct error *err)
-{
-	const struct xt_family *f = table->f;
-
-	for (size_t i = 0; i < now->n; i++) {
-		const struct xt_chain *chain = &now->items[i];
-
-		if (!chain->builtin && !f->ops->flush_entries(chain->name, handle))
-			return error_sys(err, xt_errno(), "flush chain %s", chain->name);
-		for (size_t n = chain->builtin ? chain->n : 0; n > 0; n--)
-			if (!f->delete_at(chain->name, chain->items[n - 1].position, handle))
-				return error_sys(err, xt_errno(), "delete rule %u of chain %s",
-						 chain->items[n - 1].position + 1, chain->name);
-	}
-	/* Only now does none of our chains refer to another. */
-	for (size_t i = 0; i < now->n; i++) {
-		const struct xt_chain *chain = &now->items[i];
-
-		if (!chain->builtin && !wants_chain(want, chain->name) &&
-		    !f->delete_chain(chain->name, handle))
-			return error_sys(err, xt_errno(), "delete chain %s", chain->name);
-	}
-	return 0;
-}
-
-static int put_rule(const struct xt_table *table, struct xtc_handle *handle,
-		    const struct xt_chain *chain, const struct xt_rule *rule, size_t *total,
-		    struct error *err)
-{
-	const struct xt_family *f = table->f;
-	bool last = !chain->builtin || rule->position >= *total;
-	int ok;
-
-	memcpy(rule->entry + f->counters, &rule->counters, sizeof(rule->counters));
-	ok = last ? f->append(chain->name, rule->entry, handle)
-		  : f->insert(chain->name, rule->entry, rule->position, handle);
-	if (!ok) {
-		int r = xt_errno();
-
-		memset(rule->entry + f->counters, 0, sizeof(rule->counters));
-		return error_sys(err, r, "add a rule to chain %s", chain->name);
-	}
-	memset(rule->entry + f->counters, 0, sizeof(rule->counters));
-	(*total)++;
-	return 0;
-}
-
-static int put_in(const struct xt_table *table, struct xtc_handle *handle,
-		  const struct xt_state *now, const struct xt_state *want, struct error *err)
-{
-	const struct xt_family *f = table->f;
-
-	for (size_t i = 0; i < want->n; i++) {
-		const struct xt_chain *chain = &want->items[i];
-
-		if (!chain->builtin && !f->ops->is_chain(chain->name, handle) &&
-		    !f->ops->create_chain(chain->name, handle))
-			return error_sys(err, xt_errno(), "create chain %s", chain->name);
-	}
-	for (size_t i = 0; i < want->n; i++) {
-		const struct xt_chain *chain = &want->items[i],
-				      *old = xt_state_find(now, chain->name);
-		size_t total = old && old->builtin ? old->total - old->n : 0;
-
-		for (size_t n = 0; n < chain->n; n++) {
-			int r = put_rule(table, handle, chain, &chain->items[n], &total, err);
-
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0;
-}
-
-/* Every commit of libiptc would set the counters of the policies to zero. */
-static int keep_policies(const struct xt_table *table, struct xtc_handle *handle,
-			 const struct xt_state *now, struct error *err)
-{
-	const struct xtc_ops *ops = table->f->ops;
-
-	for (size_t i = 0; i < now->n; i++) {
-		const struct xt_chain *chain = &now->items[i];
-		struct xt_counters counters;
-		xt_chainlabel policy = { 0 };
-		const char *name;
-
-		if (!chain->builtin)
-			continue;
-		name = ops->get_policy(chain->name, &counters, handle);
-		if (!name)
-			return error_sys(err, xt_errno(), "policy of chain %s", chain->name);
-		memcpy(policy, name, strnlen(name, sizeof(policy) - 1));
-		if (!ops->set_policy(chain->name, policy, &counters, handle))
-			return error_sys(err, xt_errno(), "policy of chain %s", chain->name);
-	}
-	return 0;
-}
-
-/* A rule that stays goes on counting. Both lists are mostly in the same order. */
-static void carry_counters(const struct xt_state *now, const struct xt_state *want)
-{
-	for (size_t i = 0; i < want->n; i++) {
-		const struct xt_chain *chain = &want->items[i],
-				      *old = xt_state_find(now, chain->name);
-		size_t next = 0;
-
-		for (size_t n = 0; old && n < chain->n; n++) {
-			struct xt_rule *rule = &chain->items[n];
-			size_t limit = next + 32 < old->n ? next + 32 : old->n;
-
-			for (size_t k = next; k < limit; k++) {
-				if (old->items[k].len != rule->len ||
-				    memcmp(old->items[k].entry, rule->entry, rule->len) != 0)
-					continue;
-				rule->counters = old->items[k].counters;
-				next = k + 1;
-				break;
-			}
-		}
-	}
-}
-
-/* Whether nothing but ours was changed in number. */
-static bool totals_fit(const struct xt_state *before, const struct xt_state *after)
-{
-	for (size_t i = 0; i < after->n; i++) {
-		const struct xt_chain *a = &after->items[i], *b = xt_state_find(before, a->name);
-
-		if (a->builtin && b && a->total - a->n != b->total - b->n)
-			return false;
-	}
-	return true;
-}
-
-/* What is in the kernel, seen by the claims of what should be there. */
-static int read_back(const struct xt_change *change, struct xt_state *ret, struct error *err)
-{
-	struct record wanted = { 0 };
-	struct xt_claims claims = { .record = &wanted, .scope = SCOPE_RECORDED, .trusted = true };
-	struct xtc_handle *handle = NULL;
-	int r = xt_state_claim(change->table, change->want, &wanted);
-
-	if (r < 0)
-		r = error_sys(err, r, "read back");
-	if (r == 0)
-		r = xt_open(change->table, &handle, err);
-	if (r == 0)
-		r = xt_read(change->table, handle, &claims, change->arena, ret, err);
-	if (handle)
-		change->table->f->ops->free(handle);
-	record_done(&wanted);
-	return r;
-}
-
-/* One try. Returns 0 when it is as wanted, 1 to try again. */
-static int attempt(const struct xt_change *change, struct xtc_handle *handle,
-		   const struct xt_state *now, bool *ret_touched, struct error *err)
-{
-	const struct xt_table *table = change->table;
-	struct xt_state after = { 0 };
-	int failure = 0, r;
-
-	r = xt_check(table, handle, now, change->want, err);
-	if (r == 0)
-		r = take_out(table, handle, now, change->want, err);
-	if (r == 0)
-		r = put_in(table, handle, now, change->want, err);
-	if (r == 0)
-		r = keep_policies(table, handle, now, err);
-	if (r < 0)
-		return r;
-
-	if (!table->f->ops->commit(handle))
-		failure = xt_errno();
-	if (failure == -EAGAIN)
-		return 1; /* somebody else committed, nothing was changed */
-	*ret_touched = *ret_touched || !failure;
-	r = read_back(change, &after, err);
-	if (r < 0)
-		return r;
-	/* A commit can also fail after it was done, over the counters. */
-	if (xt_state_equal(&after, change->want) && (!failure || totals_fit(now, &after))) {
-		*ret_touched = true;
-		return 0;
-	}
-	return failure ? error_sys(err, failure, "commit") : 1;
-}
-
-int xt_change(const struct xt_change *change, struct xtc_handle *handle, const struct xt_state *now,
-	      bool *ret_touched, struct error *err)
-{
-	const struct xt_table *table = change->table;
-	struct xt_state current;
-	int r = 1;
-
-	*ret_touched = false;
-	for (unsigned n = 0; n < ATTEMPTS && r == 1; n++) {
-		r = 0;
-		if (!handle) {
-			r = xt_open(table, &handle, err);
-			if (r == 0)
-				r = xt_read(table, handle,
-					    *ret_touched ? change->claims_touched : change->claims,
-					    change->arena, &current, err);
-			now = &current;
-		}
-		if (r == 0) {
-			carry_counters(now, change->want);
-			r = attempt(change, handle, now, ret_touched, err);
-		}
-		if (handle)
-			table->f->ops->free(handle);
-		handle = NULL;
-	}
-	return r == 1 ? NETFILTER_BUSY : r;
 }

@@ -36,13 +36,25 @@
 #define EXIT_BUSY       75
 
 static unsigned replaced;
+static bool blind, was_blind; /* the next look at a table fails, once */
 
 static int do_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
 	return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
 }
 
-/* libip4tc and libip6tc find this one before libc's. */
+/* libip4tc and libip6tc find these two before libc's. */
+__attribute__((visibility("default"))) int getsockopt(int fd, int level, int name, void *value,
+						      socklen_t *len)
+{
+	if (blind && (level == IPPROTO_IP || level == IPPROTO_IPV6)) {
+		blind = false;
+		errno = ENOMEM;
+		return -1;
+	}
+	return (int)syscall(SYS_getsockopt, fd, level, name, value, len);
+}
+
 __attribute__((visibility("default"))) int setsockopt(int fd, int level, int name,
 						      const void *value, socklen_t len)
 {
@@ -60,7 +72,10 @@ __attribute__((visibility("default"))) int setsockopt(int fd, int level, int nam
 				    : strcmp(when, "*") != 0 && (unsigned)atoi(when) != replaced)
 		return do_setsockopt(fd, level, name, value, len);
 
-	if (strcmp(what, "fail") == 0) {
+	if (strcmp(what, "blind") == 0 && was_blind)
+		return do_setsockopt(fd, level, name, value, len);
+	was_blind = blind = strcmp(what, "blind") == 0;
+	if (blind || strcmp(what, "fail") == 0) {
 		errno = atoi(hook + used);
 		return -1;
 	}

@@ -66,6 +66,45 @@ def test_a_commit_that_fails_over_the_counters_is_believed_to_be_done(fw):
     assert without_counters(fw.legacy()) == without_counters(before)
 
 
+@pytest.mark.parametrize("first", [None, "e10"])
+def test_a_commit_that_fails_over_the_counters_and_cannot_be_looked_at_is_undone(fw, first):
+    if first:
+        fw.apply(first)
+    before, record = fw.legacy(), fw.recorded()
+    failed = fw.apply("e14", hook=f"counters blind {errno.ENOMEM}", check=False)
+    assert failed.returncode == 1 and "Cannot allocate memory" in failed.stderr
+    # Nobody has told the kernel the counters of that table.
+    assert without_counters(fw.legacy()) == without_counters(before)
+    assert fw.recorded() == record
+
+
+@pytest.mark.parametrize("chain", ["OUTPUT", "POSTROUTING"])
+def test_an_edit_between_a_commit_and_its_counters_is_kept_and_harms_nothing(fw, chain):
+    before = fw.legacy()
+    fw.apply("e14", hook=f"counters run {UNLOCKED} iptables-legacy -t nat -A {chain} -p tcp --dport 11 -j ACCEPT")
+    state = fw.read("e14")
+    assert all(value[3] for key, value in state.items() if key != "::6")
+    added = [line for line in fw.legacy()["ipv4"]["nat"] if "--dport 11 " in line]
+    assert len(added) >= 2
+    fw.apply("e14", "none")
+    after = fw.legacy()
+    assert len([line for line in after["ipv4"]["nat"] if "--dport 11 " in line]) == len(added)
+    after["ipv4"]["nat"] = [line for line in after["ipv4"]["nat"] if "--dport 11 " not in line]
+    assert without_counters(after) == without_counters(before)
+
+
+def test_a_failing_commit_that_would_only_have_moved_rules_is_told(fw):
+    fw.apply("e14")
+    fw.run(["iptables-legacy", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "--dport", "7", "-j", "RETURN"])
+    before, record = fw.legacy(), fw.recorded()
+    failed = fw.apply("e14", hook=f"1 fail {errno.ENOMEM}", check=False)
+    assert failed.returncode == 1 and failed.stderr == "IPv4 table nat: commit: Cannot allocate memory\n"
+    assert fw.legacy() == before and fw.recorded() == record
+    fw.apply("e14")
+    places = [[" --dport 7 " in line for line in tables["ipv4"]["nat"]].index(True) for tables in (before, fw.legacy())]
+    assert places[1] < places[0]
+
+
 @pytest.mark.parametrize("first, then", CHANGES)
 @pytest.mark.parametrize("when", ["kill", "killafter"])
 def test_after_a_death_between_commits_the_record_cleans_up_exactly(first, then, when):
