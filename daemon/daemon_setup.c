@@ -108,7 +108,7 @@ static int files_up(struct daemon *d, struct error *err)
 
 static void files_down(struct daemon *d)
 {
-	const struct plan *plan = &d->generation->plan;
+	const struct plan *plan = &d->base->plan;
 	struct error err = { 0 };
 
 	if (workdir_remove(WORK_DIR, plan->user.uid, plan->user.gid, &err) < 0)
@@ -192,8 +192,10 @@ static void resolv_down(struct daemon *d)
 {
 	file_watch_free(d->resolv_conf);
 	generation_free(d->next);
+	d->next = NULL;
 	if (d->generation != d->base)
 		generation_free(d->generation);
+	d->generation = d->base;
 }
 
 static const struct step {

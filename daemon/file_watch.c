@@ -14,9 +14,12 @@
 
 /* Editors and resolvers change a file in several steps. */
 #define QUIET_USEC ((uint64_t)100 * 1000)
-/* How often a link that leads nowhere is tried: there may be no directory yet that could be
- * watched. */
+/* But what else happens in the directory may never come to rest. */
+#define PATIENCE_USEC ((uint64_t)1000 * 1000)
+/* How often a link that leads nowhere is tried (there may be no directory yet that could be
+ * watched), and how often a file whose directory the kernel cannot watch is looked at. */
 #define RETRY_USEC ((uint64_t)1000 * 1000)
+#define POLL_USEC  ((uint64_t)10 * 1000 * 1000)
 #define EVENTS                                                                              \
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | \
 	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
@@ -26,7 +29,8 @@ struct file_watch {
 	sd_event_source *name,
 		*target; /* of the name's directory; of the file's, where it is another */
 	sd_event_source *timer;
-	bool dangling; /* a link that leads nowhere */
+	bool dangling;     /* a link that leads nowhere */
+	uint64_t due_usec; /* a change waits to be told until then at most; 0: none does */
 	char path[PATH_MAX];
 	file_changed_t *changed;
 	void *userdata;
@@ -45,9 +49,28 @@ static int watch_directory_of(struct file_watch *watch, const char *path, sd_eve
 
 static int look_in(struct file_watch *watch, uint64_t usec)
 {
-	int r = sd_event_source_set_time_relative(watch->timer, usec);
+	uint64_t now;
+	int r = sd_event_now(watch->event, CLOCK_MONOTONIC, &now);
 
+	if (r >= 0)
+		r = sd_event_source_set_time(watch->timer,
+					     watch->due_usec && watch->due_usec < now + usec
+						     ? watch->due_usec
+						     : now + usec);
 	return r < 0 ? r : sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
+}
+
+/* Once the changes that are under way have come to rest. */
+static int look_soon(struct file_watch *watch)
+{
+	uint64_t now;
+	int r = sd_event_now(watch->event, CLOCK_MONOTONIC, &now);
+
+	if (r < 0)
+		return r;
+	if (!watch->due_usec)
+		watch->due_usec = now + PATIENCE_USEC;
+	return look_in(watch, QUIET_USEC);
 }
 
 /* The link may lead elsewhere than before. */
@@ -62,8 +85,10 @@ static void watch_target(struct file_watch *watch)
 		(void)look_in(watch, RETRY_USEC);
 	/* A file that is gone shows again in the directory of its name. */
 	if (target && strcmp(target, watch->path) != 0 &&
-	    watch_directory_of(watch, target, &watch->target) < 0)
+	    watch_directory_of(watch, target, &watch->target) < 0) {
 		watch->target = NULL;
+		(void)look_in(watch, POLL_USEC);
+	}
 }
 
 static int on_quiet(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)
@@ -71,6 +96,7 @@ static int on_quiet(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
 	struct file_watch *watch = userdata;
 	bool dangled = watch->dangling;
 
+	watch->due_usec = 0;
 	watch_target(watch);
 	if (!dangled || !watch->dangling)
 		watch->changed(watch->userdata);
@@ -84,7 +110,7 @@ static int on_change(_unused_ sd_event_source *source, _unused_ const struct ino
 {
 	struct file_watch *watch = userdata;
 
-	if (look_in(watch, QUIET_USEC) < 0)
+	if (look_soon(watch) < 0)
 		watch->changed(watch->userdata);
 	return 0;
 }
@@ -107,11 +133,15 @@ int file_watch_new(sd_event *event, const char *path, file_changed_t *changed, v
 				       watch);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
+	/* Before the next events, or they could keep it waiting. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(watch->timer, SD_EVENT_PRIORITY_NORMAL - 1);
 	if (r >= 0)
 		r = watch_directory_of(watch, path, &watch->name);
+	if (r >= 0)
+		r = look_soon(watch);
 	if (r < 0)
 		return error_sys(err, r, "watch %s", path);
-	watch_target(watch);
 	*ret = take_ptr(watch);
 	return 0;
 }

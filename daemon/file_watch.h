@@ -16,7 +16,8 @@
 
 struct file_watch;
 
-/* Called from the event loop, once for a burst of changes. */
+/* Called from the event loop: once at first, as the file may have changed since it was read, then
+ * once for a burst of changes. */
 typedef void file_changed_t(void *userdata);
 
 int file_watch_new(sd_event *event, const char *path, file_changed_t *changed, void *userdata,
