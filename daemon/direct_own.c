@@ -57,40 +57,6 @@ bool direct_is_own(const struct direct_element *element)
 	       (is_shared(element) && priority_is_ours(element));
 }
 
-/* Entries to be written, with their arguments split once. */
-struct wanted {
-	const struct firewalld_entries *entries;
-	struct string_list *words;
-};
-
-static bool words_equal(const struct string_list *a, const struct string_list *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (strcmp(a->items[i], b->items[i]) != 0)
-			return false;
-	return true;
-}
-
-/* Whether it says, at whatever priority, what one of ours will say. Only the chains shared with
- * others matter: all that is in our own is ours. */
-static bool is_wanted(const struct direct_element *element, const struct wanted *wanted)
-{
-	if (!element->is_rule || !wanted->words)
-		return false;
-	for (size_t i = 0; i < wanted->entries->n; i++) {
-		const struct firewalld_entry *entry = &wanted->entries->items[i];
-
-		if (entry->args && strcmp(element->ipv, firewalld_ipv(entry->family)) == 0 &&
-		    strcmp(element->table, table_name(entry->table)) == 0 &&
-		    strcmp(element->chain, entry->chain) == 0 &&
-		    words_equal(&element->words, &wanted->words[i]))
-			return true;
-	}
-	return false;
-}
-
 /* Where an element's own line begins, or the element where something else is in front of it. */
 static size_t cut_begin(const char *text, const struct direct_element *element)
 {
@@ -113,7 +79,7 @@ static void print_entries(const struct firewalld_entries *entries, struct strbuf
 
 /* The part from `from` to `to`, without what is ours. Elements are in the text's order. */
 static size_t copy(const char *text, size_t from, size_t to, const struct direct_document *document,
-		   const struct wanted *wanted, struct strbuf *out)
+		   struct strbuf *out)
 {
 	size_t n = 0;
 
@@ -121,8 +87,7 @@ static size_t copy(const char *text, size_t from, size_t to, const struct direct
 		const struct direct_element *element = &document->items[i];
 		size_t begin = cut_begin(text, element);
 
-		if (element->begin < from || element->end > to ||
-		    (!direct_is_own(element) && !is_wanted(element, wanted)))
+		if (element->begin < from || element->end > to || !direct_is_own(element))
 			continue;
 		strbuf_add_len(out, text + from, begin - from);
 		from = element->end;
@@ -132,22 +97,12 @@ static size_t copy(const char *text, size_t from, size_t to, const struct direct
 	return n;
 }
 
-size_t direct_replace(struct arena *arena, const char *text, size_t len,
-		      const struct direct_document *document,
+size_t direct_replace(const char *text, size_t len, const struct direct_document *document,
 		      const struct firewalld_entries *entries, struct strbuf *out)
 {
-	struct wanted wanted = { .entries = entries };
 	size_t at = document->insert_at, n;
 
-	wanted.words = arena_alloc(arena, (entries->n + 1) * sizeof(*wanted.words));
-	for (size_t i = 0; wanted.words && i < entries->n; i++)
-		if (entries->items[i].args)
-			direct_split(arena, entries->items[i].args, &wanted.words[i]);
-	if (arena->failed) {
-		out->failed = true;
-		return 0;
-	}
-	n = copy(text, 0, at, document, &wanted, out);
+	n = copy(text, 0, at, document, out);
 	if (document->root_empty && entries->n > 0) {
 		strbuf_addc(out, '>');
 		print_entries(entries, out);

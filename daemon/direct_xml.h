@@ -40,8 +40,7 @@ void direct_split(struct arena *arena, const char *args, struct string_list *ret
  * has our comment or, in the chains that we share with others, one of our priorities. */
 bool direct_is_own(const struct direct_element *element);
 
-/* The text without our entries and without those that are equal to one of `entries`, and with
- * `entries` behind all others. Returns how many were cut out. */
-size_t direct_replace(struct arena *arena, const char *text, size_t len,
-		      const struct direct_document *document,
+/* The text without our entries, and with `entries` behind all others. Returns how many were cut
+ * out. */
+size_t direct_replace(const char *text, size_t len, const struct direct_document *document,
 		      const struct firewalld_entries *entries, struct strbuf *out);

@@ -141,8 +141,8 @@ static int edit(struct present *present, const struct firewalld_entries *entries
 			     err);
 
 	if (r == 0)
-		*ret_n = direct_replace(&arena, present->text.text, present->text.len, &document,
-					entries, out);
+		*ret_n = direct_replace(present->text.text, present->text.len, &document, entries,
+					out);
 	arena_done(&arena);
 	if (r < 0)
 		return error_wrap(err, r, "%s", present->path);

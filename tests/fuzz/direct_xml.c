@@ -23,7 +23,7 @@ static long replace(struct arena *arena, const char *text, size_t len,
 	if (r < 0)
 		return -1;
 	*root_empty = document.root_empty;
-	return (long)direct_replace(arena, text, len, &document, entries, out);
+	return (long)direct_replace(text, len, &document, entries, out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -304,20 +304,24 @@ Test(firewalld, knows_its_entries_after_firewalld_has_written_them_anew)
 			"</direct>\n");
 }
 
-Test(firewalld, replaces_a_rule_that_says_the_same_at_another_priority)
+Test(firewalld, keeps_a_rule_of_others_that_says_the_same)
 {
+	static const char text[] =
+		"<direct>\n"
+		"<rule ipv='ipv4' table='nat' chain='OUTPUT' priority='3'>-p udp "
+		"--dport 53 -j REDIRECT --to-ports 15053</rule>\n"
+		"</direct>";
 	_place_ struct place p;
 	size_t own;
 
 	place_init(&p);
-	put(&p, "<direct>\n"
-		"<rule ipv='ipv4' table='nat' chain='OUTPUT' priority='3'>-p udp  '--dport' 53 -j "
-		"REDIRECT --to-ports 15053</rule>\n"
-		"<rule ipv='ipv6' table='nat' chain='OUTPUT' priority='3'>-p udp --dport 53 -j "
-		"REDIRECT --to-ports 15053</rule>\n"
-		"</direct>");
+	p.rules.comments = false;
+	put(&p, text);
 	store(&p);
 	cr_expect_eq(count(&p, &own), wanted(&p) + 1);
+	cr_expect_eq(own, wanted(&p));
+	cr_expect_eq(take_out(&p), own);
+	expect_text(&p, text);
 }
 
 Test(firewalld, keeps_mode_and_owner_and_follows_a_link)
