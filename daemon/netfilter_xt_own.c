@@ -73,7 +73,7 @@ bool xt_owns_chain(const struct xt_claims *claims, const struct xt_table *table,
 }
 
 /* Finds a rule with this digest that is not marked, beginning at *cursor, forwards or backwards. */
-static void mark_one(const uint8_t digests[][16], size_t n, const uint8_t digest[16], size_t step,
+static bool mark_one(const uint8_t digests[][16], size_t n, const uint8_t digest[16], size_t step,
 		     size_t *cursor, bool *own)
 {
 	for (size_t k = 0, i = *cursor; k < n; k++, i = (i + step) % n) {
@@ -81,20 +81,24 @@ static void mark_one(const uint8_t digests[][16], size_t n, const uint8_t digest
 			continue;
 		own[i] = true;
 		*cursor = (i + step) % n;
-		return;
+		return true;
 	}
+	return false;
 }
 
 /* As many as are claimed, no more: an equal rule may be somebody else's. Ours were put before (or
- * appended after) those of others, so the search begins there. */
-static void mark_claimed(const struct xt_claims *claims, const struct xt_table *table,
-			 const struct xt_chain *chain, bool *own)
+ * appended after) those of others, so the search begins there. Returns whether the record tells all
+ * of this chain: it claims rules of it, and all of them are there. */
+static bool mark_claimed(const struct xt_claims *claims, const struct xt_table *table,
+			 struct arena *arena, const struct xt_chain *chain, bool *own)
 {
 	_free_ uint8_t(*digests)[16] = calloc(chain->n, sizeof(*digests));
-	size_t front = 0, back = chain->n - 1;
+	size_t front = 0, back = chain->n - 1, claimed = 0, found = 0;
 
-	if (!digests)
-		return;
+	if (!digests) {
+		arena->failed = true;
+		return false;
+	}
 	for (size_t i = 0; i < chain->n; i++)
 		xt_digest(&chain->items[i], 1, digests[i]);
 	for (size_t pass = 0; pass < 2; pass++) {
@@ -107,18 +111,19 @@ static void mark_claimed(const struct xt_claims *claims, const struct xt_table *
 			    item->table != table->table || item->appended != (pass == 1) ||
 			    strcmp(item->chain, chain->name) != 0)
 				continue;
-			mark_one(digests, chain->n, item->digest, pass == 0 ? 1 : chain->n - 1,
-				 pass == 0 ? &front : &back, own);
+			claimed++;
+			found += mark_one(digests, chain->n, item->digest,
+					  pass == 0 ? 1 : chain->n - 1, pass == 0 ? &front : &back,
+					  own);
 		}
 	}
+	return claimed && found == claimed;
 }
 
-static void recognise_builtin(const struct xt_claims *claims, const struct xt_table *table,
+static void recognise_builtin(const struct traces *traces, const struct xt_table *table,
 			      const struct xt_state *state, struct arena *arena,
 			      struct xt_chain *chain, bool *own)
 {
-	static const struct traces none;
-	const struct traces *traces = claims->traces ? claims->traces : &none;
 	_free_ struct shape *shapes = calloc(chain->n, sizeof(*shapes));
 	_free_ bool *doubt = calloc(chain->n, sizeof(*doubt));
 	const struct shape_list list = { .items = shapes, .n = chain->n };
@@ -143,9 +148,14 @@ void xt_mark_own(const struct xt_claims *claims, const struct xt_table *table,
 		 const struct xt_state *state, struct arena *arena, struct xt_chain *chain,
 		 bool *own)
 {
+	static const struct traces none;
+	bool complete;
+
 	if (chain->n == 0)
 		return;
-	mark_claimed(claims, table, chain, own);
+	complete = mark_claimed(claims, table, arena, chain, own);
+	/* Where the record tells all nothing is guessed. */
 	if (claims->scope == SCOPE_RECOGNISED)
-		recognise_builtin(claims, table, state, arena, chain, own);
+		recognise_builtin(complete || !claims->traces ? &none : claims->traces, table,
+				  state, arena, chain, own);
 }

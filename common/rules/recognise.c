@@ -100,14 +100,16 @@ void traces_learn_chain(struct traces *traces, const struct shape_list *rules)
 	}
 }
 
-/* Where the zones of applications' requests begin: behind those of the user. */
+/* Where the zones of applications' requests begin: directly behind those of the user. (Istio has
+ * those of a group in between.) */
 static size_t find_zones(struct traces *traces, const struct shape_list *output)
 {
-	for (size_t i = 0; i + 1 < output->n; i++) {
+	for (size_t i = 0; i + 2 < output->n; i++) {
 		const struct shape *request = &output->items[i], *answer = request + 1;
 
 		if (!is_zone_request(request) || !is_zone_answer(answer) ||
-		    request->uid_lo != answer->uid_lo)
+		    request->uid_lo != answer->uid_lo ||
+		    (!is_zone_all(answer + 1) && !is_zone_server(answer + 1)))
 			continue;
 		if (!traces->uid_known) {
 			traces->uid_known = true;
