@@ -251,7 +251,7 @@ int xt_check(const struct xt_table *table, struct xtc_handle *handle, const stru
 		const struct xt_reference *ref = &now->references.items[i];
 
 		if (!xt_wants_chain(want, ref->target))
-			return error_set(err, -EBUSY,
+			return error_set(err, -EMLINK,
 					 "rule %u of chain %s jumps to %s, which has to go: remove "
 					 "that rule first",
 					 ref->number, ref->chain, ref->target);

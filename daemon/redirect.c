@@ -47,11 +47,12 @@ static int add_address(struct redirect *redirect, const char *iface, bool *ret_a
 	int r;
 
 	*ret_added = false;
-	if (record->address)
-		return 0;
 	r = loopback_v6_present(iface, &present, err);
 	if (r < 0 || present)
 		return r;
+	/* Somebody has removed it under rules that need it. */
+	if (record->address)
+		return loopback_v6_add(iface, &present, err);
 	record->address = true;
 	(void)snprintf(record->address_iface, sizeof(record->address_iface), "%s", iface);
 	r = record_save(record, err);
@@ -140,10 +141,11 @@ int redirect_apply(struct redirect *redirect, const struct ruleset *rules, enum 
 }
 
 int redirect_apply_wait(struct redirect *redirect, const struct ruleset *rules, enum scope scope,
-			uint64_t timeout_usec, struct error *err)
+			uint64_t timeout_usec, uint64_t interval_usec, struct error *err)
 {
-	const struct timespec pause = { .tv_nsec = (long)PAUSE_USEC * 1000 };
-	uint64_t waited = 0;
+	uint64_t pause_usec = interval_usec ? interval_usec : PAUSE_USEC, waited = 0;
+	const struct timespec pause = { .tv_sec = (time_t)(pause_usec / 1000000),
+					.tv_nsec = (long)(pause_usec % 1000000) * 1000 };
 
 	for (;;) {
 		int r = redirect_apply(redirect, rules, scope, err);
@@ -156,6 +158,6 @@ int redirect_apply_wait(struct redirect *redirect, const struct ruleset *rules, 
 				"the xtables lock is held by another program (waited %llu ms)",
 				(unsigned long long)(waited / 1000));
 		(void)nanosleep(&pause, NULL);
-		waited += PAUSE_USEC;
+		waited += pause_usec;
 	}
 }

@@ -29,7 +29,8 @@ void redirect_done(struct redirect *redirect);
 int redirect_apply(struct redirect *redirect, const struct ruleset *rules, enum scope scope,
 		   struct error *err) _must_check_;
 
-/* The same, trying again while the lock is held by others, for at most timeout_usec. For one-shot
- * verbs only: it sleeps. */
+/* The same, trying again every interval_usec (0: as fits) while the lock is held by others, for at
+ * most timeout_usec; then -EBUSY. For one-shot verbs only: it sleeps. */
 int redirect_apply_wait(struct redirect *redirect, const struct ruleset *rules, enum scope scope,
-			uint64_t timeout_usec, struct error *err) _must_check_;
+			uint64_t timeout_usec, uint64_t interval_usec, struct error *err)
+	_must_check_;

@@ -87,6 +87,7 @@ static int run_tool(const char *name, const char *argument, int stdin_fd, uint64
 		return 0;
 	if (stdin_fd < 0)
 		buf[0] = '\0';
+	buf[strcspn(buf, "\n")] = ' '; /* the reason may stand in the second line */
 	buf[strcspn(buf, "\n")] = '\0';
 	return error_set(err, -EIO, "run %s: it failed with status %#x%s%.300s", name,
 			 (unsigned)status, buf[0] ? ": " : "", buf);

@@ -541,7 +541,7 @@ const struct setting settings[] = {
 		.flags = SETTING_KUMACTL,
 		.affects = AFFECTS_DAEMON,
 		.dflt = "5",
-		.help = "How many seconds to wait for the xtables lock.",
+		.help = "How many seconds to wait for the xtables lock. 0: five minutes.",
 	},
 	{
 		.path = "waitInterval",
@@ -561,7 +561,7 @@ const struct setting settings[] = {
 		.flags = SETTING_KUMACTL | SETTING_IRREGULAR,
 		.affects = AFFECTS_DAEMON,
 		.dflt = "4",
-		.help = "How often install tries again after a first attempt that failed.",
+		.help = "How often install tries again when others hold the lock or keep changing the rules.",
 	},
 	{
 		.path = "retry.sleepBetweenRetries",
@@ -571,7 +571,7 @@ const struct setting settings[] = {
 		.flags = SETTING_KUMACTL | SETTING_IRREGULAR,
 		.affects = AFFECTS_DAEMON,
 		.dflt = "2s",
-		.help = "The pause between two attempts.",
+		.help = "The pause between two such attempts.",
 	},
 
 	/* How the service behaves. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/rules/print_firewalld.h"
@@ -15,6 +17,8 @@
 #include "daemon/redirect.h"
 #include "daemon/takeover.h"
 #include "daemon/verbs/verbs.h"
+
+#define WAIT_MAX_USEC ((uint64_t)300 * 1000 * 1000) /* as long as kumactl waits "without limit" */
 
 /* As kumactl shows it: behind two empty lines, with one behind it. */
 static void print_stored(const struct ruleset *rules, struct strbuf *out)
@@ -44,9 +48,30 @@ static int print(const struct generation *g, struct error *err)
 	return 0;
 }
 
+/* Tries as often as is set while others hold the lock or keep changing the rules: nothing else
+ * goes away by waiting. */
+static int apply_patiently(const struct generation *g, struct redirect *redirect, struct error *err)
+{
+	const struct config *config = &g->options.loaded.config;
+	uint64_t wait_usec = config->wait ? (uint64_t)config->wait * 1000000 : WAIT_MAX_USEC;
+	int64_t sleep_nsec = config->retry.sleep_between_retries;
+	const struct timespec pause = { .tv_sec = sleep_nsec > 0 ? sleep_nsec / 1000000000 : 0,
+					.tv_nsec = sleep_nsec > 0 ? sleep_nsec % 1000000000 : 0 };
+
+	for (uint32_t tried = 0;; tried++) {
+		int r = redirect_apply_wait(redirect, &g->rules[LEVEL_FULL], SCOPE_RECOGNISED,
+					    wait_usec, config->wait_interval, err);
+
+		if (r != -EBUSY || tried >= config->retry.max_retries)
+			return r;
+		log_warning("%s; trying again (%u of %u)", err->text, tried + 1,
+			    config->retry.max_retries);
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
 static int redirect(const struct generation *g, struct error *err)
 {
-	uint64_t wait_usec = (uint64_t)g->options.loaded.config.wait * 1000000;
 	struct redirect redirect;
 	int r = redirect_open(&redirect, &backend_xt, RECORD_INSTALL, err);
 
@@ -54,7 +79,7 @@ static int redirect(const struct generation *g, struct error *err)
 		return error_wrap(err, -EOPNOTSUPP, "this host has no legacy netfilter tables");
 	if (r < 0)
 		return r;
-	r = redirect_apply_wait(&redirect, &g->rules[LEVEL_FULL], SCOPE_RECOGNISED, wait_usec, err);
+	r = apply_patiently(g, &redirect, err);
 	redirect_done(&redirect);
 	return r;
 }

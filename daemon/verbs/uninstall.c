@@ -53,7 +53,7 @@ static int remove_rules(const struct request *request, struct redirect *redirect
 	else
 		r = redirect_apply_wait(
 			redirect, &nothing, scope,
-			request->recorded ? LOCK_WAIT_RECORDED_USEC : LOCK_WAIT_USEC, err);
+			request->recorded ? LOCK_WAIT_RECORDED_USEC : LOCK_WAIT_USEC, 0, err);
 	if (r < 0)
 		return r;
 	report = backend->report(redirect->nf);
@@ -159,6 +159,30 @@ static int remove_stored(const struct request *request, struct error *err)
 	return 0;
 }
 
+/* One that fails keeps none of the others from being done: each leaves less behind. */
+static int remove_all(const struct request *request, struct error *err)
+{
+	static int (*const steps[])(const struct request *request, struct error *err) = {
+		remove_recognised,
+		remove_nft,
+		remove_stored,
+	};
+	int first = 0;
+
+	for (size_t i = 0; i < ELEMENTS(steps); i++) {
+		struct error why = { 0 };
+		int r = steps[i](request, &why);
+
+		if (r >= 0)
+			continue;
+		if (first == 0)
+			first = error_set(err, r, "%s", why.text);
+		else
+			log_error(&why, "More went wrong");
+	}
+	return first;
+}
+
 static int uninstall(const struct request *request, struct error *err)
 {
 	_close_ int instance = -EBADF;
@@ -176,10 +200,7 @@ static int uninstall(const struct request *request, struct error *err)
 	}
 	if (request->recorded)
 		return remove_recorded(request, err);
-	r = remove_recognised(request, err);
-	if (r == 0)
-		r = remove_nft(request, err);
-	return r < 0 ? r : remove_stored(request, err);
+	return remove_all(request, err);
 }
 
 int verb_uninstall(int argc, char *argv[], struct error *err)

@@ -7,6 +7,7 @@ too. Foreign rules, chains, policies and counters are compared byte for byte.
 
 import os
 import re
+import subprocess
 
 import pytest
 
@@ -210,6 +211,75 @@ def test_zones_alone_are_recognised_when_the_chains_are_gone(host):
     assert not [line for line in lines_of(host.legacy()) if "-A" in line]
 
 
+# As Istio makes them: the user's zones look like kumactl's, but those of a group follow.
+ISTIO = """*raw
+-A OUTPUT -p udp -m udp --dport 53 -m owner --uid-owner 1337 -j CT --zone 1
+-A OUTPUT -p udp -m udp --sport 15053 -m owner --uid-owner 1337 -j CT --zone 2
+-A OUTPUT -p udp -m udp --dport 53 -m owner --gid-owner 1337 -j CT --zone 1
+-A OUTPUT -p udp -m udp --sport 15053 -m owner --gid-owner 1337 -j CT --zone 2
+-A OUTPUT -p udp -m udp --dport 53 -j CT --zone 2
+-A PREROUTING -p udp -m udp --sport 53 -j CT --zone 1
+COMMIT
+*nat
+-A OUTPUT -p udp -m udp --dport 53 -m owner --uid-owner 1337 -j RETURN
+-A OUTPUT -p udp -m udp --dport 53 -m owner --gid-owner 1337 -j RETURN
+-A OUTPUT -p udp -m udp --dport 53 -j REDIRECT --to-ports 15053
+COMMIT
+"""
+
+
+@pytest.mark.parametrize("install", [None, [], ["--disable-comments", "--redirect-all-dns-traffic"]])
+def test_the_rules_of_another_mesh_stay(host, install):
+    for family in netfilter.RESTORE:
+        host.restore(family, ISTIO)
+        host.restore_nft(family, ISTIO)
+    before = without_counters(host.legacy()), host.nft_tables()
+    if install is not None:
+        host.tproxyd("install", *install)
+    host.tproxyd("uninstall")
+    assert (without_counters(host.legacy()), host.nft_tables()) == before
+
+
+@pytest.mark.parametrize("how", ["-A", "-I"])
+def test_without_comments_the_record_alone_tells_what_is_ours(host, how):
+    rules = [["nat", "OUTPUT", "-d", "10.5.0.0/16", "-j", "RETURN"],
+             ["nat", "OUTPUT", "-p", "tcp", "-m", "multiport", "--dports", "443", "-m", "owner", "--uid-owner", "8", "-j",
+              "RETURN"],
+             ["nat", "OUTPUT", "-p", "tcp", "--dport", "53", "-m", "owner", "!", "--uid-owner", "5678", "-j", "RETURN"],
+             ["raw", "PREROUTING", "-p", "udp", "--sport", "53", "-j", "CT", "--zone", "1"],
+             ["raw", "OUTPUT", "-p", "udp", "--dport", "53", "-j", "CT", "--zone", "2"]]
+
+    def put():
+        for table, *rule in rules:
+            host.run(["iptables-legacy", "-t", table, how, *rule])
+
+    put()
+    once = without_counters(host.legacy())
+    words = ["install", "--disable-comments", "--redirect-all-dns-traffic"]
+    host.tproxyd(*words)
+    host.tproxyd(*words, "--redirect-inbound-port", "25006")
+    put()
+    host.tproxyd(*words)
+    host.tproxyd("uninstall")
+    after = without_counters(host.legacy())
+    for family, tables in after.items():
+        for table, lines in tables.items():
+            wanted = once[family].get(table, [line for line in lines if line.startswith(":")])
+            assert sorted(line for line in lines if "-A" in line) == \
+                sorted(2 * [line for line in wanted if "-A" in line])
+
+
+def test_an_address_that_somebody_took_away_is_put_back(host):
+    host.tproxyd("install")
+    address = next(line for line in host.addresses() if " ::6/128" in f" {line}")
+    host.run(["ip", "addr", "del", "::6/128", "dev", "lo"])
+    assert address not in host.addresses()
+    host.tproxyd("install")
+    assert address in host.addresses()
+    host.tproxyd("uninstall")
+    assert address not in host.addresses()
+
+
 def test_a_jump_of_others_into_a_chain_in_nf_tables_keeps_it_empty(host):
     host.leave("e01", legacy=False)
     for command in NFT_COMMAND.values():
@@ -293,6 +363,45 @@ def test_a_missing_tool_is_told_and_nothing_is_half_done(host):
     assert host.nft_tables() == before
     installed = host.run(["unshare", "-m", "sh", "-ec", script, "sh", host.program, "install"], check=False)
     assert installed.returncode == 0 and "is not on this host" in installed.stderr
+
+
+def test_one_step_of_uninstall_that_fails_does_not_keep_the_others_from_being_done(host):
+    host.run(["mkdir", "-p", "/etc/firewalld"])
+    host.tproxyd("install", "--store-firewalld")
+    host.leave("e01", legacy=False)
+    assert "KUMA_MESH" in host.run(["cat", "/etc/firewalld/direct.xml"]).stdout
+    script = 'mount --bind /dev/null "$(realpath /usr/sbin/iptables-nft-save)"; exec "$@"'
+    failed = host.run(["unshare", "-m", "sh", "-ec", script, "sh", host.program, "uninstall"], check=False)
+    assert failed.returncode == 1 and "iptables-nft-save" in failed.stderr
+    assert not [line for line in host.legacy()["ipv4"]["nat"] if "KUMA" in line]
+    assert host.run(["test", "-e", "/etc/firewalld/direct.xml"], check=False).returncode == 1
+
+
+def hold_the_lock(host, seconds):
+    holder = host.start(["flock", "/run/xtables.lock", "sh", "-c", f"echo held; exec sleep {seconds}"], stdout=subprocess.PIPE,
+                        text=True)
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+@pytest.mark.parametrize("patience", [["--wait", "1", "--max-retries", "30", "--sleep-between-retries", "100ms"],
+                                      ["--wait", "0", "--max-retries", "0"],
+                                      ["--wait", "60", "--wait-interval", "500000"]])
+def test_install_waits_for_the_lock_as_it_is_told(host, patience):
+    holder = hold_the_lock(host, 3)
+    done = host.tproxyd("install", *patience)
+    assert holder.wait(30) == 0
+    assert ("trying again (1 of 30)" in done.stderr) == ("30" in patience)
+    assert [line for line in host.legacy()["ipv4"]["nat"] if "KUMA" in line]
+
+
+def test_install_gives_up_when_it_is_told_so(host):
+    holder = hold_the_lock(host, 600)
+    failed = host.tproxyd("install", "--wait", "1", "--max-retries", "2", "--sleep-between-retries", "10ms", check=False)
+    assert failed.returncode == 1
+    assert "trying again (2 of 2)" in failed.stderr and "(3 of" not in failed.stderr
+    holder.kill()
+    holder.wait()
 
 
 def test_the_rights_of_the_unit_are_enough(host):
