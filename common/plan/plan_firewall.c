@@ -96,8 +96,20 @@ static const char *cure(const struct exam *e, uint16_t port, bool accept)
 	return text ? text : "";
 }
 
+/* Whether the rule names another port that is redirected. */
+static bool names_more(const struct exam *e, const struct filter_ports *ports, uint16_t port)
+{
+	for (size_t i = 0; i < ports->n && !ports->negated; i++)
+		for (uint32_t other = ports->items[i].lo; other <= ports->items[i].hi; other++)
+			if (other != port && is_redirected(e->p, (uint16_t)other))
+				return true;
+	return false;
+}
+
 static void say_rule(struct exam *e, const struct filter_rule *rule, uint16_t port, bool accepts)
 {
+	bool more = names_more(e, &rule->port, port);
+
 	for (size_t i = 0; i < e->n_said; i++)
 		if (e->said[i] == rule)
 			return;
@@ -106,11 +118,13 @@ static void say_rule(struct exam *e, const struct filter_rule *rule, uint16_t po
 		return;
 	}
 	e->said[e->n_said++] = rule;
-	planner_say(e->p, SEVERITY_WARNING, ABOUT_HOST, NULL,
-		    "%s %s port %u by number, but redirected connections arrive at port %u and %s; "
-		    "\"ct status dnat\" with the port that was asked for keeps its effect: %s",
-		    rule->name, accepts ? "lets in" : "keeps out", port, e->p->plan->inbound.port,
-		    accepts ? "are dropped" : "get through", cure(e, port, accepts));
+	planner_say(
+		e->p, SEVERITY_WARNING, ABOUT_HOST, NULL,
+		"%s %s port %u%s by number, but redirected connections arrive at port %u and %s; "
+		"\"ct status dnat\" with the port that was asked for keeps its effect: %s%s",
+		rule->name, accepts ? "lets in" : "keeps out", port, more ? " and others" : "",
+		e->p->plan->inbound.port, accepts ? "are dropped" : "get through",
+		cure(e, port, accepts), more ? " (and so for the others)" : "");
 }
 
 /* Whether a rule that speaks of ports keeps the packet out, or all that is not let in. */
@@ -154,11 +168,17 @@ static void examine_ports(struct exam *e, const struct filter_ports *ports)
 	}
 }
 
-/* Every range of a rule by its first port that is redirected. */
+/* The Dataplane's inbounds; then every range of a rule by its first port that is redirected. */
 static void examine_rules(struct exam *e)
 {
 	const struct facts_firewall *firewall = &e->p->facts->firewall;
+	const struct port_list *inbounds = &e->p->plan->children.dataplane.inbound_ports;
 
+	if (e->chain->n == 0)
+		return;
+	for (size_t i = 0; i < inbounds->n; i++)
+		if (is_redirected(e->p, inbounds->items[i]))
+			examine_port(e, inbounds->items[i]);
 	for (size_t c = 0; c < firewall->n; c++)
 		for (size_t i = 0; i < firewall->items[c].n; i++)
 			examine_ports(e, &firewall->items[c].items[i].port);

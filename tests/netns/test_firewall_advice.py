@@ -67,7 +67,7 @@ RULES = {
 REACHED = {
     "no firewall at all": ("mesh open closed unnamed", "mesh open closed unnamed", []),
     "default drop, ports opened by number": (
-        "mesh open", "", ["drops inbound mesh traffic", "lets in port 8080 by number", "lets in port (22|9090) by number"]),
+        "mesh open", "", ["drops inbound mesh traffic", "lets in port 8080 by number", "lets in port (22|9090)( and others)? by number"]),
     "as firewalld: what is redirected is let in": (
         "mesh open", "mesh open closed unnamed", ["keeps out ports that it does not name"]),
     "closed by number": ("mesh open unnamed", "mesh open closed unnamed", ["keeps out port 9000 by number"]),

@@ -130,11 +130,37 @@ Test(plan_firewall, names_a_rule_that_blocks_a_port_by_number)
 	add(a, (struct filter_rule){ .port = ports(9000, 9100), .verdict = FILTER_DROP });
 	judge("");
 	expect_said(SEVERITY_WARNING, NULL,
-		    "rule 1 of chain A keeps out port 9000 by number, but redirected connections "
-		    "arrive at port 15006 and get through; \"ct status dnat\" with the port that "
-		    "was asked for keeps its effect: iptables -I A -p tcp --dport 15006 -m "
-		    "conntrack --ctstate DNAT --ctorigdstport 9000 -j DROP");
+		    "rule 1 of chain A keeps out port 9000 and others by number, but redirected "
+		    "connections arrive at port 15006 and get through; \"ct status dnat\" with the "
+		    "port that was asked for keeps its effect: iptables -I A -p tcp --dport 15006 "
+		    "-m conntrack --ctstate DNAT --ctorigdstport 9000 -j DROP (and so for the "
+		    "others)");
 	cr_expect_eq(warnings(), 1, "%s", all_said());
+}
+
+Test(plan_firewall, names_the_port_of_the_dataplane_first)
+{
+	struct filter_chain *a = chain(0, true, false);
+
+	add(a, (struct filter_rule){ .port = ports(8000, 8100), .verdict = FILTER_DROP });
+	judge("");
+	expect_said(SEVERITY_WARNING, NULL, "rule 1 of chain A keeps out port 8080 and others by");
+	cr_expect_eq(warnings(), 1, "%s", all_said());
+}
+
+Test(plan_firewall, does_not_examine_ports_in_a_chain_without_rules)
+{
+	static struct filter_range many[600];
+	struct filter_chain *a = chain(0, true, false);
+
+	(void)chain(1, true, false);
+	for (uint16_t i = 0; i < ELEMENTS(many); i++)
+		many[i] = (struct filter_range){ (uint16_t)(20000 + i), (uint16_t)(20000 + i) };
+	add(a, (struct filter_rule){ .port = { .items = many, .n = ELEMENTS(many) },
+				     .verdict = FILTER_ACCEPT });
+	judge("");
+	expect_said(SEVERITY_NOTICE, NULL, "A: its rules name too many ports to examine");
+	cr_expect_null(strstr(all_said(), "B: its rules"), "%s", all_said());
 }
 
 Test(plan_firewall, leaves_ports_alone_that_are_not_redirected)
