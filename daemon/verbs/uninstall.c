@@ -167,20 +167,20 @@ static int remove_all(const struct request *request, struct error *err)
 		remove_nft,
 		remove_stored,
 	};
-	int first = 0;
+	struct error first = { 0 };
 
 	for (size_t i = 0; i < ELEMENTS(steps); i++) {
-		struct error why = { 0 };
-		int r = steps[i](request, &why);
+		struct error why = { 0 }, before = first;
 
-		if (r >= 0)
+		if (steps[i](request, &why) >= 0)
 			continue;
-		if (first == 0)
-			first = error_set(err, r, "%s", why.text);
+		if (first.code == 0)
+			first = why;
 		else
-			log_error(&why, "More went wrong");
+			(void)error_set(&first, before.code, "%.240s; %.240s", before.text,
+					why.text);
 	}
-	return first;
+	return first.code == 0 ? 0 : error_set(err, first.code, "%s", first.text);
 }
 
 static int uninstall(const struct request *request, struct error *err)
