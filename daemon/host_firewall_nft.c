@@ -218,10 +218,7 @@ static int scan_once(struct scan *scan, struct facts_firewall *firewall)
 
 	if (fd < 0)
 		return fd;
-	r = nft_dump(fd, NFT_MSG_GETCHAIN, on_chain, scan);
-	if (r < 0)
-		return r;
-	r = nft_dump(fd, NFT_MSG_GETRULE, on_rule, scan);
+	r = nft_dump_rules(fd, on_chain, on_rule, scan);
 	if (r < 0)
 		return r;
 	if (scan->arena->failed)

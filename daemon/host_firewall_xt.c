@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include <libiptc/libip6tc.h>
-#include <libiptc/libiptc.h>
 
 #include "common/base/array.h"
 #include "daemon/fd.h"
 #include "daemon/host_firewall.h"
+#include "daemon/netfilter_xt.h"
 
 #define TABLE "filter"
 #define HOOK  "INPUT"
@@ -18,23 +18,9 @@ struct head {
 	uint16_t proto;
 	bool proto_inverted, in_inverted, elsewhere, jumps_away;
 	const char *in;
-	size_t size, target_offset;
 };
 
-/* One family of libiptc. */
-struct library {
-	const char *names_path, *tool;
-	struct xtc_handle *(*init)(const char *table);
-	void (*done)(struct xtc_handle *handle);
-	const char *(*first_chain)(struct xtc_handle *handle);
-	const char *(*next_chain)(struct xtc_handle *handle);
-	const char *(*policy)(const char *chain, struct xt_counters *ret,
-			      struct xtc_handle *handle);
-	const void *(*first_rule)(const char *chain, struct xtc_handle *handle);
-	const void *(*next_rule)(const void *entry, struct xtc_handle *handle);
-	const char *(*target)(const void *entry, struct xtc_handle *handle);
-	struct head (*head)(const void *entry);
-};
+static const char *const tools[FAMILY_COUNT] = { "iptables-legacy", "ip6tables-legacy" };
 
 static bool any_bit(const void *bytes, size_t len)
 {
@@ -57,8 +43,6 @@ static struct head head_v4(const void *entry)
 			     any_bit(&e->ip.dmsk, sizeof(e->ip.dmsk)) || e->ip.outiface[0] ||
 			     (e->ip.flags & IPT_F_FRAG),
 		.jumps_away = e->ip.flags & IPT_F_GOTO,
-		.size = sizeof(*e),
-		.target_offset = e->target_offset,
 	};
 }
 
@@ -74,57 +58,21 @@ static struct head head_v6(const void *entry)
 		.elsewhere = any_bit(&e->ipv6.smsk, sizeof(e->ipv6.smsk)) ||
 			     any_bit(&e->ipv6.dmsk, sizeof(e->ipv6.dmsk)) || e->ipv6.outiface[0],
 		.jumps_away = e->ipv6.flags & IP6T_F_GOTO,
-		.size = sizeof(*e),
-		.target_offset = e->target_offset,
 	};
 }
 
-static const void *first_v4(const char *chain, struct xtc_handle *handle)
+static struct head read_entry(enum family family, const void *entry)
 {
-	return iptc_first_rule(chain, handle);
+	return family == FAMILY_V4 ? head_v4(entry) : head_v6(entry);
 }
-
-static const void *next_v4(const void *entry, struct xtc_handle *handle)
-{
-	return iptc_next_rule(entry, handle);
-}
-
-static const char *target_v4(const void *entry, struct xtc_handle *handle)
-{
-	return iptc_get_target(entry, handle);
-}
-
-static const void *first_v6(const char *chain, struct xtc_handle *handle)
-{
-	return ip6tc_first_rule(chain, handle);
-}
-
-static const void *next_v6(const void *entry, struct xtc_handle *handle)
-{
-	return ip6tc_next_rule(entry, handle);
-}
-
-static const char *target_v6(const void *entry, struct xtc_handle *handle)
-{
-	return ip6tc_get_target(entry, handle);
-}
-
-static const struct library libraries[FAMILY_COUNT] = {
-	[FAMILY_V4] = { "/proc/self/net/ip_tables_names", "iptables-legacy", iptc_init, iptc_free,
-			iptc_first_chain, iptc_next_chain, iptc_get_policy, first_v4, next_v4,
-			target_v4, head_v4 },
-	[FAMILY_V6] = { "/proc/self/net/ip6_tables_names", "ip6tables-legacy", ip6tc_init,
-			ip6tc_free, ip6tc_first_chain, ip6tc_next_chain, ip6tc_get_policy, first_v6,
-			next_v6, target_v6, head_v6 },
-};
 
 /* Opening a table that does not exist would make it. */
-static bool exists(const struct library *lib)
+static bool exists(const struct xt_family *f)
 {
-	_fclose_ FILE *f = fopen(lib->names_path, "re");
+	_fclose_ FILE *file = fopen(f->names_path, "re");
 	char line[64];
 
-	while (f && fgets(line, sizeof(line), f))
+	while (file && fgets(line, sizeof(line), file))
 		if (strcmp(line, TABLE "\n") == 0)
 			return true;
 	return false;
@@ -167,12 +115,12 @@ static void read_verdict(const struct facts_firewall *firewall, size_t first, co
 		rule->verdict = host_firewall_target(target);
 }
 
-static void read_matches(struct arena *arena, const void *entry, const struct head *head,
+static void read_matches(struct arena *arena, const struct xt_family *f, const void *entry,
 			 struct filter_rule *rule)
 {
-	size_t at = head->size;
+	size_t at = f->head;
 
-	while (at + sizeof(struct xt_entry_match) <= head->target_offset) {
+	while (at + sizeof(struct xt_entry_match) <= xt_target_offset(f, entry)) {
 		const struct xt_entry_match *m = (const void *)((const char *)entry + at);
 		struct xt_info info = {
 			.name = m->u.user.name,
@@ -188,21 +136,22 @@ static void read_matches(struct arena *arena, const void *entry, const struct he
 	}
 }
 
-static void read_chain(struct arena *arena, const struct library *lib, struct xtc_handle *handle,
+static void read_chain(struct arena *arena, enum family family, struct xtc_handle *handle,
 		       const struct facts_firewall *firewall, size_t first,
 		       struct filter_chain *chain)
 {
-	const void *entry = lib->first_rule(chain->name, handle);
+	const struct xt_family *f = &xt_families[family];
+	const void *entry = f->first_rule(chain->name, handle);
 
-	for (unsigned number = 1; entry; number++, entry = lib->next_rule(entry, handle)) {
+	for (unsigned number = 1; entry; number++, entry = f->next_rule(entry, handle)) {
 		struct filter_rule rule = { 0 };
-		struct head head = lib->head(entry);
+		struct head head = read_entry(family, entry);
 
 		rule.name = arena_printf(arena, "rule %u of chain %s (%s)", number, chain->name,
-					 lib->tool);
+					 tools[family]);
 		read_head(&head, &rule);
-		read_matches(arena, entry, &head, &rule);
-		read_verdict(firewall, first, lib->target(entry, handle), &head, &rule);
+		read_matches(arena, f, entry, &rule);
+		read_verdict(firewall, first, f->get_target(entry, handle), &head, &rule);
 		array_push(arena, chain, rule);
 	}
 }
@@ -210,41 +159,39 @@ static void read_chain(struct arena *arena, const struct library *lib, struct xt
 static void read_table(struct arena *arena, enum family family, struct xtc_handle *handle,
 		       struct facts_firewall *firewall)
 {
-	const struct library *lib = &libraries[family];
+	const struct xtc_ops *ops = xt_families[family].ops;
 	size_t first = firewall->n;
 
 	/* All names before the first rule: jumps are told from targets by them. */
-	for (const char *name = lib->first_chain(handle); name; name = lib->next_chain(handle)) {
+	for (const char *name = ops->first_chain(handle); name; name = ops->next_chain(handle)) {
 		struct filter_chain chain = { .name = arena_strdup(arena, name) };
 		struct xt_counters counters;
-		const char *policy = lib->policy(name, &counters, handle);
+		const char *policy = ops->get_policy(name, &counters, handle);
 
 		chain.base = strcmp(name, HOOK) == 0;
 		chain.drops = policy && strcmp(policy, "DROP") == 0;
 		chain.family[family] = true;
-		chain.add = arena_printf(arena, "%s -I " HOOK, lib->tool);
+		chain.add = arena_printf(arena, "%s -I " HOOK, tools[family]);
 		array_push(arena, firewall, chain);
 	}
 	if (arena->failed)
 		return;
 	for (size_t i = first; i < firewall->n; i++)
-		read_chain(arena, lib, handle, firewall, first, &firewall->items[i]);
+		read_chain(arena, family, handle, firewall, first, &firewall->items[i]);
 	for (size_t i = first; i < firewall->n; i++)
-		firewall->items[i].name =
-			arena_printf(arena, "chain %s (%s)", firewall->items[i].name, lib->tool);
+		firewall->items[i].name = arena_printf(arena, "chain %s (%s)",
+						       firewall->items[i].name, tools[family]);
 }
 
 void host_firewall_legacy(struct arena *arena, struct facts_firewall *firewall)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
-		struct xtc_handle *handle;
+		const struct xt_family *f = &xt_families[family];
+		struct xtc_handle *handle = exists(f) ? f->ops->init(TABLE) : NULL;
 
-		if (!exists(&libraries[family]))
-			continue;
-		handle = libraries[family].init(TABLE);
 		if (!handle)
 			continue;
 		read_table(arena, family, handle, firewall);
-		libraries[family].done(handle);
+		f->ops->free(handle);
 	}
 }

@@ -100,14 +100,8 @@ static void on_rule(void *userdata, uint8_t family, struct nft_payload attribute
 static int scan_once(struct scan *scan)
 {
 	_close_ int fd = nft_open();
-	int r;
 
-	if (fd < 0)
-		return fd;
-	r = nft_dump(fd, NFT_MSG_GETCHAIN, on_chain, scan);
-	if (r < 0)
-		return r;
-	return nft_dump(fd, NFT_MSG_GETRULE, on_rule, scan);
+	return fd < 0 ? fd : nft_dump_rules(fd, on_chain, on_rule, scan);
 }
 
 static int scan_all(struct scan *ret, struct error *err)

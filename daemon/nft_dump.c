@@ -177,7 +177,7 @@ static bool request_add(struct request *request, uint16_t type, const char *text
 	return true;
 }
 
-int nft_dump(int fd, uint16_t kind, nft_message_t *on_message, void *userdata)
+static int dump_kind(int fd, uint16_t kind, nft_message_t *on_message, void *userdata)
 {
 	struct request request;
 
@@ -185,6 +185,13 @@ int nft_dump(int fd, uint16_t kind, nft_message_t *on_message, void *userdata)
 	if (send(fd, &request, request.head.nlmsg_len, 0) < 0)
 		return -errno;
 	return read_answer(fd, on_message, userdata);
+}
+
+int nft_dump_rules(int fd, nft_message_t *on_chain, nft_message_t *on_rule, void *userdata)
+{
+	int r = dump_kind(fd, NFT_MSG_GETCHAIN, on_chain, userdata);
+
+	return r < 0 ? r : dump_kind(fd, NFT_MSG_GETRULE, on_rule, userdata);
 }
 
 int nft_dump_set(int fd, const struct nft_set *set, nft_message_t *on_message, void *userdata)

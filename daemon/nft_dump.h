@@ -29,10 +29,11 @@ bool nft_next(struct nft_payload *list, struct nft_payload *ret);
  * descriptor or a negative errno. */
 int nft_open(void) _must_check_;
 
-/* Asks for everything of one kind (NFT_MSG_GETCHAIN), in all families. Returns 0 or a negative
- * errno; -EINTR: others have changed the tables meanwhile. */
+/* Asks for all chains, then for all rules, of all families. Returns 0 or a negative errno; -EINTR:
+ * others have changed the tables meanwhile. */
 typedef void nft_message_t(void *userdata, uint8_t family, struct nft_payload attributes);
-int nft_dump(int fd, uint16_t kind, nft_message_t *on_message, void *userdata) _must_check_;
+int nft_dump_rules(int fd, nft_message_t *on_chain, nft_message_t *on_rule, void *userdata)
+	_must_check_;
 
 /* The same for the elements of one set. */
 struct nft_set {
