@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * For netfilter_xt*.c only: what one xtables table holds of ours, read from the kernel or built
- * from a ruleset, and how the one becomes the other in a single commit.
+ * For netfilter_xt*.c (and of the families for host_firewall_xt.c): what one xtables table holds of
+ * ours, read from the kernel or built from a ruleset, and how the one becomes the other in a single
+ * commit.
  *
  *     netfilter_xt.c         the backend: all tables of both families, the record, undoing
  *     netfilter_xt_table.c   one table: read it, and see what is in the way
@@ -114,6 +115,7 @@ int xt_errno(void);
 int xt_state_build(const struct xt_table *table, const struct ruleset *rules, struct arena *arena,
 		   struct xt_state *ret, struct error *err) _must_check_;
 struct xt_chain *xt_state_find(const struct xt_state *state, const char *chain);
+bool xt_rule_equal(const struct xt_rule *a, const struct xt_rule *b);    /* counters aside */
 bool xt_state_equal(const struct xt_state *a, const struct xt_state *b); /* places aside */
 bool xt_state_placed(const struct xt_state *now, const struct xt_state *want);
 size_t xt_state_count(const struct xt_state *state);

@@ -121,8 +121,7 @@ static void carry_counters(const struct xt_state *now, const struct xt_state *wa
 			size_t limit = next + 32 < old->n ? next + 32 : old->n;
 
 			for (size_t k = next; k < limit; k++) {
-				if (old->items[k].len != rule->len ||
-				    memcmp(old->items[k].entry, rule->entry, rule->len) != 0)
+				if (!xt_rule_equal(&old->items[k], rule))
 					continue;
 				rule->counters = old->items[k].counters;
 				next = k + 1;
@@ -132,30 +131,29 @@ static void carry_counters(const struct xt_state *now, const struct xt_state *wa
 	}
 }
 
-static int look(const struct xt_table *table, struct arena *arena, struct xt_fingerprint *ret,
-		struct error *err)
+static bool same(const struct xt_fingerprint *a, const struct xt_fingerprint *b)
 {
-	struct xtc_handle *handle = NULL;
-	int r = xt_open(table, &handle, err);
-
-	if (r < 0)
-		return r;
-	xt_fingerprint(table, handle, arena, ret);
-	table->f->ops->free(handle);
-	return arena->failed ? error_sys(err, -ENOMEM, "read") : 0;
+	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
 int xt_is_as_before(const struct xt_table *table, const struct xt_outcome *outcome,
 		    struct arena *arena, struct error *err)
 {
+	struct xtc_handle *handle = NULL;
 	struct xt_fingerprint now;
-	int r = look(table, arena, &now, err);
+	int r = xt_open(table, &handle, err);
 
-	return r < 0 ? r : memcmp(&now, &outcome->before, sizeof(now)) == 0;
+	if (r < 0)
+		return r;
+	xt_fingerprint(table, handle, arena, &now);
+	table->f->ops->free(handle);
+	return arena->failed ? error_sys(err, -ENOMEM, "read") : same(&now, &outcome->before);
 }
 
-/* What is in the kernel, seen by the claims of what should be there. */
-static int read_back(const struct xt_change *change, struct xt_state *ret, struct error *err)
+/* What is in the kernel, seen by the claims of what should be there; and as a whole, where that is
+ * wanted. */
+static int read_back(const struct xt_change *change, struct xt_state *ret,
+		     struct xt_fingerprint *ret_whole, struct error *err)
 {
 	struct record wanted = { 0 };
 	struct xt_claims claims = { .record = &wanted, .scope = SCOPE_RECORDED, .trusted = true };
@@ -168,27 +166,14 @@ static int read_back(const struct xt_change *change, struct xt_state *ret, struc
 		r = xt_open(change->table, &handle, err);
 	if (r == 0)
 		r = xt_read(change->table, handle, &claims, change->arena, ret, err);
+	if (r == 0 && ret_whole) {
+		xt_fingerprint(change->table, handle, change->arena, ret_whole);
+		r = change->arena->failed ? error_sys(err, -ENOMEM, "read") : 0;
+	}
 	if (handle)
 		change->table->f->ops->free(handle);
 	record_done(&wanted);
 	return r;
-}
-
-/* A commit can also fail after it was done, over the counters. Returns 0 when it was. */
-static int judge_failure(const struct xt_change *change, const struct xt_fingerprint *before,
-			 int failure, bool equal, bool *touched, struct error *err)
-{
-	struct xt_fingerprint after;
-	int r = look(change->table, change->arena, &after, err);
-
-	if (r < 0)
-		return r;
-	if (memcmp(&after, before, sizeof(after)) != 0) {
-		*touched = true;
-		if (equal)
-			return 0;
-	}
-	return error_sys(err, failure, "commit");
 }
 
 /* One try. Returns 0 when it is as wanted, 1 to try again. */
@@ -197,9 +182,10 @@ static int attempt(const struct xt_change *change, struct xtc_handle *handle,
 {
 	const struct xt_table *table = change->table;
 	const bool touched = outcome->touched;
-	struct xt_fingerprint before;
+	struct xt_fingerprint before, whole;
 	struct xt_state after = { 0 };
 	int failure = 0, r;
+	bool equal;
 
 	xt_fingerprint(table, handle, change->arena, &before);
 	if (!touched)
@@ -221,14 +207,18 @@ static int attempt(const struct xt_change *change, struct xtc_handle *handle,
 	if (failure == -EAGAIN)
 		return 1; /* somebody else committed, nothing was changed */
 	outcome->touched = true;
-	r = read_back(change, &after, err);
+	r = read_back(change, &after, failure ? &whole : NULL, err);
 	if (r < 0)
 		return r;
+	equal = xt_state_equal(&after, change->want);
 	if (!failure)
-		return xt_state_equal(&after, change->want) ? 0 : 1;
-	outcome->touched = touched;
-	return judge_failure(change, &before, failure, xt_state_equal(&after, change->want),
-			     &outcome->touched, err);
+		return equal ? 0 : 1;
+	/* It can also fail after it was done, over the counters. */
+	if (same(&whole, &before))
+		outcome->touched = touched;
+	else if (equal)
+		return 0;
+	return error_sys(err, failure, "commit");
 }
 
 int xt_change(const struct xt_change *change, struct xtc_handle *handle, const struct xt_state *now,

@@ -92,7 +92,7 @@ struct xt_chain *xt_state_find(const struct xt_state *state, const char *chain)
 	return NULL;
 }
 
-static bool rule_equal(const struct xt_rule *a, const struct xt_rule *b)
+bool xt_rule_equal(const struct xt_rule *a, const struct xt_rule *b)
 {
 	return a->len == b->len && memcmp(a->entry, b->entry, a->len) == 0;
 }
@@ -108,7 +108,7 @@ static bool covers(const struct xt_state *b, const struct xt_state *a)
 		if (!y || x->n != y->n)
 			return false;
 		for (size_t n = 0; n < x->n; n++)
-			if (!rule_equal(&x->items[n], &y->items[n]))
+			if (!xt_rule_equal(&x->items[n], &y->items[n]))
 				return false;
 	}
 	return true;
