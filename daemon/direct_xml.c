@@ -19,7 +19,6 @@ struct reading {
 	size_t len;
 	struct direct_document *document;
 	unsigned depth;
-	size_t root_begin;
 	bool inside; /* of the last element of the document */
 	struct strbuf args;
 	struct error error; /* the first one */
@@ -75,7 +74,6 @@ static void start_root(struct reading *r, const char *name)
 {
 	char what[128];
 
-	r->root_begin = tag_begin(r);
 	if (strcmp(name, "direct") == 0)
 		return;
 	(void)snprintf(what, sizeof(what),
@@ -96,7 +94,6 @@ static void XMLCALL on_start(void *userdata, const XML_Char *name, const XML_Cha
 	if (r->depth != 2 || (!element.is_rule && strcmp(name, "chain") != 0))
 		return;
 	element.begin = tag_begin(r);
-	element.ipv = attribute(r->arena, attributes, "ipv");
 	element.table = attribute(r->arena, attributes, "table");
 	element.chain = attribute(r->arena, attributes, "chain");
 	element.priority = attribute(r->arena, attributes, "priority");

@@ -18,8 +18,8 @@
 struct direct_element {
 	size_t begin, end; /* in the text */
 	bool is_rule;
-	const char *ipv, *table, *chain, *priority; /* "" where absent */
-	struct string_list words;                   /* of a rule, as a shell would split them */
+	const char *table, *chain, *priority; /* "" where absent */
+	struct string_list words;             /* of a rule, as a shell would split them */
 };
 
 struct direct_document {

@@ -12,7 +12,7 @@ bool firewalld_priority_is_ours(int64_t priority)
 	       (priority >= FIREWALLD_APPENDED && priority < FIREWALLD_APPENDED + FIREWALLD_BAND);
 }
 
-const char *firewalld_ipv(enum family family)
+static const char *ipv_of(enum family family)
 {
 	return family == FAMILY_V4 ? "ipv4" : "ipv6";
 }
@@ -94,7 +94,7 @@ void firewalld_entries(struct arena *arena, const struct ruleset *rules,
 void print_firewalld_entry(const struct firewalld_entry *entry, struct strbuf *out)
 {
 	strbuf_addf(out, "<%s ipv=\"%s\" table=\"%s\" chain=\"", entry->args ? "rule" : "chain",
-		    firewalld_ipv(entry->family), table_name(entry->table));
+		    ipv_of(entry->family), table_name(entry->table));
 	strbuf_add_escaped(out, entry->chain);
 	if (!entry->args) {
 		strbuf_add(out, "\"/>");

@@ -36,9 +36,6 @@ struct firewalld_entries {
 #define FIREWALLD_BAND     1000000 /* rules that each has room for */
 bool firewalld_priority_is_ours(int64_t priority);
 
-/* "ipv4" or "ipv6". */
-const char *firewalld_ipv(enum family family);
-
 /* All chains, then all rules, each in the final order of its chain. Failure of the arena shows in
  * arena->failed. */
 void firewalld_entries(struct arena *arena, const struct ruleset *rules,
