@@ -49,28 +49,23 @@ static int watch_directory_of(struct file_watch *watch, const char *path, sd_eve
 
 static int look_in(struct file_watch *watch, uint64_t usec)
 {
-	uint64_t now;
-	int r = sd_event_now(watch->event, CLOCK_MONOTONIC, &now);
+	int r = sd_event_source_set_time_relative(watch->timer, usec);
 
-	if (r >= 0)
-		r = sd_event_source_set_time(watch->timer,
-					     watch->due_usec && watch->due_usec < now + usec
-						     ? watch->due_usec
-						     : now + usec);
 	return r < 0 ? r : sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
 }
 
 /* Once the changes that are under way have come to rest. */
 static int look_soon(struct file_watch *watch)
 {
-	uint64_t now;
+	uint64_t now, left;
 	int r = sd_event_now(watch->event, CLOCK_MONOTONIC, &now);
 
 	if (r < 0)
 		return r;
 	if (!watch->due_usec)
 		watch->due_usec = now + PATIENCE_USEC;
-	return look_in(watch, QUIET_USEC);
+	left = watch->due_usec > now ? watch->due_usec - now : 0;
+	return look_in(watch, left < QUIET_USEC ? left : QUIET_USEC);
 }
 
 /* The link may lead elsewhere than before. */
