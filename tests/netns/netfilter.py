@@ -101,6 +101,13 @@ class Firewall(network.Namespace):
     def recorded(self):
         return self.run(["cat", RECORD], check=False).stdout
 
+    def hold_lock(self, seconds):
+        """Another program that has the xtables lock for so long: its Popen."""
+        holder = self.start(["flock", "/run/xtables.lock", "sh", "-c", f"echo held; exec sleep {seconds}"],
+                            stdout=subprocess.PIPE, text=True)
+        assert holder.stdout.readline() == "held\n"
+        return holder
+
     def has_record(self):
         return self.run(["test", "-e", RECORD], check=False).returncode == 0
 

@@ -164,9 +164,7 @@ def test_others_that_never_stop_make_it_busy_and_nothing_is_changed(fw):
 
 def test_a_lock_that_others_hold_makes_it_busy_at_once(fw):
     before = fw.legacy()
-    holder = fw.start(["flock", "/run/xtables.lock", "sh", "-c", "echo held; exec sleep 60"], stdout=subprocess.PIPE,
-                      text=True)
-    assert holder.stdout.readline() == "held\n"
+    holder = fw.hold_lock(60)
     begin = time.monotonic()
     assert fw.apply("e14", check=False).returncode == BUSY
     assert time.monotonic() - begin < 5

@@ -7,7 +7,6 @@ too. Foreign rules, chains, policies and counters are compared byte for byte.
 
 import os
 import re
-import subprocess
 
 import pytest
 
@@ -42,6 +41,11 @@ class Host(Firewall):
 
     def tproxyd(self, *words, **options):
         return self.run([self.program, *words], **options)
+
+    def without_nft_save(self, *words):
+        """As tproxyd(), where the tools of iptables-nft are not all there; whatever comes of it."""
+        script = 'mount --bind /dev/null "$(realpath /usr/sbin/iptables-nft-save)"; exec "$@"'
+        return self.run(["unshare", "-m", "sh", "-ec", script, "sh", self.program, *words], check=False)
 
     def nft_tables(self):
         found = {}
@@ -354,14 +358,13 @@ def test_uninstall_needs_root_and_says_so(host):
 def test_a_missing_tool_is_told_and_nothing_is_half_done(host):
     host.leave("e01")
     before = host.nft_tables()
-    script = 'mount --bind /dev/null "$(realpath /usr/sbin/iptables-nft-save)"; exec "$@"'
-    missing = host.run(["unshare", "-m", "sh", "-ec", script, "sh", host.program, "uninstall"], check=False)
+    missing = host.without_nft_save("uninstall")
     assert missing.returncode == 1
     assert ("remove what kumactl left in nf_tables: iptables-nft-save, which could remove it, is not on this host"
             in missing.stderr)
     assert not [line for line in host.legacy()["ipv4"]["nat"] if "KUMA" in line]
     assert host.nft_tables() == before
-    installed = host.run(["unshare", "-m", "sh", "-ec", script, "sh", host.program, "install"], check=False)
+    installed = host.without_nft_save("install")
     assert installed.returncode == 0 and "is not on this host" in installed.stderr
 
 
@@ -370,25 +373,17 @@ def test_one_step_of_uninstall_that_fails_does_not_keep_the_others_from_being_do
     host.tproxyd("install", "--store-firewalld")
     host.leave("e01", legacy=False)
     assert "KUMA_MESH" in host.run(["cat", "/etc/firewalld/direct.xml"]).stdout
-    script = 'mount --bind /dev/null "$(realpath /usr/sbin/iptables-nft-save)"; exec "$@"'
-    failed = host.run(["unshare", "-m", "sh", "-ec", script, "sh", host.program, "uninstall"], check=False)
+    failed = host.without_nft_save("uninstall")
     assert failed.returncode == 1 and "iptables-nft-save" in failed.stderr
     assert not [line for line in host.legacy()["ipv4"]["nat"] if "KUMA" in line]
     assert host.run(["test", "-e", "/etc/firewalld/direct.xml"], check=False).returncode == 1
-
-
-def hold_the_lock(host, seconds):
-    holder = host.start(["flock", "/run/xtables.lock", "sh", "-c", f"echo held; exec sleep {seconds}"], stdout=subprocess.PIPE,
-                        text=True)
-    assert holder.stdout.readline() == "held\n"
-    return holder
 
 
 @pytest.mark.parametrize("patience", [["--wait", "1", "--max-retries", "30", "--sleep-between-retries", "100ms"],
                                       ["--wait", "0", "--max-retries", "0"],
                                       ["--wait", "60", "--wait-interval", "500000"]])
 def test_install_waits_for_the_lock_as_it_is_told(host, patience):
-    holder = hold_the_lock(host, 3)
+    holder = host.hold_lock(3)
     done = host.tproxyd("install", *patience)
     assert holder.wait(30) == 0
     assert ("trying again (1 of 30)" in done.stderr) == ("30" in patience)
@@ -396,7 +391,7 @@ def test_install_waits_for_the_lock_as_it_is_told(host, patience):
 
 
 def test_install_gives_up_when_it_is_told_so(host):
-    holder = hold_the_lock(host, 600)
+    holder = host.hold_lock(600)
     failed = host.tproxyd("install", "--wait", "1", "--max-retries", "2", "--sleep-between-retries", "10ms", check=False)
     assert failed.returncode == 1
     assert "trying again (2 of 2)" in failed.stderr and "(3 of" not in failed.stderr
