@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "daemon/log.h"
+#include "daemon/operator/log.h"
 #include "daemon/verbs/verbs.h"
 
 static const struct verb *verb_lookup(const char *name)

@@ -3,7 +3,7 @@
 
 /*
  * Memory that ends with its scope. Variables with a cleanup attribute are initialised on the line
- * that declares them. (Descriptors: daemon/fd.h.)
+ * that declares them. (Descriptors: daemon/os/fd.h.)
  */
 
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What is true on this host now, as far as the plan depends on it. Gathered by daemon/host.c, given
- * as a value so that plans can be built and tested anywhere.
+ * What is true on this host now, as far as the plan depends on it. Gathered by daemon/host/host.c,
+ * given as a value so that plans can be built and tested anywhere.
  */
 
 #include <stdbool.h>

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
-#include "daemon/control.h"
-#include "daemon/log.h"
-#include "daemon/options.h"
+#include "daemon/operator/control.h"
+#include "daemon/operator/log.h"
+#include "daemon/load/options.h"
 #include "daemon/verbs/reply.h"
 #include "daemon/verbs/verbs.h"
 

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-#include "daemon/generation.h"
-#include "daemon/log.h"
+#include "daemon/load/generation.h"
+#include "daemon/operator/log.h"
 #include "daemon/verbs/verbs.h"
 
 int verb_check(int argc, char *argv[], struct error *err)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/config/describe.h"
-#include "daemon/options.h"
+#include "daemon/load/options.h"
 #include "daemon/verbs/verbs.h"
 
 static const struct describe_format *format_lookup(const char *name)

@@ -9,13 +9,13 @@
 
 #include "common/rules/print_firewalld.h"
 #include "common/rules/print_restore.h"
-#include "daemon/fd.h"
-#include "daemon/firewalld.h"
-#include "daemon/generation.h"
-#include "daemon/instance.h"
-#include "daemon/log.h"
-#include "daemon/redirect.h"
-#include "daemon/takeover.h"
+#include "daemon/os/fd.h"
+#include "daemon/firewalld/firewalld.h"
+#include "daemon/load/generation.h"
+#include "daemon/netfilter/instance.h"
+#include "daemon/operator/log.h"
+#include "daemon/netfilter/redirect.h"
+#include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/verbs/verbs.h"
 
 #define WAIT_MAX_USEC ((uint64_t)300 * 1000 * 1000) /* as long as kumactl waits "without limit" */

@@ -5,10 +5,10 @@
 #include <sysexits.h>
 
 #include "common/config/check.h"
-#include "daemon/fd.h"
-#include "daemon/log.h"
-#include "daemon/options.h"
-#include "daemon/user.h"
+#include "daemon/os/fd.h"
+#include "daemon/operator/log.h"
+#include "daemon/load/options.h"
+#include "daemon/host/user.h"
 #include "daemon/verbs/verbs.h"
 
 /* Makes the user where it is missing and may be made. Whether an existing one will do is judged by

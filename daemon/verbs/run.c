@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 
-#include "daemon/daemon.h"
-#include "daemon/fd.h"
-#include "daemon/instance.h"
-#include "daemon/log.h"
-#include "daemon/messages.h"
-#include "daemon/notify.h"
+#include "daemon/loop/daemon.h"
+#include "daemon/os/fd.h"
+#include "daemon/netfilter/instance.h"
+#include "daemon/operator/log.h"
+#include "daemon/operator/messages.h"
+#include "daemon/operator/notify.h"
 #include "daemon/verbs/verbs.h"
 
 /* Blocked from the first moment: a SIGTERM that arrives while the configuration is loaded waits for

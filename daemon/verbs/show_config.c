@@ -4,7 +4,7 @@
 #include <sysexits.h>
 
 #include "common/config/describe.h"
-#include "daemon/options.h"
+#include "daemon/load/options.h"
 #include "daemon/verbs/verbs.h"
 
 static int show(const struct options *options, struct error *err)

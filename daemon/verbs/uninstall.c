@@ -6,15 +6,15 @@
 #include <sysexits.h>
 
 #include "common/base/cleanup.h"
-#include "daemon/control.h"
-#include "daemon/fd.h"
-#include "daemon/firewalld.h"
-#include "daemon/instance.h"
-#include "daemon/log.h"
-#include "daemon/loopback.h"
-#include "daemon/options.h"
-#include "daemon/redirect.h"
-#include "daemon/takeover.h"
+#include "daemon/operator/control.h"
+#include "daemon/os/fd.h"
+#include "daemon/firewalld/firewalld.h"
+#include "daemon/netfilter/instance.h"
+#include "daemon/operator/log.h"
+#include "daemon/netfilter/loopback.h"
+#include "daemon/load/options.h"
+#include "daemon/netfilter/redirect.h"
+#include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/verbs/verbs.h"
 
 /* For the lock of others. After a crash there is no second try: the unit gives a stop 60 s in all.

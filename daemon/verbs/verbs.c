@@ -5,7 +5,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
+#include "daemon/operator/log.h"
 
 const struct verb verbs[] = {
 	{ "run", verb_run, "supervise kuma-dp and redirect this host's traffic" },

@@ -2,7 +2,7 @@
 
 /* firewalld's direct.xml: what was put in comes out again, and leaves what was there. */
 
-#include "daemon/direct_xml.h"
+#include "daemon/firewalld/direct_xml.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -23,8 +23,8 @@
 #include "common/plan/plan.h"
 #include "common/rules/print_restore.h"
 #include "common/rules/ruleset.h"
-#include "daemon/host_files.h"
-#include "daemon/options.h"
+#include "daemon/host/files.h"
+#include "daemon/load/options.h"
 #include "tests/golden/reader.h"
 
 static const char *base_facts;
@@ -135,7 +135,7 @@ static void give_stdin(const char *text)
 	(void)close(fd);
 }
 
-/* As daemon/user.c finds it: a UID first, then a name. */
+/* As daemon/host/user.c finds it: a UID first, then a name. */
 static bool find_user(const struct user_list *list, const char *text, struct facts_user *ret)
 {
 	char uid[16];

@@ -26,9 +26,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/loopback.h"
-#include "daemon/netfilter.h"
-#include "daemon/record.h"
+#include "daemon/netfilter/loopback.h"
+#include "daemon/netfilter/netfilter.h"
+#include "daemon/netfilter/record.h"
 #include "tests/unit/rules_plans.h"
 
 #define SO_REPLACE      64 /* IPT_SO_SET_REPLACE, IP6T_SO_SET_REPLACE */

@@ -20,8 +20,8 @@
 #include <time.h>
 
 #include "common/base/cleanup.h"
-#include "daemon/generation.h"
-#include "daemon/redirect.h"
+#include "daemon/load/generation.h"
+#include "daemon/netfilter/redirect.h"
 
 #define SIDES_MAX 4
 

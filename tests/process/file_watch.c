@@ -2,7 +2,7 @@
 
 /* A file that others replace in their ways, in a directory of our own. */
 
-#include "daemon/file_watch.h"
+#include "daemon/os/file_watch.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 
 /* firewalld's direct.xml, with rules of others in it: they stay what they were, to the byte. */
 
-#include "daemon/firewalld.h"
+#include "daemon/firewalld/firewalld.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -15,8 +15,8 @@
 
 #include "common/base/cleanup.h"
 #include "common/plan/plan.h"
-#include "daemon/direct_xml.h"
-#include "daemon/fd.h"
+#include "daemon/firewalld/direct_xml.h"
+#include "daemon/os/fd.h"
 
 #define _arena_ _cleanup_(arena_done)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/host.h"
+#include "daemon/host/host.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -13,10 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/host_files.h"
-#include "daemon/host_net.h"
-#include "daemon/host_nft.h"
-#include "daemon/host_programs.h"
+#include "daemon/host/files.h"
+#include "daemon/host/net.h"
+#include "daemon/host/nft.h"
+#include "daemon/host/programs.h"
 
 #define USER  4242
 #define GROUP 4243

@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "common/base/strbuf.h"
-#include "daemon/json.h"
+#include "daemon/operator/json.h"
 
 static void expect(const char *value, const char *text)
 {

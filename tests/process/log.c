@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 
-#include "daemon/log.h"
+#include "daemon/operator/log.h"
 
 TestSuite(log, .init = cr_redirect_stderr);
 

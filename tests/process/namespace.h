@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/fd.h"
+#include "daemon/os/fd.h"
 
 static inline int namespace_write(const char *path, const char *text)
 {

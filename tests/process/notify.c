@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/notify.h"
+#include "daemon/operator/notify.h"
 
 /* A service manager that only listens; returns its socket. */
 static int manager_new(void)

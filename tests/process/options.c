@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
-#include "daemon/fd.h"
-#include "daemon/options.h"
+#include "daemon/os/fd.h"
+#include "daemon/load/options.h"
 
 #define WORDS_MAX 12
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/probe.h"
+#include "daemon/probe/probe.h"
 
 #include <arpa/inet.h>
 #include <linux/capability.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/probe_question.h"
+#include "daemon/probe/question.h"
 
 #include <criterion/criterion.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/proc.h"
+#include "daemon/process/proc.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

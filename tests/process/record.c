@@ -2,7 +2,7 @@
 
 /* What is written down of what was put into the kernel; false records are told in tests/netns. */
 
-#include "daemon/record.h"
+#include "daemon/netfilter/record.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

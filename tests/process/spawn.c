@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/spawn.h"
+#include "daemon/process/spawn.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/fd.h"
+#include "daemon/os/fd.h"
 
 #define SECOND  1000000ULL
 #define SOME_ID 54321

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/user.h"
+#include "daemon/host/user.h"
 
 #include <criterion/criterion.h>
 #include <grp.h>

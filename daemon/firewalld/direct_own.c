@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/parse.h"
+#include "common/plan/plan.h"
+#include "daemon/firewalld/direct_xml.h"
+
+static bool begins(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Whether one of the options in `options` (up to NULL) is followed by a word with the prefix. */
+static bool follows(const struct string_list *words, const char *const *options, const char *prefix)
+{
+	for (size_t i = 0; i + 1 < words->n; i++)
+		for (const char *const *o = options; *o; o++)
+			if (strcmp(words->items[i], *o) == 0 && begins(words->items[i + 1], prefix))
+				return true;
+	return false;
+}
+
+static bool priority_is_ours(const struct direct_element *element)
+{
+	const char *digits = element->priority + (element->priority[0] == '-');
+	uint64_t value;
+
+	if (!parse_decimal(digits, INT32_MAX, &value))
+		return false;
+	return firewalld_priority_is_ours(digits == element->priority ? (int64_t)value
+								      : -(int64_t)value);
+}
+
+/* Whether it is in a chain that we put rules into beside those of others. */
+static bool is_shared(const struct direct_element *element)
+{
+	if (strcmp(element->chain, "PREROUTING") != 0 && strcmp(element->chain, "OUTPUT") != 0)
+		return false;
+	for (enum table table = 0; table < TABLE_COUNT; table++)
+		if (strcmp(element->table, table_name(table)) == 0)
+			return true;
+	return false;
+}
+
+bool direct_is_own(const struct direct_element *element)
+{
+	static const char *const comment[] = { "--comment", NULL };
+	static const char *const jumps[] = { "-j", "--jump", "-g", "--goto", NULL };
+
+	if (begins(element->chain, KUMA_MESH_PREFIX))
+		return true;
+	if (!element->is_rule)
+		return false;
+	return follows(&element->words, jumps, KUMA_MESH_PREFIX) ||
+	       follows(&element->words, comment, COMMENT_PREFIX) ||
+	       (is_shared(element) && priority_is_ours(element));
+}
+
+/* Where an element's own line begins, or the element where something else is in front of it. */
+static size_t cut_begin(const char *text, const struct direct_element *element)
+{
+	size_t at = element->begin;
+
+	while (at > 0 && (text[at - 1] == ' ' || text[at - 1] == '\t'))
+		at--;
+	if (at == 0 || text[at - 1] != '\n')
+		return element->begin;
+	return at > 1 && text[at - 2] == '\r' ? at - 2 : at - 1;
+}
+
+static void print_entries(const struct firewalld_entries *entries, struct strbuf *out)
+{
+	for (size_t i = 0; i < entries->n; i++) {
+		strbuf_add(out, "\n  ");
+		print_firewalld_entry(&entries->items[i], out);
+	}
+}
+
+/* The part from `from` to `to`, without what is ours. Elements are in the text's order. */
+static size_t copy(const char *text, size_t from, size_t to, const struct direct_document *document,
+		   struct strbuf *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < document->n; i++) {
+		const struct direct_element *element = &document->items[i];
+		size_t begin = cut_begin(text, element);
+
+		if (element->begin < from || element->end > to || !direct_is_own(element))
+			continue;
+		strbuf_add_len(out, text + from, begin - from);
+		from = element->end;
+		n++;
+	}
+	strbuf_add_len(out, text + from, to - from);
+	return n;
+}
+
+size_t direct_replace(const char *text, size_t len, const struct direct_document *document,
+		      const struct firewalld_entries *entries, struct strbuf *out)
+{
+	size_t at = document->insert_at, n;
+
+	n = copy(text, 0, at, document, out);
+	if (document->root_empty && entries->n > 0) {
+		strbuf_addc(out, '>');
+		print_entries(entries, out);
+		strbuf_add(out, "\n</direct>");
+		at += strlen("/>");
+	} else {
+		print_entries(entries, out);
+	}
+	strbuf_add_len(out, text + at, len - at);
+	return n;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/host/host.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "daemon/os/sock_diag.h"
+#include "daemon/host/files.h"
+#include "daemon/firewall/firewall.h"
+#include "daemon/host/net.h"
+#include "daemon/host/nft.h"
+#include "daemon/host/programs.h"
+#include "daemon/host/user.h"
+
+/* Judges a file that a setting names; an empty setting names none. */
+static void file_named(struct arena *arena, const struct facts *facts, const char *path,
+		       unsigned use, struct facts_file *ret)
+{
+	if (path[0])
+		host_file(arena, &facts->asked, path, use, ret);
+}
+
+/* Who listens, and where somebody is logged in from outside. */
+static int sockets(struct arena *arena, struct facts *facts, struct error *err)
+{
+	int r;
+
+	r = sock_tcp_listeners(arena, &facts->listeners.items, &facts->listeners.n, err);
+	if (r < 0)
+		return r;
+	return sock_ssh_sessions(arena, facts->listeners.items, facts->listeners.n,
+				 &facts->ssh_session_ports.items, &facts->ssh_session_ports.n, err);
+}
+
+/* What kuma-dp is given. */
+static void handed_over(struct arena *arena, const struct config *config, struct facts *facts)
+{
+	file_named(arena, facts, config->kuma_dp.token_file, HOST_FILE_READ | HOST_FILE_TEXT,
+		   &facts->token);
+	file_named(arena, facts, config->kuma_dp.dataplane_file, HOST_FILE_READ | HOST_FILE_TEXT,
+		   &facts->dataplane);
+	file_named(arena, facts, config->kuma_dp.ca_cert_file, HOST_FILE_READ_USER | HOST_FILE_TEXT,
+		   &facts->ca_cert);
+	file_named(arena, facts, config->core_dns.corefile, HOST_FILE_READ | HOST_FILE_TEXT,
+		   &facts->corefile);
+	host_url_addresses(arena, config->kuma_dp.cp_address, &facts->cp_addresses);
+	host_programs(arena, config, facts);
+}
+
+void host_resolv_conf(struct arena *arena, const struct config *config, struct facts *facts)
+{
+	facts->resolv_conf = (struct facts_file){ 0 };
+	file_named(arena, facts, config->redirect.dns.resolv_config_path,
+		   HOST_FILE_READ_US | HOST_FILE_TEXT, &facts->resolv_conf);
+}
+
+int host_facts(struct arena *arena, const struct config *config, enum check_purpose purpose,
+	       struct facts *ret, struct error *err)
+{
+	struct facts facts = { .now_sec = (uint64_t)time(NULL) };
+	int r;
+
+	r = user_lookup(arena, config->kuma_dp_user, &facts.asked, &facts.uid_5678_name, err);
+	if (r == 0 && purpose == CHECK_RUN && facts.asked.found)
+		r = user_groups(arena, &facts.asked, err);
+	if (r < 0)
+		return r;
+	r = host_addresses(arena, &facts, err);
+	if (r < 0)
+		return r;
+	r = host_tables(purpose, &facts, err);
+	if (r < 0)
+		return r;
+	/* A kernel without nf_tables, and a caller without the right to look, have no foreign rules
+	 * to tell of: the choice of the backend falls back to the legacy tables. */
+	if (host_nft_nat_foreign(&facts.nft_nat_foreign, NULL) < 0)
+		facts.nft_nat_foreign = false;
+	if (purpose == CHECK_RUN)
+		host_resolv_conf(arena, config, &facts);
+	else
+		host_file_plain(arena, config->redirect.dns.resolv_config_path, &facts.resolv_conf);
+	/* Sockets matter to an installation only where SSH is to be kept out of it. */
+	if (purpose == CHECK_RUN || config->safety.protect_ssh == AUTO_BOOL_TRUE) {
+		r = sockets(arena, &facts, err);
+		if (r < 0)
+			return r;
+	}
+	if (purpose == CHECK_RUN) {
+		host_firewall(arena, &facts.firewall);
+		handed_over(arena, config, &facts);
+	}
+	if (arena->failed)
+		return error_sys(err, -ENOMEM, "gather facts about this host");
+	*ret = facts;
+	return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* A look into nf_tables, for daemon/host/host.h and daemon/netfilter/leftovers/takeover.h. It
+ * creates no table. */
+
+#include <stdbool.h>
+
+#include "common/base/attr.h"
+#include "common/base/error.h"
+#include "common/base/ip.h"
+
+/* Whether a base chain of type nat holds a rule that is neither ours nor kumactl's (Docker through
+ * iptables-nft, firewalld, the operator's own). kumactl's are known by their chains and comments;
+ * what it puts into a base chain without a comment counts as foreign. Needs CAP_NET_ADMIN. */
+int host_nft_nat_foreign(bool *ret, struct error *err) _must_check_;
+
+/* In which families chains of kumactl's name or rules with its comments are in the tables that
+ * iptables-nft keeps. */
+int host_nft_leftovers(bool ret[static FAMILY_COUNT], struct error *err) _must_check_;

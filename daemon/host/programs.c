@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/host/programs.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/attr.h"
+#include "common/base/error.h"
+#include "daemon/host/files.h"
+#include "daemon/process/spawn.h"
+
+#define VERSION_TIMEOUT_USEC ((uint64_t)5 * 1000 * 1000)
+#define NOBODY               65534 /* asks as long as the kuma-dp user does not exist */
+
+/* The path that was given, else the first of the name in the usual places. */
+static void find(struct arena *arena, const struct facts_user *user, const char *given,
+		 const char *name, struct facts_program *ret)
+{
+	static const char *const directories[] = { "/usr/local/bin", "/usr/bin", "/opt/kuma/bin" };
+
+	if (given[0]) {
+		ret->path = given;
+	} else {
+		for (size_t i = 0; i < ELEMENTS(directories) && !ret->path; i++) {
+			const char *path = arena_printf(arena, "%s/%s", directories[i], name);
+
+			if (path && access(path, F_OK) == 0)
+				ret->path = path;
+		}
+	}
+	if (ret->path)
+		host_file(arena, user, ret->path, HOST_FILE_EXECUTE, &ret->file);
+	else
+		ret->file.problem = arena_printf(
+			arena, "%s is in none of /usr/local/bin, /usr/bin, /opt/kuma/bin", name);
+}
+
+/* Runs "PATH ARGUMENT" as the user and returns its output, or NULL with the reason in problem. */
+static const char *ask(struct arena *arena, const struct facts_user *user, const char *path,
+		       const char *argument, const char **problem)
+{
+	const char *const argv[] = { path, argument, NULL };
+	const char *const environment[] = { "PATH=/usr/bin:/bin", "HOME=/", "LC_ALL=C", NULL };
+	struct exec_spec spec = {
+		.name = strrchr(path, '/') + 1,
+		.path = path,
+		.argv = argv,
+		.environ = environment,
+		.stdin_fd = -1,
+		.stdout_fd = -1,
+		.stderr_fd = -1,
+		.uid = user->found ? user->uid : NOBODY,
+		.gid = user->found ? user->gid : NOBODY,
+		.groups = user->groups,
+		.n_groups = user->n_groups,
+		.umask = 0077,
+	};
+	struct error err = { 0 };
+	char output[8192];
+	int status;
+
+	/* Without root we can only be ourselves; the answer is the same. */
+	if (geteuid() != 0) {
+		spec.uid = geteuid();
+		spec.gid = getegid();
+		spec.n_groups = 0;
+	}
+	if (spawn_collect(&spec, VERSION_TIMEOUT_USEC, output, sizeof(output), &status, &err) < 0)
+		*problem = arena_strdup(arena, err.text);
+	else if (WIFSIGNALED(status))
+		*problem = arena_printf(arena, "%s %s was ended by signal %d", path, argument,
+					WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		*problem = arena_printf(arena, "%s %s exited with status %d", path, argument,
+					WEXITSTATUS(status));
+	else
+		return arena_strdup(arena, output);
+	return NULL;
+}
+
+/* Takes "x.y.z" (a suffix such as "-preview" may follow) at the place that prefix ends. */
+static void version_take(struct arena *arena, const char *output, const char *prefix,
+			 struct facts_program *program)
+{
+	const char *at = strstr(output, prefix);
+	unsigned major, minor, patch;
+
+	if (at && sscanf(at + strlen(prefix), "%3u.%3u.%3u", &major, &minor, &patch) == 3) {
+		program->major = major;
+		program->minor = minor;
+		program->patch = patch;
+		return;
+	}
+	program->version_problem =
+		arena_printf(arena, "%s answers with \"%.*s\" instead of a version", program->path,
+			     (int)strcspn(output, "\n"), output);
+}
+
+/* `kuma-dp version` prints "PRODUCT: VERSION"; the product differs between distributions. */
+static void kuma_dp_version(struct arena *arena, const struct facts_user *user,
+			    struct facts_program *program)
+{
+	const char *output = ask(arena, user, program->path, "version", &program->version_problem);
+
+	if (output)
+		version_take(arena, output, ": ", program);
+}
+
+/* Whether a plugin of that name is listed ("  dns.alternate" on a line of its own). */
+static bool has_plugin(const char *list, const char *plugin)
+{
+	size_t len = strlen(plugin);
+
+	for (const char *at = strstr(list, plugin); at; at = strstr(at + len, plugin))
+		if ((at == list || !isalnum((unsigned char)at[-1])) &&
+		    !isalnum((unsigned char)at[len]))
+			return true;
+	return false;
+}
+
+static void core_dns_version(struct arena *arena, const struct facts_user *user,
+			     struct facts_program *program)
+{
+	const char *output = ask(arena, user, program->path, "-version", &program->version_problem);
+
+	if (output)
+		version_take(arena, output, "CoreDNS-", program);
+	if (program->version_problem)
+		return;
+	output = ask(arena, user, program->path, "-plugins", &program->version_problem);
+	program->has_alternate = output && has_plugin(output, "alternate");
+}
+
+void host_programs(struct arena *arena, const struct config *config, struct facts *facts)
+{
+	const struct facts_user *user = &facts->asked;
+	enum core_dns_mode mode = config->core_dns.mode;
+
+	find(arena, user, config->kuma_dp.path, "kuma-dp", &facts->kuma_dp);
+	find(arena, user, config->kuma_dp.envoy_path, "envoy", &facts->envoy);
+	if (mode != CORE_DNS_OFF && mode != CORE_DNS_EMBEDDED)
+		find(arena, user, config->core_dns.path, "coredns", &facts->core_dns);
+	if (!facts->kuma_dp.file.problem)
+		kuma_dp_version(arena, user, &facts->kuma_dp);
+	if (mode == CORE_DNS_TPROXYD && !facts->core_dns.file.problem)
+		core_dns_version(arena, user, &facts->core_dns);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/host/sshd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "common/base/array.h"
+#include "daemon/os/fd.h"
+
+#define DEPTH_MAX 12
+
+static void closedirp(DIR **dir)
+{
+	if (*dir)
+		(void)closedir(*dir);
+}
+#define _closedir_ _cleanup_(closedirp)
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), end_len = strlen(end);
+
+	return len >= end_len && !strcmp(text + len - end_len, end);
+}
+
+bool sshd_unit(const char *name)
+{
+	if (strncmp(name, "ssh", 3) != 0)
+		return false;
+	name += name[3] == 'd' ? 4 : 3;
+	/* One per connection, where the socket unit accepts. */
+	if (*name == '@')
+		return ends_with(name, ".service");
+	return !strcmp(name, ".service") || !strcmp(name, ".socket");
+}
+
+/* The number by which the kernel names a control group is the inode of its directory. */
+static void walk_cgroups(struct sshd_sockets *sockets, int parent, const char *name, bool inside,
+			 int depth)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	struct stat st;
+
+	if (!dir) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	inside = inside || sshd_unit(name);
+	if (inside && fstat(fd, &st) == 0)
+		array_push(&sockets->arena, &sockets->cgroups, st.st_ino);
+	if (depth == 0)
+		return;
+	while ((entry = readdir(dir)))
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			walk_cgroups(sockets, fd, entry->d_name, inside, depth - 1);
+}
+
+static bool is_cgroup2(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* "sshd", not "sshd-session": listeners are what is looked for. */
+static bool is_sshd(int proc, const char *pid)
+{
+	_close_ int fd = -EBADF;
+	char path[300], name[6];
+
+	(void)snprintf(path, sizeof(path), "%s/comm", pid);
+	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, name, sizeof(name)) == 5 && !memcmp(name, "sshd\n", 5);
+}
+
+static void add_sockets_of(struct sshd_sockets *sockets, int proc, const char *pid)
+{
+	_closedir_ DIR *dir = NULL;
+	struct dirent *entry;
+	char path[300];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/fd", pid);
+	fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	dir = fdopendir(fd);
+	if (!dir) {
+		(void)close(fd);
+		return;
+	}
+	while ((entry = readdir(dir))) {
+		char target[64];
+		ssize_t n = readlinkat(fd, entry->d_name, target, sizeof(target) - 1);
+
+		if (n < 9 || strncmp(target, "socket:[", 8) != 0)
+			continue;
+		target[n] = '\0';
+		array_push(&sockets->arena, &sockets->inodes, strtoull(target + 8, NULL, 10));
+	}
+}
+
+static void find_processes(struct sshd_sockets *sockets)
+{
+	_closedir_ DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	if (!proc)
+		return;
+	while ((entry = readdir(proc)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+		    is_sshd(dirfd(proc), entry->d_name))
+			add_sockets_of(sockets, dirfd(proc), entry->d_name);
+}
+
+void sshd_sockets_find(struct sshd_sockets *sockets)
+{
+	static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+	sockets->no_cgroups = true;
+	for (unsigned i = 0; i < ELEMENTS(roots); i++) {
+		if (is_cgroup2(roots[i])) {
+			sockets->no_cgroups = false;
+			walk_cgroups(sockets, AT_FDCWD, roots[i], false, DEPTH_MAX);
+			break;
+		}
+	}
+	find_processes(sockets);
+}
+
+static bool has(const struct u64_list *list, uint64_t number)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (list->items[i] == number)
+			return true;
+	return false;
+}
+
+bool sshd_sockets_has(const struct sshd_sockets *sockets, uint64_t cgroup, uint64_t inode)
+{
+	return (cgroup != 0 && has(&sockets->cgroups, cgroup)) ||
+	       (inode != 0 && has(&sockets->inodes, inode));
+}
+
+void sshd_sockets_done(struct sshd_sockets *sockets)
+{
+	arena_done(&sockets->arena);
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/host/user.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "common/base/parse.h"
+#include "common/plan/plan.h"
+#include "daemon/os/fd.h"
+
+#define TOOL_TIMEOUT_MSEC (30 * 1000)
+#define NAME_CHARACTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
+#define UID_LAST          ((uint64_t)UINT32_MAX - 1) /* (uid_t)-1 means "none" */
+
+/* Whether a failed NSS lookup only says that there is no such entry (getpwnam(3), ERRORS). */
+static bool means_no_entry(int error)
+{
+	return error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
+}
+
+/* Looks up by name, or by uid where name is NULL. Returns 1 with the entry (texts in arena), 0 when
+ * there is none. */
+static int entry_lookup(struct arena *arena, const char *name, uid_t uid, struct passwd *ret,
+			struct error *err)
+{
+	for (size_t size = 1024; size <= (size_t)1024 * 1024; size *= 2) {
+		char *buf = arena_alloc(arena, size);
+		struct passwd *found = NULL;
+		int r;
+
+		if (!buf)
+			return error_sys(err, -ENOMEM, "look up user");
+		r = name ? getpwnam_r(name, ret, buf, size, &found)
+			 : getpwuid_r(uid, ret, buf, size, &found);
+		if (found)
+			return 1;
+		if (r == ERANGE)
+			continue;
+		if (means_no_entry(r))
+			return 0;
+		return name ? error_sys(err, -r, "look up user %s", name)
+			    : error_sys(err, -r, "look up UID %u", (unsigned)uid);
+	}
+	return error_sys(err, -ERANGE, "look up user");
+}
+
+/* A number is a UID first, then a name, as for kumactl, which compares it as text: 05678 is no
+ * UID. */
+static int text_lookup(struct arena *arena, const char *text, struct passwd *ret, struct error *err)
+{
+	uint64_t uid;
+	int r;
+
+	if ((text[0] != '0' || !text[1]) && parse_decimal(text, UID_LAST, &uid)) {
+		r = entry_lookup(arena, NULL, (uid_t)uid, ret, err);
+		if (r != 0)
+			return r;
+	}
+	return entry_lookup(arena, text, 0, ret, err);
+}
+
+int user_groups(struct arena *arena, struct facts_user *user, struct error *err)
+{
+	int n = 32;
+
+	/* getgrouplist() says how many there are when the room was too small. */
+	for (int attempt = 0; attempt < 4; attempt++) {
+		int room = n;
+		gid_t *groups = arena_alloc(arena, sizeof(*groups) * (size_t)room);
+
+		if (!groups)
+			return error_sys(err, -ENOMEM, "look up groups");
+		if (getgrouplist(user->name, user->gid, groups, &n) < 0) {
+			n = n > room ? n : room * 2;
+			continue;
+		}
+		user->n_groups = 0;
+		for (int i = 0; i < n; i++)
+			if (groups[i] != user->gid)
+				groups[user->n_groups++] = groups[i];
+		user->groups = groups;
+		return 0;
+	}
+	return error_sys(err, -ERANGE, "look up groups of user %s", user->name);
+}
+
+/* Starts a system tool with our own privileges (spawn() would take them away); its output goes to a
+ * pipe. Returns its pid. */
+static pid_t tool_start(const char *const *argv, int stdin_fd, int *ret_out)
+{
+	static const char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+						   NULL };
+	posix_spawn_file_actions_t actions;
+	int pipe_fds[2];
+	pid_t pid;
+	int r;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return -errno;
+	_close_ int out = pipe_fds[0];
+	_close_ int in = pipe_fds[1];
+
+	(void)posix_spawn_file_actions_init(&actions);
+	(void)posix_spawn_file_actions_adddup2(&actions, stdin_fd, STDIN_FILENO);
+	(void)posix_spawn_file_actions_adddup2(&actions, in, STDOUT_FILENO);
+	(void)posix_spawn_file_actions_adddup2(&actions, in, STDERR_FILENO);
+	r = posix_spawn(&pid, argv[0], &actions, NULL, (char *const *)argv,
+			(char *const *)environment);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	if (r != 0)
+		return -r;
+	*ret_out = take_fd(&out);
+	return pid;
+}
+
+/* Reads until the other side closes; keeps the last line. Returns 0 or -ETIMEDOUT. */
+static int last_line_read(int fd, char *last, size_t size)
+{
+	size_t len = 0;
+	int r = 0;
+
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		char chunk[256];
+
+		int ready = poll(&p, 1, TOOL_TIMEOUT_MSEC);
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready == 0)
+			r = -ETIMEDOUT;
+		if (ready <= 0)
+			break;
+		ssize_t n = read(fd, chunk, sizeof(chunk));
+		if (n <= 0)
+			break;
+		/* A line that follows a finished one replaces it. */
+		for (ssize_t i = 0; i < n; i++) {
+			if (len && last[len - 1] == '\n')
+				len = 0;
+			if (len < size - 1)
+				last[len++] = chunk[i];
+		}
+	}
+	if (len && last[len - 1] == '\n')
+		len--;
+	last[len] = 0;
+	return r;
+}
+
+/* Runs a system tool to its end; anything but exit status 0 is an error that quotes its last line.
+ */
+static int tool_run(const char *const *argv, int stdin_fd, struct error *err)
+{
+	_close_ int out = -EBADF;
+	char last[256];
+	int status;
+	int r;
+
+	pid_t pid = tool_start(argv, stdin_fd, &out);
+	if (pid < 0)
+		return error_sys(err, pid, "start %s", argv[0]);
+	r = last_line_read(out, last, sizeof(last));
+	if (r < 0)
+		(void)kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return error_sys(err, -errno, "wait for %s", argv[0]);
+	if (r < 0)
+		return error_sys(err, r, "%s", argv[0]);
+	if (WIFSIGNALED(status))
+		return error_set(err, -EIO, "%s was ended by signal %d", argv[0], WTERMSIG(status));
+	if (WEXITSTATUS(status) != 0)
+		return error_set(err, -EIO, "%s exited with status %d%s%s", argv[0],
+				 WEXITSTATUS(status), last[0] ? ": " : "", last);
+	return 0;
+}
+
+/* Where one of the paths can be executed; the last one where none can. */
+static const char *first_executable(const char *const *paths)
+{
+	for (;; paths++)
+		if (!paths[1] || access(paths[0], X_OK) == 0)
+			return paths[0];
+}
+
+static const char *nologin_path(void)
+{
+	static const char *const paths[] = { "/usr/sbin/nologin", "/sbin/nologin", "/bin/false",
+					     NULL };
+
+	return first_executable(paths);
+}
+
+static const char *useradd_path(void)
+{
+	static const char *const paths[] = { "/usr/sbin/useradd", "/sbin/useradd",
+					     "/usr/bin/useradd", NULL };
+
+	return first_executable(paths);
+}
+
+/* useradd gives a system user without a group of its own choosing the next free number, never the
+ * user's, so the group is made first. */
+static int group_create(const char *name, const char *number, int null_fd, bool *ret_made,
+			struct error *err)
+{
+	static const char *const paths[] = { "/usr/sbin/groupadd", "/sbin/groupadd",
+					     "/usr/bin/groupadd", NULL };
+	const char *path = first_executable(paths);
+	const char *const argv[] = {
+		path, "--system", name, number ? "--gid" : NULL, number, NULL
+	};
+	int r;
+
+	*ret_made = false;
+	if (getgrnam(name))
+		return 0;
+	r = tool_run(argv, null_fd, err);
+	if (r < 0)
+		return r;
+	*ret_made = true;
+	return 0;
+}
+
+static int create_by_useradd(const char *name, const char *number, struct error *err)
+{
+	const char *const argv[] = {
+		useradd_path(),
+		"--system",
+		"--no-create-home",
+		"--home-dir",
+		"/nonexistent",
+		"--shell",
+		nologin_path(),
+		"--gid",
+		name,
+		name,
+		/* Without a number the list ends here. */
+		number ? "--uid" : NULL,
+		number,
+		NULL,
+	};
+	const char *const undo[] = { "/usr/sbin/groupdel", name, NULL };
+	_close_ int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	bool made;
+	int r;
+
+	if (null_fd < 0)
+		return error_sys(err, -errno, "open /dev/null");
+	r = group_create(name, number, null_fd, &made, err);
+	if (r < 0)
+		return r;
+	r = tool_run(argv, null_fd, err);
+	if (r < 0 && made)
+		(void)tool_run(undo, null_fd, NULL);
+	return r;
+}
+
+static int create_by_sysusers(const char *name, const char *number, struct error *err)
+{
+	static const char *const paths[] = { "/usr/bin/systemd-sysusers", "/bin/systemd-sysusers",
+					     NULL };
+	const char *const argv[] = { first_executable(paths), "-", NULL };
+	_close_ int fd = memfd_create("sysusers", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return error_sys(err, -errno, "make a file in memory");
+	if (dprintf(fd, "u %s %s \"Kuma data plane proxy\" /nonexistent %s\n", name,
+		    number ? number : "-", nologin_path()) < 0 ||
+	    lseek(fd, 0, SEEK_SET) < 0)
+		return error_sys(err, -errno, "write a file in memory");
+	return tool_run(argv, fd, err);
+}
+
+int user_lookup(struct arena *arena, const char *asked, struct facts_user *ret,
+		const char **ret_5678_name, struct error *err)
+{
+	struct facts_user user = { 0 };
+	struct passwd entry = { 0 }, fixed = { 0 };
+	int found, r;
+
+	r = entry_lookup(arena, NULL, KUMA_DP_UID, &fixed, err);
+	if (r < 0)
+		return r;
+	const char *fixed_name = r > 0 ? fixed.pw_name : NULL;
+
+	if (asked[0]) {
+		found = text_lookup(arena, asked, &entry, err);
+	} else if (fixed_name) {
+		entry = fixed;
+		found = 1;
+	} else {
+		found = entry_lookup(arena, KUMA_DP_USER, 0, &entry, err);
+	}
+	if (found < 0)
+		return found;
+	if (found) {
+		user.found = true;
+		user.name = entry.pw_name;
+		user.uid = entry.pw_uid;
+		user.gid = entry.pw_gid;
+	}
+	*ret = user;
+	*ret_5678_name = fixed_name;
+	return 0;
+}
+
+int user_create(const char *asked, struct error *err)
+{
+	struct passwd *holder;
+	const char *name = asked[0] ? asked : KUMA_DP_USER;
+	const char *number = NULL;
+	uint64_t uid;
+
+	if (parse_decimal(asked, UID_LAST, &uid)) {
+		if (uid != KUMA_DP_UID)
+			return error_set(
+				err, -EINVAL,
+				"UID %s belongs to no user, and a user to create needs a name",
+				asked);
+		name = KUMA_DP_USER;
+	}
+	/* It stands on a command line and in a line of sysusers.d(5). */
+	if (name[0] == '-' || name[strspn(name, NAME_CHARACTERS)])
+		return error_set(err, -EINVAL, "create user: \"%s\" cannot be a user's name", name);
+	if (strcmp(name, KUMA_DP_USER) == 0) {
+		holder = getpwuid(KUMA_DP_UID);
+		if (holder)
+			return error_set(err, -EEXIST, "create user %s: UID %d belongs to user %s",
+					 name, KUMA_DP_UID, holder->pw_name);
+		number = "5678";
+	}
+	int r = access(useradd_path(), X_OK) == 0 ? create_by_useradd(name, number, err)
+						  : create_by_sysusers(name, number, err);
+	if (r < 0)
+		return error_wrap(err, r, "create user %s", name);
+	return 0;
+}

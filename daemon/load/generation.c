@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/load/generation.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "daemon/host/host.h"
+
+#define CHILD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static void build_rules(struct generation *g)
+{
+	for (unsigned level = 0; level < LEVEL_COUNT; level++)
+		ruleset_build(&g->arena, &g->plan, (enum level)level, &g->rules[level]);
+}
+
+/* Config -> facts -> plan -> rules and commands; stops at the first step that has errors to show.
+ */
+static int derive(struct generation *g, enum generation_purpose purpose, struct error *err)
+{
+	enum check_purpose check = purpose == GENERATION_INSTALL ? CHECK_INSTALL : CHECK_RUN;
+	const struct command_dirs dirs = { RUNTIME_DIR, WORK_DIR, CHILD_PATH };
+	struct diag_list *diags = &g->options.diags;
+	int r;
+
+	check_config(&g->options.loaded, check, diags);
+	if (diags->n_errors && purpose != GENERATION_CHECK)
+		return 0;
+	if (purpose == GENERATION_CHECK && geteuid() != 0) {
+		diag_add_host(diags, SEVERITY_NOTICE, NULL, NULL,
+			      "only the configuration was judged: judging this host needs root");
+		return 0;
+	}
+	r = host_facts(&g->arena, &g->options.loaded.config, check, &g->facts, err);
+	if (r < 0)
+		return r;
+	r = plan_build(&g->arena, &g->options.loaded, &g->facts, check, &g->plan, diags);
+	if (r < 0)
+		return error_sys(err, r, "build the plan");
+	if (purpose == GENERATION_RUN && !diags->n_errors && !g->plan.user.found)
+		diag_add_host(
+			diags, SEVERITY_ERROR, NULL, "kumaDPUser",
+			"there is no such user yet: run 'tproxyd prepare', which the unit does first");
+	if (diags->n_errors)
+		return 0;
+	build_rules(g);
+	if (purpose == GENERATION_INSTALL)
+		return 0;
+	command_kuma_dp(&g->arena, &g->plan, &dirs, &g->kuma_dp, diags);
+	if (g->plan.children.dns_mode == CORE_DNS_TPROXYD)
+		command_core_dns(&g->arena, &g->plan, &dirs, &g->core_dns, diags);
+	return 0;
+}
+
+int generation_new(int argc, char *argv[], enum generation_purpose purpose,
+		   const struct option_row *rows, size_t n_rows, struct generation **ret,
+		   struct error *err)
+{
+	_cleanup_(generation_freep) struct generation *g = calloc(1, sizeof(*g));
+	enum options_source source = purpose == GENERATION_INSTALL ? OPTIONS_NAMED : OPTIONS_SYSTEM;
+	int r;
+
+	if (!g)
+		return error_sys(err, -ENOMEM, "load the configuration");
+	g->number = 1;
+	r = options_load(&g->arena, argc, argv, source, rows, n_rows, &g->options, err);
+	if (r == -EINVAL)
+		return GENERATION_USAGE;
+	if (r < 0)
+		return r;
+	if (g->options.help)
+		return GENERATION_HELP;
+	r = derive(g, purpose, err);
+	if (r < 0)
+		return r;
+	if (g->arena.failed)
+		return error_sys(err, -ENOMEM, "load the configuration");
+	*ret = take_ptr(g);
+	return 0;
+}
+
+int generation_follow(const struct generation *base, unsigned number, struct generation **ret,
+		      struct error *err)
+{
+	_cleanup_(generation_freep) struct generation *g = calloc(1, sizeof(*g));
+	struct diag_list *diags;
+	int r;
+
+	if (!g)
+		return error_sys(err, -ENOMEM, "follow resolv.conf");
+	g->number = number;
+	g->options = base->options;
+	g->options.diags = (struct diag_list){ .arena = &g->arena };
+	g->facts = base->facts;
+	g->kuma_dp = base->kuma_dp;
+	g->core_dns = base->core_dns;
+	diags = &g->options.diags;
+	host_resolv_conf(&g->arena, &g->options.loaded.config, &g->facts);
+	r = plan_build(&g->arena, &g->options.loaded, &g->facts, CHECK_RUN, &g->plan, diags);
+	if (r < 0)
+		return error_sys(err, r, "follow resolv.conf");
+	if (!diags->n_errors)
+		build_rules(g);
+	if (g->arena.failed)
+		return error_sys(err, -ENOMEM, "follow resolv.conf");
+	*ret = take_ptr(g);
+	return 0;
+}
+
+void generation_free(struct generation *g)
+{
+	struct arena arena;
+
+	if (!g)
+		return;
+	arena = g->arena;
+	arena_done(&arena);
+	free(g);
+}
+
+int generation_exit_status(const struct generation *g)
+{
+	if (diag_has_error(&g->options.diags, false))
+		return EX_CONFIG;
+	return diag_has_error(&g->options.diags, true) ? EXIT_FAILURE : 0;
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/load/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/array.h"
+#include "common/base/parse.h"
+#include "common/base/strbuf.h"
+#include "common/config/describe.h"
+#include "daemon/load/config_files.h"
+
+struct flag_list {
+	struct layer_flag *items;
+	size_t n;
+};
+
+/* An option that is neither a setting nor the verb's own. */
+struct general_option {
+	const char *name;
+	const char *metavar;
+	unsigned sources;         /* bits by enum options_source */
+	bool config, config_file; /* names a source of settings */
+	const char *help;         /* NULL: accepted, not shown */
+};
+
+#define IN(source) (1U << (source))
+#define DURATION   "DURATION" /* checked, as kumactl does */
+#define ONE_SHOT   (IN(OPTIONS_NAMED) | IN(OPTIONS_KUMACTL_UNINSTALL))
+
+static const struct general_option general_options[] = {
+	{ "config-file", "FILE", IN(OPTIONS_SYSTEM), false, true,
+	  "Read this file, or - for standard input, instead of " CONFIG_FILE " and of what is "
+	  "in " CONFIG_DROPIN ". $TPROXYD_CONFIG_FILE does the same." },
+	{ "config", "FILE|TEXT", IN(OPTIONS_NAMED), true, false,
+	  "Read this file, or - for standard input, or the text itself where it is YAML or JSON "
+	  "(\\n begins a line). Can be repeated: later ones win." },
+	{ "config-file", "FILE", IN(OPTIONS_NAMED), false, true,
+	  "As --config, read before those." },
+	/* kumactl's own, for all of its commands. */
+	{ "config-file", "FILE", IN(OPTIONS_KUMACTL_UNINSTALL), false, false, NULL },
+	{ "log-level", "LEVEL", ONE_SHOT, false, false, NULL },
+	{ "context", "NAME", ONE_SHOT, false, false, NULL },
+	{ "api-timeout", DURATION, ONE_SHOT, false, false, NULL },
+	{ "no-config", NULL, ONE_SHOT, false, false, NULL },
+};
+
+struct reader {
+	struct arena *arena;
+	enum options_source source;
+	const struct option_row *rows;
+	size_t n_rows;
+	struct options *options;
+	struct error *err;
+	int argc, at; /* at: the next word */
+	char **argv;
+	const char *config_file; /* the last --config-file */
+	struct string_list configs;
+	struct flag_list flags;
+	struct string_list words;
+	struct config_files files;
+};
+
+/* The command line. */
+
+static bool wants_none(const struct setting *setting _unused_)
+{
+	return false;
+}
+
+static bool wants_all(const struct setting *setting _unused_)
+{
+	return true;
+}
+
+/* Which settings are options of a verb that gets its settings from there. */
+static bool (*wanted_by(enum options_source source))(const struct setting *setting)
+{
+	switch (source) {
+	case OPTIONS_SYSTEM:
+		return wants_all;
+	case OPTIONS_NAMED:
+		return describe_for_install;
+	case OPTIONS_KUMACTL_UNINSTALL:
+		return describe_for_uninstall;
+	case OPTIONS_NONE:
+		break;
+	}
+	return wants_none;
+}
+
+static const struct option_row *find_row(const struct reader *r, const char *name)
+{
+	for (size_t i = 0; i < r->n_rows; i++)
+		if (strcmp(r->rows[i].name, name) == 0)
+			return &r->rows[i];
+	return NULL;
+}
+
+static const struct general_option *find_general(const struct reader *r, const char *name)
+{
+	for (size_t i = 0; i < ELEMENTS(general_options); i++)
+		if ((general_options[i].sources & IN(r->source)) &&
+		    strcmp(general_options[i].name, name) == 0)
+			return &general_options[i];
+	return NULL;
+}
+
+static const struct setting *find_setting(const struct reader *r, const char *name)
+{
+	const struct setting *setting = setting_by_flag(name);
+
+	return setting && wanted_by(r->source)(setting) ? setting : NULL;
+}
+
+/* The nearer of best and name to what was written. */
+static void consider(const char *written, const char *name, const char **best, unsigned *distance)
+{
+	unsigned edits = edit_distance(written, name, 2);
+
+	if (edits < *distance && edits <= strlen(name) / 2) {
+		*distance = edits;
+		*best = name;
+	}
+}
+
+static int unknown_option(struct reader *r, const char *name)
+{
+	bool (*wanted)(const struct setting *setting) = wanted_by(r->source);
+	const char *best = NULL;
+	unsigned distance = 3;
+
+	consider(name, "help", &best, &distance);
+	for (size_t i = 0; i < r->n_rows; i++)
+		consider(name, r->rows[i].name, &best, &distance);
+	for (size_t i = 0; i < ELEMENTS(general_options); i++)
+		if ((general_options[i].sources & IN(r->source)) && general_options[i].help)
+			consider(name, general_options[i].name, &best, &distance);
+	for (size_t i = 0; i < n_settings; i++)
+		if (settings[i].flag && wanted(&settings[i]))
+			consider(name, settings[i].flag, &best, &distance);
+	if (best)
+		return error_set(r->err, -EINVAL, "unknown option --%s; did you mean --%s?", name,
+				 best);
+	return error_set(r->err, -EINVAL, "unknown option --%s", name);
+}
+
+/* The value of an option that takes one: behind "=", or the next word. */
+static int take_value(struct reader *r, const char *name, const char **value)
+{
+	if (*value)
+		return 0;
+	if (r->at >= r->argc)
+		return error_set(r->err, -EINVAL, "option --%s needs a value", name);
+	*value = r->argv[r->at++];
+	return 0;
+}
+
+/* A switch that is no setting: nothing, or =true, =false. */
+static int take_switch(struct reader *r, const char *name, const char *value, bool *ret)
+{
+	bool on = true;
+
+	if (value && !parse_bool(value, &on))
+		return error_set(r->err, -EINVAL, "option --%s takes no value (but true or false)",
+				 name);
+	*ret = on;
+	return 0;
+}
+
+static int take_row(struct reader *r, const struct option_row *row, const char *value)
+{
+	int ret;
+
+	if (row->flag)
+		return take_switch(r, row->name, value, row->flag);
+	ret = take_value(r, row->name, &value);
+	if (ret == 0)
+		*row->value = value;
+	return ret;
+}
+
+static int take_general(struct reader *r, const struct general_option *option, const char *value)
+{
+	int64_t unused;
+	bool ignored;
+	int ret;
+
+	if (!option->metavar)
+		return take_switch(r, option->name, value, &ignored);
+	ret = take_value(r, option->name, &value);
+	if (ret < 0)
+		return ret;
+	if (strcmp(option->metavar, DURATION) == 0 && !parse_duration(value, &unused))
+		return error_set(r->err, -EINVAL, "option --%s needs a duration, as 30s",
+				 option->name);
+	if (option->config)
+		array_push(r->arena, &r->configs, value);
+	if (option->config_file)
+		r->config_file = value;
+	return 0;
+}
+
+static int take_setting(struct reader *r, const struct setting *setting, const char *name,
+			const char *value)
+{
+	int ret;
+
+	/* A switch never takes the next word. */
+	if (setting->type == SETTING_BOOL && !value)
+		value = "true";
+	ret = take_value(r, name, &value);
+	if (ret == 0)
+		array_push(r->arena, &r->flags,
+			   (struct layer_flag){ .flag = name, .value = value });
+	return ret;
+}
+
+static int take_option(struct reader *r, const char *word)
+{
+	const char *equals = strchr(word, '='), *value = equals ? equals + 1 : NULL;
+	const char *name = arena_strndup(r->arena, word, strcspn(word, "="));
+	const struct general_option *general;
+	const struct setting *setting;
+	const struct option_row *row;
+
+	if (!name)
+		return error_sys(r->err, -ENOMEM, "read the command line");
+	if (strcmp(name, "help") == 0)
+		return take_switch(r, name, value, &r->options->help);
+	row = find_row(r, name);
+	if (row)
+		return take_row(r, row, value);
+	general = find_general(r, name);
+	if (general)
+		return take_general(r, general, value);
+	setting = find_setting(r, name);
+	if (setting)
+		return take_setting(r, setting, name, value);
+	return unknown_option(r, name);
+}
+
+static int take_words(struct reader *r)
+{
+	int ret = 0;
+
+	for (r->at = 1; r->at < r->argc && ret == 0;) {
+		const char *word = r->argv[r->at++];
+
+		if (strcmp(word, "--") == 0) {
+			while (r->at < r->argc)
+				array_push(r->arena, &r->words, r->argv[r->at++]);
+		} else if (strncmp(word, "--", 2) == 0) {
+			ret = take_option(r, word + 2);
+		} else if (strcmp(word, "-h") == 0) {
+			r->options->help = true;
+		} else if (word[0] == '-' && word[1]) {
+			ret = error_set(r->err, -EINVAL,
+					"unknown option %s; options begin with two dashes", word);
+		} else {
+			array_push(r->arena, &r->words, word);
+		}
+	}
+	r->options->positional = r->words.items;
+	r->options->n_positional = r->words.n;
+	return ret;
+}
+
+/* kumactl refuses the two flags together; in files both may be true. */
+static int check_dns_flags(struct reader *r)
+{
+	bool some = false, all = false;
+
+	for (size_t i = 0; i < r->flags.n; i++) {
+		const struct layer_flag *flag = &r->flags.items[i];
+		bool value;
+
+		if (!parse_bool(flag->value, &value))
+			continue;
+		if (strcmp(flag->flag, "redirect-dns") == 0)
+			some = value;
+		else if (strcmp(flag->flag, "redirect-all-dns-traffic") == 0)
+			all = value;
+	}
+	if (some && all)
+		return error_set(r->err, -EINVAL,
+				 "only one of --redirect-dns and --redirect-all-dns-traffic can "
+				 "be given");
+	return 0;
+}
+
+static void print_help(const struct reader *r)
+{
+	_strbuf_ struct strbuf out = { 0 };
+
+	strbuf_addf(&out, "Usage: tproxyd %s [OPTION...]\n\n", r->argv[0]);
+	describe_option(&out, "help", NULL, "Print this and exit.");
+	for (size_t i = 0; i < r->n_rows; i++)
+		describe_option(&out, r->rows[i].name, r->rows[i].flag ? NULL : "VALUE",
+				r->rows[i].help);
+	for (size_t i = 0; i < ELEMENTS(general_options); i++)
+		if ((general_options[i].sources & IN(r->source)) && general_options[i].help)
+			describe_option(&out, general_options[i].name, general_options[i].metavar,
+					general_options[i].help);
+	describe_options(&out, wanted_by(r->source));
+	(void)fputs(strbuf_text(&out), stdout);
+}
+
+static int load(struct reader *r)
+{
+	bool variables = r->source == OPTIONS_SYSTEM || r->source == OPTIONS_NAMED;
+	struct layers layers = { .environ = variables ? environ : NULL };
+
+	if (r->source == OPTIONS_SYSTEM)
+		config_files_system(&r->files, r->config_file);
+	else if (r->source == OPTIONS_NAMED)
+		config_files_named(&r->files, r->config_file, &r->configs);
+	layers.files = r->files.items;
+	layers.n_files = r->files.n;
+	layers.flags = r->flags.items;
+	layers.n_flags = r->flags.n;
+	if (layers_load(r->arena, &layers, &r->options->loaded, &r->options->diags) < 0)
+		return error_sys(r->err, -ENOMEM, "load the configuration");
+	return 0;
+}
+
+int options_load(struct arena *arena, int argc, char *argv[], enum options_source source,
+		 const struct option_row *rows, size_t n_rows, struct options *ret,
+		 struct error *err)
+{
+	struct reader r = {
+		.arena = arena,
+		.source = source,
+		.rows = rows,
+		.n_rows = n_rows,
+		.options = ret,
+		.files = { .arena = arena, .diags = &ret->diags },
+		.err = err,
+		.argc = argc,
+		.argv = argv,
+	};
+	int code;
+
+	*ret = (struct options){ .arena = arena, .diags.arena = arena };
+	code = take_words(&r);
+	if (code < 0)
+		return code;
+	if (ret->help) {
+		print_help(&r);
+		return 0;
+	}
+	code = check_dns_flags(&r);
+	return code < 0 ? code : load(&r);
+}
+
+void options_print_diags(const struct diag_list *diags)
+{
+	for (size_t i = 0; i < diags->n; i++) {
+		_strbuf_ struct strbuf line = { 0 };
+
+		diag_print(&diags->items[i], &line);
+		(void)fprintf(stderr, "%s\n", strbuf_text(&line));
+	}
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/operator/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include "daemon/os/fd.h"
+#include "daemon/operator/json.h"
+
+#define CLIENTS_MAX 16
+#define STRANGERS   12 /* of them may not be root's: the rest is always free for it */
+#define REQUEST_MAX 128
+#define CLIENT_USEC ((uint64_t)5 * 1000 * 1000)
+#define REPLY_MAX   ((size_t)1024 * 1024)
+#define PRIORITY    5 /* after everything that keeps the host going */
+
+/* One connection: reads a line, then writes the reply, then is gone. */
+struct client {
+	struct control *control;
+	sd_event_source *io, *timer;
+	int fd;
+	bool root; /* who asks */
+	char request[REQUEST_MAX];
+	size_t len;
+	struct strbuf reply;
+	size_t sent;
+};
+
+struct control {
+	sd_event_source *io;
+	int fd;
+	char *path;
+	control_answer_t *answer;
+	void *userdata;
+	struct client clients[CLIENTS_MAX]; /* fd -1: free */
+};
+
+static void client_close(struct client *client)
+{
+	client->io = sd_event_source_disable_unref(client->io);
+	client->timer = sd_event_source_disable_unref(client->timer);
+	if (client->fd >= 0)
+		(void)close(client->fd);
+	client->fd = -1;
+	strbuf_done(&client->reply);
+}
+
+static int on_client_timeout(_unused_ sd_event_source *source, _unused_ uint64_t usec,
+			     void *userdata)
+{
+	client_close(userdata);
+	return 0;
+}
+
+static void answer(struct client *client)
+{
+	char *argument = strchr(client->request, ' ');
+
+	if (argument)
+		*argument++ = 0;
+	else
+		argument = client->request + strlen(client->request);
+	if (!client->root && strcmp(client->request, "status") != 0) {
+		json_open(&client->reply, NULL, '{');
+		json_bool(&client->reply, "ok", false);
+		json_string(&client->reply, "error", "only root may ask for that");
+		json_close(&client->reply, '}');
+	} else {
+		client->control->answer(client->request, argument, &client->reply,
+					client->control->userdata);
+	}
+	strbuf_addc(&client->reply, '\n');
+}
+
+/* Returns whether the connection goes on. */
+static bool client_read(struct client *client)
+{
+	ssize_t n = recv(client->fd, client->request + client->len,
+			 sizeof(client->request) - 1 - client->len, 0);
+	char *end;
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0)
+		return false;
+	client->len += (size_t)n;
+	client->request[client->len] = 0;
+	end = strchr(client->request, '\n');
+	if (!end)
+		return client->len < sizeof(client->request) - 1;
+	*end = 0;
+	answer(client);
+	return !client->reply.failed && sd_event_source_set_io_events(client->io, EPOLLOUT) >= 0;
+}
+
+static bool client_write(struct client *client)
+{
+	ssize_t n = send(client->fd, client->reply.text + client->sent,
+			 client->reply.len - client->sent, MSG_NOSIGNAL);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	client->sent += (size_t)n;
+	return client->sent < client->reply.len;
+}
+
+static int on_client(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t events,
+		     void *userdata)
+{
+	struct client *client = userdata;
+	bool go_on = client->reply.len ? client_write(client) : client_read(client);
+
+	if (!go_on)
+		client_close(client);
+	return 0;
+}
+
+static bool is_root(int fd)
+{
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == 0;
+}
+
+/* A place for one more connection, or NULL: too many at once. */
+static struct client *find_place(struct control *control, bool root)
+{
+	struct client *place = NULL;
+	size_t strangers = 0;
+
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		if (control->clients[i].fd < 0)
+			place = &control->clients[i];
+		else if (!control->clients[i].root)
+			strangers++;
+	}
+	return root || strangers < STRANGERS ? place : NULL;
+}
+
+static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
+			 void *userdata)
+{
+	struct control *control = userdata;
+	sd_event *event = sd_event_source_get_event(control->io);
+	_close_ int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	bool root = peer >= 0 && is_root(peer);
+	struct client *client = find_place(control, root);
+
+	/* Whoever is too many is turned away by closing the connection. */
+	if (peer < 0 || !client)
+		return 0;
+	*client = (struct client){ .control = control, .fd = take_fd(&peer), .root = root };
+	if (sd_event_add_io(event, &client->io, client->fd, EPOLLIN, on_client, client) < 0 ||
+	    sd_event_source_set_priority(client->io, PRIORITY) < 0 ||
+	    sd_event_add_time_relative(event, &client->timer, CLOCK_MONOTONIC, CLIENT_USEC, 0,
+				       on_client_timeout, client) < 0)
+		client_close(client);
+	return 0;
+}
+
+static int listen_at(const char *path, int *ret_fd, struct error *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return error_sys(err, -errno, "create the control socket");
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return error_set(err, -ENAMETOOLONG, "control socket: %s is too long", path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return error_sys(err, -errno, "replace %s", path);
+	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return error_sys(err, -errno, "bind %s", path);
+	if (chmod(path, 0666) < 0)
+		return error_sys(err, -errno, "set the mode of %s", path);
+	if (listen(fd, CLIENTS_MAX) < 0)
+		return error_sys(err, -errno, "listen on %s", path);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int control_new(sd_event *event, const char *path, control_answer_t *fn, void *userdata,
+		struct control **ret, struct error *err)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int r;
+
+	if (!control)
+		return error_sys(err, -ENOMEM, "create the control socket");
+	control->fd = -1;
+	control->answer = fn;
+	control->userdata = userdata;
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		control->clients[i].fd = -1;
+	r = listen_at(path, &control->fd, err);
+	if (r >= 0) {
+		control->path = strdup(path);
+		r = control->path ? sd_event_add_io(event, &control->io, control->fd, EPOLLIN,
+						    on_connection, control)
+				  : -ENOMEM;
+		if (r < 0)
+			(void)error_sys(err, r, "watch the control socket");
+	}
+	if (r < 0) {
+		control_free(control);
+		return r;
+	}
+	(void)sd_event_source_set_priority(control->io, PRIORITY);
+	(void)sd_event_source_set_description(control->io, "control socket");
+	*ret = control;
+	return 0;
+}
+
+void control_free(struct control *control)
+{
+	if (!control)
+		return;
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		client_close(&control->clients[i]);
+	sd_event_source_disable_unref(control->io);
+	if (control->fd >= 0)
+		(void)close(control->fd);
+	if (control->path)
+		(void)unlink(control->path);
+	free(control->path);
+	free(control);
+}
+
+static int exchange(int fd, const char *request, struct strbuf *reply, struct error *err)
+{
+	_strbuf_ struct strbuf line = { 0 };
+	char buf[4096];
+	ssize_t n;
+
+	strbuf_addf(&line, "%s\n", request);
+	if (line.failed)
+		return error_sys(err, -ENOMEM, "ask tproxyd");
+	if (send(fd, line.text, line.len, MSG_NOSIGNAL) != (ssize_t)line.len)
+		return error_sys(err, -errno, "ask tproxyd");
+	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0 && reply->len < REPLY_MAX)
+		strbuf_add_len(reply, buf, (size_t)n);
+	if (n < 0)
+		return errno == EAGAIN ? error_set(err, -ETIMEDOUT, "tproxyd does not answer")
+				       : error_sys(err, -errno, "read tproxyd's answer");
+	if (reply->failed || reply->len == 0)
+		return error_set(err, -EPROTO, "tproxyd gave no answer");
+	return 0;
+}
+
+int control_call(const char *path, const char *request, uint64_t timeout_usec, char **ret_reply,
+		 struct error *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct timeval tv = { .tv_sec = (time_t)(timeout_usec / 1000000),
+				    .tv_usec = (suseconds_t)(timeout_usec % 1000000) };
+	_strbuf_ struct strbuf reply = { 0 };
+	int r;
+
+	if (fd < 0)
+		return error_sys(err, -errno, "create a socket");
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return error_set(err, -ENAMETOOLONG, "control socket: %s is too long", path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0)
+		return error_sys(err, -errno, "limit the time to wait for tproxyd");
+	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		if (errno == ENOENT || errno == ECONNREFUSED)
+			return CONTROL_NOBODY;
+		return error_sys(err, -errno, "connect to %s", path);
+	}
+	r = exchange(fd, request, &reply, err);
+	if (r < 0)
+		return r;
+	*ret_reply = strbuf_take(&reply);
+	return *ret_reply ? 0 : error_sys(err, -ENOMEM, "read tproxyd's answer");
+}

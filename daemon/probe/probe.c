@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/probe/probe.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "daemon/os/sock_diag.h"
+#include "daemon/os/fd.h"
+#include "daemon/probe/question.h"
+
+enum question_kind {
+	QUESTION_ADMIN,
+	QUESTION_DNS_V4,
+	QUESTION_DNS_V6,
+	QUESTION_ENVOY_DNS,
+	QUESTION_COUNT,
+};
+
+enum question_state {
+	NOT_ASKED,
+	PENDING,
+	ANSWERED,
+	FAILED,
+};
+
+struct question {
+	struct probe *probe;
+	enum question_state state;
+	int fd;
+	sd_event_source *io;
+	uint16_t id;         /* of a DNS query */
+	char response[2048]; /* HTTP */
+	size_t len;
+	char word[32]; /* what Envoy says of itself */
+};
+
+struct probe {
+	sd_event *event;
+	sd_event_source *timer; /* ends the round */
+	struct probe_target target;
+	struct probe_result result;
+	struct question question[QUESTION_COUNT];
+	probe_done_t *done;
+	void *userdata;
+};
+
+static void question_close(struct question *q)
+{
+	q->io = sd_event_source_disable_unref(q->io);
+	if (q->fd >= 0)
+		(void)close(q->fd);
+	q->fd = -1;
+}
+
+static void settle(struct question *q, enum question_state state)
+{
+	struct probe *probe = q->probe;
+
+	q->state = state;
+	question_close(q);
+	for (unsigned i = 0; i < QUESTION_COUNT; i++)
+		if (probe->question[i].state == PENDING)
+			return;
+	/* All have answered: the timer ends the round from the loop, at once. */
+	(void)sd_event_source_set_time_relative(probe->timer, 0);
+}
+
+static void judge_admin(struct question *q)
+{
+	unsigned status = 0;
+	bool ready = http_parse(q->response, &status, q->word) && status == 200;
+
+	settle(q, ready ? ANSWERED : FAILED);
+}
+
+static int on_admin(_unused_ sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct question *q = userdata;
+	ssize_t n;
+
+	if (events & EPOLLOUT) {
+		if (send(fd, READY_REQUEST, strlen(READY_REQUEST), MSG_NOSIGNAL) < 0 ||
+		    sd_event_source_set_io_events(q->io, EPOLLIN) < 0)
+			settle(q, FAILED);
+		return 0;
+	}
+	n = recv(fd, q->response + q->len, sizeof(q->response) - 1 - q->len, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n > 0) {
+		q->len += (size_t)n;
+		q->response[q->len] = 0;
+	}
+	if (n <= 0 || q->len == sizeof(q->response) - 1)
+		judge_admin(q);
+	return 0;
+}
+
+static int on_dns(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
+		  void *userdata)
+{
+	struct question *q = userdata;
+	uint8_t buf[512];
+	ssize_t n = recv(fd, buf, sizeof(buf), 0);
+
+	/* ECONNREFUSED: nobody is there. A reply to somebody else's id is not ours: wait on. */
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		settle(q, FAILED);
+	else if (n >= 0 && dns_is_reply(q->id, buf, (size_t)n))
+		settle(q, ANSWERED);
+	return 0;
+}
+
+/* Connects to the admin endpoint with the user's fsuid: the socket is 0600 and root in the unit has
+ * no CAP_DAC_OVERRIDE. The peer's credentials are Envoy's. */
+static int connect_admin_socket(struct probe *probe)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const char *path = probe->target.admin_socket;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	int r;
+
+	if (fd < 0 || strlen(path) >= sizeof(addr.sun_path))
+		return -1;
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	(void)setfsgid(probe->target.gid);
+	(void)setfsuid(probe->target.uid);
+	r = connect(fd, (const struct sockaddr *)&addr, sizeof(addr));
+	(void)setfsuid(geteuid());
+	(void)setfsgid(getegid());
+	if (r < 0)
+		return -1;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+	    peer.uid == probe->target.uid)
+		probe->result.envoy = peer.pid;
+	return take_fd(&fd);
+}
+
+static int connect_loopback(enum family family, int type, uint16_t port)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET,
+				  .sin_port = htons(port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+				   .sin6_port = htons(port),
+				   .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	const void *addr = family == FAMILY_V4 ? (const void *)&v4 : (const void *)&v6;
+	socklen_t len = family == FAMILY_V4 ? sizeof(v4) : sizeof(v6);
+	_close_ int fd = socket(family == FAMILY_V4 ? AF_INET : AF_INET6,
+				type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || (connect(fd, addr, len) < 0 && errno != EINPROGRESS))
+		return -1;
+	return take_fd(&fd);
+}
+
+/* Anybody may listen on a port; whoever does is asked only where it is the kuma-dp user. */
+static bool admin_port_is_envoys(const struct probe_target *target)
+{
+	const struct ip_addr loopback = { .family = FAMILY_V4, .bytes = { 127, 0, 0, 1 } };
+	uid_t uid;
+
+	return sock_tcp_listener(&loopback, target->admin_port, &uid, NULL) == 1 &&
+	       uid == target->uid;
+}
+
+static void ask_admin(struct probe *probe)
+{
+	struct question *q = &probe->question[QUESTION_ADMIN];
+
+	q->fd = connect_admin_socket(probe);
+	if (q->fd < 0 && probe->target.admin_port && admin_port_is_envoys(&probe->target))
+		q->fd = connect_loopback(FAMILY_V4, SOCK_STREAM, probe->target.admin_port);
+	if (q->fd < 0 || sd_event_add_io(probe->event, &q->io, q->fd, EPOLLOUT, on_admin, q) < 0)
+		settle(q, FAILED);
+}
+
+/* The port that a question goes to; 0: it is not asked. */
+static uint16_t dns_port(const struct probe_target *target, enum question_kind kind)
+{
+	if (kind == QUESTION_ENVOY_DNS)
+		return target->envoy_dns_port;
+	return target->dns_family[kind == QUESTION_DNS_V6 ? FAMILY_V6 : FAMILY_V4]
+		       ? target->dns_port
+		       : 0;
+}
+
+static void ask_dns(struct probe *probe, enum question_kind kind)
+{
+	enum family family = kind == QUESTION_DNS_V6 ? FAMILY_V6 : FAMILY_V4;
+	struct question *q = &probe->question[kind];
+	uint16_t port = dns_port(&probe->target, kind);
+	uint8_t query[DNS_QUERY_MAX];
+	size_t len;
+
+	if (getrandom(&q->id, sizeof(q->id), GRND_NONBLOCK) < 0)
+		q->id = (uint16_t)(kind + 1);
+	len = kind == QUESTION_ENVOY_DNS ? dns_query_address(q->id, query)
+					 : dns_query_status(q->id, query);
+	q->fd = connect_loopback(family, SOCK_DGRAM, port);
+	if (q->fd < 0 || send(q->fd, query, len, MSG_NOSIGNAL) != (ssize_t)len ||
+	    sd_event_add_io(probe->event, &q->io, q->fd, EPOLLIN, on_dns, q) < 0)
+		settle(q, FAILED);
+}
+
+static void add_missing(struct probe_result *result, const char *fmt, ...) _printf_(2, 3);
+
+static void add_missing(struct probe_result *result, const char *fmt, ...)
+{
+	size_t len = strlen(result->missing);
+	va_list args;
+
+	if (len && len < sizeof(result->missing) - 3) {
+		memcpy(result->missing + len, ", ", 3);
+		len += 2;
+	}
+	va_start(args, fmt);
+	(void)vsnprintf(result->missing + len, sizeof(result->missing) - len, fmt, args);
+	va_end(args);
+}
+
+/* Outbound packets are redirected to the loopback address; inbound ones to an address of the
+ * interface on which they came, so that only a listener on all addresses will do. And it must be
+ * the kuma-dp user's: anybody may listen on the port. */
+static bool look_for_listener(struct probe *probe, uint16_t port, const struct ip_addr *addr)
+{
+	enum family family = addr->family;
+	uid_t uid = 0;
+	int r = sock_tcp_listener(addr, port, &uid, NULL);
+
+	if (r == 1 && uid == probe->target.uid)
+		return true;
+	if (r == 1)
+		add_missing(&probe->result, "port %u on %s (user %u listens there)", port,
+			    family_name(family), uid);
+	else
+		add_missing(&probe->result, "port %u on %s", port, family_name(family));
+	return false;
+}
+
+static void look_for_listeners(struct probe *probe)
+{
+	static const struct ip_addr loopback[FAMILY_COUNT] = {
+		[FAMILY_V4] = { .family = FAMILY_V4, .bytes = { 127, 0, 0, 1 } },
+		[FAMILY_V6] = { .family = FAMILY_V6, .bytes = { [15] = 1 } },
+	};
+	static const struct ip_addr any[FAMILY_COUNT] = {
+		[FAMILY_V4] = { .family = FAMILY_V4 },
+		[FAMILY_V6] = { .family = FAMILY_V6 },
+	};
+	const struct probe_target *target = &probe->target;
+	bool all = true;
+
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		if (target->family[f] && target->outbound_port)
+			all &= look_for_listener(probe, target->outbound_port, &loopback[f]);
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		if (target->family[f] && target->inbound_port)
+			all &= look_for_listener(probe, target->inbound_port, &any[f]);
+	probe->result.listeners = all;
+}
+
+static void judge_dns(struct probe *probe)
+{
+	static const char *const names[QUESTION_COUNT] = {
+		[QUESTION_DNS_V4] = "DNS on IPv4",
+		[QUESTION_DNS_V6] = "DNS on IPv6",
+		[QUESTION_ENVOY_DNS] = "Envoy's DNS",
+	};
+
+	probe->result.dns = true;
+	for (unsigned i = QUESTION_DNS_V4; i < QUESTION_COUNT; i++) {
+		enum question_state state = probe->question[i].state;
+
+		if (state == NOT_ASKED || state == ANSWERED)
+			continue;
+		probe->result.dns = false;
+		add_missing(&probe->result, "%s", names[i]);
+	}
+}
+
+static int on_round_end(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)
+{
+	struct probe *probe = userdata;
+	struct question *admin = &probe->question[QUESTION_ADMIN];
+	struct probe_result result;
+
+	/* A server that answers but does not close is judged by what it said. */
+	if (admin->state == PENDING && admin->len)
+		judge_admin(admin);
+	probe->result.admin = admin->state == ANSWERED;
+	if (!probe->result.admin && admin->word[0])
+		add_missing(&probe->result, "Envoy (%s)", admin->word);
+	else if (!probe->result.admin)
+		add_missing(&probe->result, "Envoy");
+	look_for_listeners(probe);
+	judge_dns(probe);
+	for (unsigned i = 0; i < QUESTION_COUNT; i++)
+		question_close(&probe->question[i]);
+	probe->timer = sd_event_source_disable_unref(probe->timer);
+	result = probe->result;
+	probe->done(&result, probe->userdata);
+	return 0;
+}
+
+int probe_new(sd_event *event, struct probe **ret, struct error *err)
+{
+	struct probe *probe = calloc(1, sizeof(*probe));
+
+	if (!probe)
+		return error_sys(err, -ENOMEM, "make a probe");
+	probe->event = sd_event_ref(event);
+	for (unsigned i = 0; i < QUESTION_COUNT; i++)
+		probe->question[i].fd = -1;
+	*ret = probe;
+	return 0;
+}
+
+int probe_start(struct probe *probe, const struct probe_target *target, uint64_t timeout_usec,
+		probe_done_t *done, void *userdata, struct error *err)
+{
+	int r;
+
+	if (probe->timer)
+		return error_set(err, -EBUSY, "a round of probes is under way");
+	r = sd_event_add_time_relative(probe->event, &probe->timer, CLOCK_MONOTONIC, timeout_usec,
+				       1000, on_round_end, probe);
+	if (r < 0)
+		return error_sys(err, r, "arm the probe's timer");
+	(void)sd_event_source_set_description(probe->timer, "probe");
+	probe->target = *target;
+	probe->result = (struct probe_result){ 0 };
+	probe->done = done;
+	probe->userdata = userdata;
+	/* All are pending before any is asked: one that fails at once must not end the round for
+	 * the rest. */
+	for (unsigned i = 0; i < QUESTION_COUNT; i++)
+		probe->question[i] = (struct question){ .probe = probe, .fd = -1 };
+	probe->question[QUESTION_ADMIN].state = PENDING;
+	for (unsigned i = QUESTION_DNS_V4; i < QUESTION_COUNT; i++)
+		if (dns_port(target, (enum question_kind)i))
+			probe->question[i].state = PENDING;
+	for (unsigned i = QUESTION_DNS_V4; i < QUESTION_COUNT; i++)
+		if (dns_port(target, (enum question_kind)i))
+			ask_dns(probe, (enum question_kind)i);
+	ask_admin(probe);
+	return 0;
+}
+
+void probe_free(struct probe *probe)
+{
+	if (!probe)
+		return;
+	for (unsigned i = 0; i < QUESTION_COUNT; i++)
+		question_close(&probe->question[i]);
+	sd_event_source_disable_unref(probe->timer);
+	sd_event_unref(probe->event);
+	free(probe);
+}

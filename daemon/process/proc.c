@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/process/proc.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static void dispatch(struct proc *proc, enum proc_event event);
+
+static int on_exit_seen(sd_event_source *source, const siginfo_t *si, void *userdata)
+{
+	(void)source;
+	proc_exited(userdata, si);
+	return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	proc_timeout(userdata);
+	return 0;
+}
+
+/* Takes the process over: whatever fails here, and whatever ends us later, it does not stay behind.
+ */
+static int watch_child(struct proc *proc, int pidfd, struct error *err)
+{
+	sd_event_source *source;
+	siginfo_t si;
+	int r;
+
+	r = sd_event_add_child_pidfd(proc->event, &source, pidfd, WEXITED, on_exit_seen, proc);
+	if (r < 0) {
+		(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+		(void)waitid(P_PIDFD, (id_t)pidfd, &si, WEXITED);
+		(void)close(pidfd);
+		return error_sys(err, r, "watch %s", proc->name);
+	}
+	(void)sd_event_source_set_child_pidfd_own(source, 1);
+	(void)sd_event_source_set_child_process_own(source, 1);
+	(void)sd_event_source_set_description(source, proc->name);
+	r = sd_event_source_set_priority(source, PROC_PRIORITY_EXIT);
+	if (r < 0) {
+		(void)sd_event_source_disable_unref(source);
+		return error_sys(err, r, "watch %s", proc->name);
+	}
+	proc->child = source;
+	return 0;
+}
+
+static int system_spawn(struct proc *proc, const struct exec_spec *spec, struct error *err)
+{
+	pid_t pid;
+	int pidfd;
+	int r;
+
+	r = spawn(spec, &pid, &pidfd, err);
+	if (r < 0)
+		return r;
+	r = watch_child(proc, pidfd, err);
+	if (r < 0)
+		return r;
+	proc->pid = pid;
+	return 0;
+}
+
+static int system_signal(struct proc *proc, int sig)
+{
+	return proc->child ? sd_event_source_send_child_signal(proc->child, sig, NULL, 0) : -ESRCH;
+}
+
+static uint64_t system_now(struct proc *proc)
+{
+	uint64_t usec = 0;
+
+	(void)sd_event_now(proc->event, CLOCK_MONOTONIC, &usec);
+	return usec;
+}
+
+/* None of these calls allocates, and the arguments are right: they do not fail. What is longer than
+ * the clock can count never comes. */
+static void system_arm(struct proc *proc, uint64_t delay_usec)
+{
+	int r;
+
+	if (delay_usec > USEC_NEVER / 2) {
+		(void)sd_event_source_set_enabled(proc->timer, SD_EVENT_OFF);
+		return;
+	}
+	r = sd_event_source_set_time_relative(proc->timer, delay_usec);
+	assert(r >= 0);
+	r = sd_event_source_set_enabled(proc->timer, SD_EVENT_ONESHOT);
+	assert(r >= 0);
+}
+
+static const struct proc_ops system_ops = {
+	.spawn = system_spawn,
+	.signal = system_signal,
+	.arm = system_arm,
+	.now = system_now,
+};
+
+void proc_exit_print(const siginfo_t *si, char *ret, size_t size)
+{
+	const char *what = sigdescr_np(si->si_status);
+
+	if (si->si_code == CLD_EXITED)
+		(void)snprintf(ret, size, "exited with status %d", si->si_status);
+	else
+		(void)snprintf(ret, size, "was killed by signal %d (%s)%s", si->si_status,
+			       what ? what : "unknown",
+			       si->si_code == CLD_DUMPED ? " and dumped core" : "");
+}
+
+static void send(struct proc *proc, int sig)
+{
+	struct error err;
+	int r;
+
+	r = proc->ops->signal(proc, sig);
+	/* It has ended, and we have not been told yet. */
+	if (r >= 0 || r == -ESRCH)
+		return;
+	(void)error_sys(&err, r, "send %s to %s", sigabbrev_np(sig), proc->name);
+	proc->owner->failed(proc, &err, proc->userdata);
+}
+
+static int start(struct proc *proc, struct error *err)
+{
+	struct exec_spec spec = { 0 };
+	int r;
+
+	r = proc->owner->prepare(proc, &spec, err, proc->userdata);
+	if (r < 0)
+		return r;
+	return proc->ops->spawn(proc, &spec, err);
+}
+
+static void do_spawn(struct proc *proc)
+{
+	struct error err = { 0 };
+
+	proc->term = PROC_TERM_NONE;
+	proc->started_usec = proc->ops->now(proc);
+	proc->ops->arm(proc, proc->start_usec);
+	if (start(proc, &err) < 0) {
+		proc->owner->failed(proc, &err, proc->userdata);
+		dispatch(proc, PROC_EV_EXIT);
+		return;
+	}
+	proc->starts++;
+}
+
+static void do_term(struct proc *proc)
+{
+	proc->term = PROC_TERM_SENT;
+	proc->term_usec = proc->ops->now(proc);
+	proc->ops->arm(proc, proc->drain_usec < USEC_NEVER / 2 ? proc->drain_usec + PROC_KILL_USEC
+							       : USEC_NEVER);
+	send(proc, SIGTERM);
+}
+
+/* A third SIGTERM would make kuma-dp leave at once, without the end of its children: the second
+ * one is sent once, however often it is asked for. */
+static void do_term_now(struct proc *proc)
+{
+	uint64_t since = proc->ops->now(proc) - proc->term_usec;
+
+	if (proc->term != PROC_TERM_SENT)
+		return;
+	if (since < PROC_TERM_GAP_USEC) {
+		proc->term = PROC_TERM_DUE;
+		proc->ops->arm(proc, PROC_TERM_GAP_USEC - since);
+		return;
+	}
+	proc->term = PROC_TERM_TWICE;
+	/* Shortened only, or asking again and again would keep a hung process alive. */
+	if (since < proc->drain_usec)
+		proc->ops->arm(proc, PROC_KILL_USEC);
+	send(proc, SIGTERM);
+}
+
+static void perform(struct proc *proc, enum proc_action action)
+{
+	switch (action) {
+	case PROC_IGNORE:
+		return;
+	case PROC_SPAWN:
+		do_spawn(proc);
+		return;
+	case PROC_TERM:
+		do_term(proc);
+		return;
+	case PROC_TERM_NOW:
+		do_term_now(proc);
+		return;
+	case PROC_KILL:
+		send(proc, SIGKILL);
+		return;
+	case PROC_WAIT:
+		proc->ops->arm(proc, backoff_next(&proc->backoff));
+		return;
+	case PROC_GRACE:
+		proc->ops->arm(proc, proc->grace_usec);
+		return;
+	case PROC_SETTLE:
+		proc->ops->arm(proc, USEC_NEVER);
+		return;
+	case PROC_UNREACHABLE:
+	case PROC_ACTION_COUNT:
+		return;
+	}
+}
+
+static void dispatch(struct proc *proc, enum proc_event event)
+{
+	struct proc_step step = proc_step(proc->state, event);
+	enum proc_state before = proc->state;
+
+	assert(step.action != PROC_UNREACHABLE);
+	proc->state = step.next;
+	if (step.next == PROC_READY)
+		backoff_reset(&proc->backoff);
+	perform(proc, step.action);
+	/* A start that failed has told its own story. */
+	if (proc->state == step.next && proc->state != before)
+		proc->owner->changed(proc, proc->userdata);
+}
+
+void proc_exited(struct proc *proc, const siginfo_t *si)
+{
+	proc->last_exit = *si;
+	proc_exit_print(si, proc->last_exit_text, sizeof(proc->last_exit_text));
+	proc->pid = 0;
+	/* The event loop reaps it after the callback that called us. */
+	proc->child = sd_event_source_disable_unref(proc->child);
+	dispatch(proc, PROC_EV_EXIT);
+}
+
+void proc_timeout(struct proc *proc)
+{
+	if (proc->term != PROC_TERM_DUE) {
+		dispatch(proc, PROC_EV_TIMEOUT);
+		return;
+	}
+	proc->term = PROC_TERM_TWICE;
+	proc->ops->arm(proc, PROC_KILL_USEC);
+	send(proc, SIGTERM);
+}
+
+void proc_start(struct proc *proc)
+{
+	dispatch(proc, PROC_EV_START);
+}
+
+void proc_stop(struct proc *proc)
+{
+	dispatch(proc, PROC_EV_STOP);
+}
+
+void proc_restart(struct proc *proc)
+{
+	dispatch(proc, PROC_EV_RESTART);
+}
+
+void proc_ready(struct proc *proc)
+{
+	dispatch(proc, PROC_EV_READY);
+}
+
+void proc_lost(struct proc *proc)
+{
+	dispatch(proc, PROC_EV_LOST);
+}
+
+void proc_drained(struct proc *proc)
+{
+	dispatch(proc, PROC_EV_DRAINED);
+}
+
+void proc_hurry(struct proc *proc)
+{
+	dispatch(proc, PROC_EV_HURRY);
+}
+
+int proc_init(struct proc *proc, sd_event *event, const char *name, const struct proc_ops *ops,
+	      const struct proc_owner *owner, void *userdata, struct error *err)
+{
+	int r;
+
+	*proc = (struct proc){
+		.name = name,
+		.start_usec = USEC_NEVER,
+		.ops = ops ? ops : &system_ops,
+		.owner = owner,
+		.userdata = userdata,
+		.event = event,
+	};
+	if (ops)
+		return 0;
+	r = sd_event_add_time(event, &proc->timer, CLOCK_MONOTONIC, USEC_NEVER, 1000, on_timer,
+			      proc);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(proc->timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_source_set_description(proc->timer, name);
+	if (r < 0) {
+		proc_done(proc);
+		return error_sys(err, r, "make a timer for %s", name);
+	}
+	return 0;
+}
+
+void proc_done(struct proc *proc)
+{
+	proc->timer = sd_event_source_disable_unref(proc->timer);
+	/* The source owns the process: it kills and reaps it. */
+	proc->child = sd_event_source_disable_unref(proc->child);
+	proc->pid = 0;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/process/workdir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+
+#include "daemon/os/fd.h"
+
+#define DEPTH_MAX 16 /* kuma-dp makes no subdirectories; a deep tree is not its work */
+
+/* setfsuid() reports nothing: ask again. The group goes first, while we may still change it. */
+static int become(uid_t uid, gid_t gid, struct error *err)
+{
+	(void)setfsgid(gid);
+	(void)setfsuid(uid);
+	if ((uid_t)setfsuid((uid_t)-1) != uid || (gid_t)setfsgid((gid_t)-1) != gid)
+		return error_set(err, -EPERM, "act as user %u", uid);
+	return 0;
+}
+
+static void become_root(void)
+{
+	(void)setfsuid(geteuid());
+	(void)setfsgid(getegid());
+}
+
+static int empty_directory(int fd, unsigned depth, struct error *err)
+{
+	DIR *dir = fdopendir(fd);
+	const struct dirent *entry;
+	int r = 0;
+
+	if (!dir) {
+		r = error_sys(err, -errno, "read the work directory");
+		(void)close(fd);
+		return r;
+	}
+	while (r == 0 && (errno = 0, entry = readdir(dir))) {
+		const char *name = entry->d_name;
+		int child;
+
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+			continue;
+		if (unlinkat(fd, name, 0) == 0 || errno == ENOENT)
+			continue;
+		if (errno != EISDIR && errno != EPERM) {
+			r = error_sys(err, -errno, "remove %s", name);
+			break;
+		}
+		child = depth < DEPTH_MAX
+				? openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+				: -1;
+		if (child < 0) {
+			r = error_sys(err, depth < DEPTH_MAX ? -errno : -ELOOP, "remove %s", name);
+			break;
+		}
+		r = empty_directory(child, depth + 1, err);
+		if (r == 0 && unlinkat(fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+			r = error_sys(err, -errno, "remove %s", name);
+	}
+	if (r == 0 && errno)
+		r = error_sys(err, -errno, "read the work directory");
+	(void)closedir(dir);
+	return r;
+}
+
+int workdir_wipe(const char *path, uid_t uid, gid_t gid, struct error *err)
+{
+	_close_ int fd = -EBADF;
+	struct stat st;
+	int r;
+
+	if (mkdir(path, 0711) < 0 && errno != EEXIST)
+		return error_sys(err, -errno, "make %s", path);
+	/* Opened by root before it is given away; the umask may have taken bits off the mode. */
+	fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_sys(err, -errno, "open %s", path);
+	if (st.st_uid != uid || st.st_gid != gid) {
+		if (st.st_uid == geteuid() && chmod(path, 0711) < 0)
+			return error_sys(err, -errno, "set the mode of %s", path);
+		if (lchown(path, uid, gid) < 0)
+			return error_sys(err, -errno, "give %s to user %u", path, uid);
+	}
+	r = become(uid, gid, err);
+	if (r == 0) {
+		int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		r = dir < 0 ? error_sys(err, -errno, "open %s", path)
+			    : empty_directory(dir, 0, err);
+	}
+	become_root();
+	return r < 0 ? error_wrap(err, r, "wipe %s", path) : 0;
+}
+
+int workdir_remove(const char *path, uid_t uid, gid_t gid, struct error *err)
+{
+	struct stat st;
+	int r;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : error_sys(err, -errno, "look at %s", path);
+	r = workdir_wipe(path, uid, gid, err);
+	if (r < 0)
+		return r;
+	if (rmdir(path) < 0 && errno != ENOENT)
+		return error_sys(err, -errno, "remove %s", path);
+	return 0;
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		text += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_file(const struct command_file *file, struct error *err)
+{
+	_close_ int fd = -EBADF;
+	int r;
+
+	if (unlink(file->path) < 0 && errno != ENOENT)
+		return error_sys(err, -errno, "replace %s", file->path);
+	fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_sys(err, -errno, "create %s", file->path);
+	r = write_all(fd, file->text, file->len);
+	if (r < 0)
+		return error_sys(err, r, "write %s", file->path);
+	if (fchmod(fd, (mode_t)file->mode) < 0)
+		return error_sys(err, -errno, "set the mode of %s", file->path);
+	return take_fd(&fd);
+}
+
+static bool is_below(const char *path, const char *directory)
+{
+	size_t len = strlen(directory);
+
+	return strncmp(path, directory, len) == 0 && path[len] == '/';
+}
+
+int workdir_write(const struct command *command, const char *work, uid_t uid, gid_t gid,
+		  struct error *err)
+{
+	for (size_t i = 0; i < command->n_files; i++) {
+		const struct command_file *file = &command->files[i];
+		bool as_user = is_below(file->path, work);
+		_close_ int fd = -EBADF;
+		int r = as_user ? become(uid, gid, err) : 0;
+
+		if (r == 0)
+			fd = r = write_file(file, err);
+		become_root();
+		if (r < 0)
+			return error_wrap(err, r, "files of %s", command->name);
+		if (!as_user && fchown(fd, uid, gid) < 0)
+			return error_sys(err, -errno, "give %s to user %u", file->path, uid);
+	}
+	return 0;
+}
