@@ -29,8 +29,8 @@ struct origin {
 };
 
 enum severity {
-	SEVERITY_ERROR, /* the configuration is refused (exit 78), or the host cannot do it (exit 1)
-			 */
+	/* the configuration is refused (exit 78), or the host cannot do it (exit 1) */
+	SEVERITY_ERROR,
 	SEVERITY_WARNING, /* works, but probably not as wanted */
 	SEVERITY_NOTICE,  /* a decision or degradation that an operator should know of */
 };

@@ -66,8 +66,8 @@ bool ip_prefix_parse(const char *text, struct ip_prefix *ret)
 	addr[len] = 0;
 	if (!ip_parse(addr, &prefix.addr))
 		return false;
-	/* "::ffff:10.0.0.0/104" is 10.0.0.0/8: the length counts from the start of the long form.
-	 */
+	/* "::ffff:10.0.0.0/104" is 10.0.0.0/8: the length counts from the
+	 * start of the long form. */
 	width = strchr(addr, ':') ? 128 : 32;
 	prefix.len = (uint8_t)width;
 	if (slash && !parse_length(slash + 1, width, &prefix.len))

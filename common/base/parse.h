@@ -22,8 +22,8 @@ bool parse_port(const char *text, uint16_t *ret) _must_check_;
 /* Go's strconv.ParseBool: 1 t T TRUE true True, 0 f F FALSE false False. */
 bool parse_bool(const char *text, bool *ret) _must_check_;
 
-/* Go's time.ParseDuration: "1m30s", "250ms", "1.5h", "0"; may be negative. Result in nanoseconds.
- */
+/* Go's time.ParseDuration: "1m30s", "250ms", "1.5h", "0"; may be negative.
+ * Result in nanoseconds. */
 bool parse_duration(const char *text, int64_t *ret_nsec) _must_check_;
 
 /* The canonical form of a duration, as Go prints it ("1m30s", "250ms", "0s"). buf: 32 bytes. */

@@ -18,8 +18,6 @@ enum purposes {
 	FOR_BOTH = FOR_RUN | FOR_INSTALL,
 };
 
-/* Rules whose sentence is always the same. */
-
 static bool no_cp_address(const struct config *c)
 {
 	return !*c->kuma_dp.cp_address;
@@ -256,8 +254,6 @@ static void complain(struct check *c, const char *setting, const char *fmt, ...)
 	diag_add(c->diags, SEVERITY_ERROR, loaded_origin(c->loaded, setting), setting, "%s",
 		 text ? text : fmt);
 }
-
-/* Rules whose sentence quotes the value. */
 
 /* Whether install's result depends on it at all. */
 static bool counts(const struct check *c, const struct setting *setting)

@@ -117,8 +117,6 @@ static void print_help(struct strbuf *out)
 	}
 }
 
-/* YAML: a tree of sections from rows in the schema's order. */
-
 static unsigned depth_of(const char *path)
 {
 	unsigned depth = 0;
@@ -260,8 +258,6 @@ void describe_config(const struct loaded *loaded, struct strbuf *out)
 		strbuf_addc(out, '\n');
 	}
 }
-
-/* Completions for bash. */
 
 static bool every(const struct setting *setting _unused_)
 {

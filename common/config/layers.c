@@ -54,8 +54,6 @@ static void merge_defaults(struct merger *m)
 	}
 }
 
-/* Files. */
-
 struct file {
 	struct merger *merger;
 	const char *name;
@@ -291,8 +289,6 @@ static void merge_file(struct merger *m, const struct layer_file *layer)
 			 "there may be more mistakes: only %d of a file are listed", MISTAKES_MAX);
 }
 
-/* The environment. */
-
 static bool has_prefix(const char *text, const char *prefix)
 {
 	return strncmp(text, prefix, strlen(prefix)) == 0;
@@ -352,8 +348,6 @@ static void merge_variable(struct merger *m, const char *variable)
 	if (value_from_text(&target, equals + 1))
 		m->loaded->origins[index_of(setting)] = origin;
 }
-
-/* Flags. */
 
 static void merge_flags(struct merger *m, const struct layer_flag *flags, size_t n)
 {

@@ -12,8 +12,8 @@
  * texts cut. "?" when the arena has failed. */
 const char *quote_text(struct arena *arena, const char *text);
 
-/* A YAML scalar that loads back as this text; plain where that is safe in block and flow context.
- */
+/* A YAML scalar that loads back as this text; plain where that is safe in
+ * block and flow context. */
 void quote_yaml(const char *text, struct strbuf *out);
 
 /* Whether text is UTF-8 without control characters (but line breaks and tabs, where multiline) and

@@ -88,8 +88,6 @@ bool value_check_text(const struct value_target *target, const struct yaml_node 
 	return text;
 }
 
-/* Text. */
-
 static bool string_from_text(const struct value_target *target, const char *text, void *field)
 {
 	text = arena_strdup(target->arena, text);
@@ -129,8 +127,6 @@ static void string_print_yaml(const struct setting *setting _unused_, const void
 	quote_yaml(*(const char *const *)field, out);
 }
 
-/* Switches. */
-
 static bool bool_from_text(const struct value_target *target, const char *text, void *field)
 {
 	bool value;
@@ -161,8 +157,6 @@ static void bool_print(const struct setting *setting _unused_, const void *field
 {
 	strbuf_add(out, *(const bool *)field ? "true" : "false");
 }
-
-/* Whole numbers. */
 
 /* Returns 1 with the number, 0 for a null, -1 for anything else. */
 static int whole_from_node(const struct yaml_node *node, uint64_t max, uint64_t *ret)
@@ -245,8 +239,6 @@ static bool port_from_node(const struct value_target *target, const struct yaml_
 	*(uint16_t *)field = (uint16_t)value;
 	return true;
 }
-
-/* Words. */
 
 static int find_name(const struct setting *setting, const char *text)
 {

@@ -36,8 +36,6 @@ bool value_too_many(const struct value_target *target, const struct yaml_node *a
 	return value_fault(target, at, "more than %d items", VALUE_ITEMS_MAX);
 }
 
-/* Ports. */
-
 /* Appends the ports of a comma list; empty pieces are skipped. */
 static bool add_ports(const struct value_target *target, const struct yaml_node *at,
 		      const char *text, struct port_list *list)
@@ -137,10 +135,8 @@ const struct value_type value_ports = {
 	.print_yaml = ports_print_yaml,
 };
 
-/* Texts. */
-
-/* kumactl keeps the blanks around the commas of a variable; what they do there is each list's own.
- */
+/* kumactl keeps the blanks around the commas of a variable; what they do
+ * there is each list's own. */
 static const char *next_text(const struct value_target *target, const char **rest)
 {
 	const char *start = *rest;

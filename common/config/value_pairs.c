@@ -7,8 +7,6 @@
 #include "common/config/quote.h"
 #include "common/config/scalar.h"
 
-/* Names with texts. */
-
 /* Sets a name's value: a later one replaces an earlier one. */
 static void set_pair(struct arena *arena, struct pair_list *list, const char *key,
 		     const char *value)
@@ -180,7 +178,6 @@ const struct value_type value_pairs = {
 };
 
 /* kumactl's iptablesExecutables: whatever says something about one name leaves the others. */
-
 static const char *executable_name(const char *text)
 {
 	static const char *const names[] = { "iptables",  "iptables-save",  "iptables-restore",

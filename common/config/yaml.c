@@ -151,9 +151,9 @@ static bool look_at_token(struct loader *l, const yaml_token_t *token, bool *aft
 	return true;
 }
 
-/* Goes over the tokens before anything is built. Depth is limited here because libyaml's effort
- * grows with the square of it. Syntax errors are left to the parser, which describes them better.
- */
+/* Goes over the tokens before anything is built. Depth is limited here because libyaml's
+ * effort grows with the square of it. Syntax errors are left to the parser, which
+ * describes them better. */
 static void scan(struct loader *l)
 {
 	bool after_comma = false, more = true;

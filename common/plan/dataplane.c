@@ -102,8 +102,8 @@ static yaml_node_t *get(struct reader *r, const yaml_node_t *map, const char *fi
 	return value && !is_null(value) ? value : NULL;
 }
 
-/* kuma-dp takes over what "<<" names by rules of its own; better none of it than another reading.
- */
+/* kuma-dp takes over what "<<" names by rules of its own; better none of it
+ * than another reading. */
 static void refuse_merge_keys(struct reader *r, const yaml_node_t *map)
 {
 	const yaml_node_pair_t *pair = map->data.mapping.pairs.start;

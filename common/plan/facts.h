@@ -44,16 +44,16 @@ struct facts_file {
 	bool readable_by_us;   /* root without CAP_DAC_OVERRIDE */
 	bool executable_by_user;
 	const char *problem; /* the sentence when something is wrong, else NULL */
-	const char
-		*text; /* content where it is wanted (token, Dataplane, resolv.conf); else NULL */
+	/* content where it is wanted (token, Dataplane, resolv.conf); else NULL */
+	const char *text;
 	size_t len;
 };
 
 struct facts_program {
 	const char *path; /* absolute; NULL: not found anywhere */
 	struct facts_file file;
-	unsigned major, minor,
-		patch; /* of kuma-dp; of coredns where we run it ourselves; 0.0.0: unknown */
+	/* of kuma-dp; of coredns where we run it ourselves; 0.0.0: unknown */
+	unsigned major, minor, patch;
 	const char *version_problem; /* why the version could not be told; NULL: it could */
 	bool has_alternate;          /* coredns: Kuma's build */
 };
@@ -67,8 +67,8 @@ struct facts_socket { /* a TCP listener */
 
 struct facts {
 	/* users */
-	struct facts_user
-		asked; /* what kumaDPUser names; where it is empty: UID 5678, else kuma-dp */
+	/* what kumaDPUser names; where it is empty: UID 5678, else kuma-dp */
+	struct facts_user asked;
 	const char *uid_5678_name; /* who has UID 5678; NULL: nobody */
 
 	/* network */
@@ -93,7 +93,7 @@ struct facts {
 	/* what kuma-dp is given */
 	struct facts_program kuma_dp, envoy, core_dns;
 	struct facts_file token, dataplane, ca_cert, corefile;
-	struct ip_list cp_addresses; /* kumaDP.cpAddress's host, where it is a literal or resolves
-					at once */
-	uint64_t now_sec;            /* Unix time, for the token's expiry */
+	/* kumaDP.cpAddress's host, where it is a literal or resolves at once */
+	struct ip_list cp_addresses;
+	uint64_t now_sec; /* Unix time, for the token's expiry */
 };

@@ -4,9 +4,9 @@
 /* How much of the redirect is in the kernel. */
 
 enum level {
-	LEVEL_NONE,  /* nothing of ours */
-	LEVEL_DRAIN, /* chains and a conntrack reference, no jumps: open connections go on, new ones
-			go direct */
+	LEVEL_NONE, /* nothing of ours */
+	/* chains and a conntrack reference, no jumps: open connections go on, new ones go direct */
+	LEVEL_DRAIN,
 	LEVEL_NO_DNS, /* all but the DNS redirect */
 	LEVEL_FULL,
 	LEVEL_COUNT,

@@ -78,8 +78,9 @@ struct plan_direction {
 };
 
 struct plan {
-	struct facts_user user; /* .found is false after an error, and where `prepare` has yet to
-				   create the user (a notice says so): `run` cannot go on then */
+	/* .found is false after an error, and where `prepare` has yet to create the user (a notice
+	 * says so): `run` cannot go on then */
+	struct facts_user user;
 	const char *loopback;
 	struct plan_family family[FAMILY_COUNT];
 	struct plan_direction inbound, outbound;

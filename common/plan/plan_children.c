@@ -209,8 +209,8 @@ static bool is_own_address(const struct facts *facts, const struct ip_addr *addr
 	return false;
 }
 
-/* What others send to a control plane on this host arrives at the proxy, which knows nothing of it.
- */
+/* What others send to a control plane on this host arrives at the proxy,
+ * which knows nothing of it. */
 static void judge_control_plane(struct planner *p)
 {
 	const struct ip_list *addresses = &p->facts->cp_addresses;

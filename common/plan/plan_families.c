@@ -139,9 +139,9 @@ static bool exempts_dns(const struct uid_exclusion_list *list)
 	return false;
 }
 
-/* The proxy asks systemd-resolved, which asks its own servers over UDP, which captureAll sends to
- * the proxy again. Who the exempted UIDs are is not known here: any exemption of DNS is believed.
- */
+/* The proxy asks systemd-resolved, which asks its own servers over UDP, which
+ * captureAll sends to the proxy again. Who the exempted UIDs are is not known here: any
+ * exemption of DNS is believed. */
 static void warn_of_resolver_loop(struct planner *p)
 {
 	const struct facts_file *file = &p->facts->resolv_conf;

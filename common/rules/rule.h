@@ -87,8 +87,8 @@ enum each_kind {
 
 struct each {
 	enum each_kind kind;
-	const void *
-		items; /* uint16_t, struct net, struct ip_addr, struct uid_exclusion, struct vnet */
+	/* uint16_t, struct net, struct ip_addr, struct uid_exclusion, struct vnet */
+	const void *items;
 	size_t n;
 };
 
@@ -99,10 +99,10 @@ enum position {
 
 struct rule {
 	enum position position; /* in built-in chains */
-	const char
-		*comment; /* without the common prefix; "%s" is the element of `each`, NULL: none */
-	uint8_t proto;    /* IPPROTO_*, 0: any */
-	bool udp_match;   /* print the explicit "-m udp" in front of -p */
+	/* without the common prefix; "%s" is the element of `each`, NULL: none */
+	const char *comment;
+	uint8_t proto;  /* IPPROTO_*, 0: any */
+	bool udp_match; /* print the explicit "-m udp" in front of -p */
 	struct match_iface iif, oif;
 	struct match_net src, dst;
 	struct match_port sport, dport;

@@ -18,11 +18,11 @@ struct chain {
 };
 
 struct table_rules {
-	struct chain
-		*chains; /* built-in ones in hook order, then ours in the order they are created */
+	/* built-in ones in hook order, then ours in the order they are created */
+	struct chain *chains;
 	size_t n;
-	size_t n_rules; /* unexpanded, in all chains; a table without rules and chains is left out
-			 */
+	/* unexpanded, in all chains; a table without rules and chains is left out */
+	size_t n_rules;
 };
 
 struct family_rules {

@@ -364,8 +364,8 @@ static const char *corefile(struct arena *arena, const struct plan *plan, struct
 	array_push(arena, &vars, (struct pair){ ".PrometheusPort", PROMETHEUS_PORT });
 	if (children->core_dns_alternate)
 		array_push(arena, &vars, (struct pair){ ".alternate", "" });
-	/* Kuma's build has no `bind`; a virtual network's queries arrive at the bridge's address.
-	 */
+	/* Kuma's build has no `bind`; a virtual network's queries arrive at
+	 * the bridge's address. */
 	if (!children->core_dns_alternate && !vnets)
 		array_push(arena, &vars, (struct pair){ ".loopback", "" });
 	if (plan->family[FAMILY_V6].enabled)

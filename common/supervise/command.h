@@ -29,8 +29,8 @@ struct command {
 	const char *const *environ; /* NULL-terminated; complete: nothing is inherited */
 	const struct command_file *files;
 	size_t n_files;
-	const char *const
-		*digested; /* paths of further files whose content matters (CA certificate …) */
+	/* paths of further files whose content matters (CA certificate …) */
+	const char *const *digested;
 	size_t n_digested;
 };
 

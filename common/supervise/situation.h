@@ -39,10 +39,10 @@ struct situation {
 	bool proxy_serving;  /* its listeners accept and Envoy says ready */
 	bool dns_redirected; /* the plan redirects DNS in some family */
 	bool dns_serving;
-	bool served;                  /* proxy and DNS have served in full at least once */
-	enum level applied;           /* LEVEL_UNKNOWN at start and after a failed apply */
-	uint64_t hold_until_usec;     /* CLOCK_MONOTONIC; USEC_NEVER: infinite; meaningful while not
-					 serving */
+	bool served;        /* proxy and DNS have served in full at least once */
+	enum level applied; /* LEVEL_UNKNOWN at start and after a failed apply */
+	/* CLOCK_MONOTONIC; USEC_NEVER: infinite; meaningful while not serving */
+	uint64_t hold_until_usec;
 	uint64_t start_deadline_usec; /* when waiting for the first service is given up */
 	uint64_t now_usec;
 };

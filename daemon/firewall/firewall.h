@@ -20,8 +20,7 @@
  * a caller without the right to look learns nothing. */
 void host_firewall(struct arena *arena, struct facts_firewall *ret);
 
-/* For host_firewall_*.c only. */
-
+/* For host_firewall_*.c only, from here on. */
 struct filter_range_list {
 	struct filter_range *items;
 	size_t n;

@@ -257,8 +257,8 @@ void host_file(struct arena *arena, const struct facts_user *user, const char *p
 	ret->readable_by_user = theirs.readable == 0;
 	ret->executable_by_user = theirs.executable == 0;
 	ret->problem = problem_of(arena, user, path, use, ret, text_error);
-	/* The service itself judges by what it sees: the operator may have taken PrivateTmp= out.
-	 */
+	/* The service itself judges by what it sees: the operator may have
+	 * taken PrivateTmp= out. */
 	if (!ret->problem && !getenv("NOTIFY_SOCKET"))
 		ret->problem = problem_of_place(arena, path);
 }

@@ -154,8 +154,8 @@ static int last_line_read(int fd, char *last, size_t size)
 	return r;
 }
 
-/* Runs a system tool to its end; anything but exit status 0 is an error that quotes its last line.
- */
+/* Runs a system tool to its end; anything but exit status 0 is an error that
+ * quotes its last line. */
 static int tool_run(const char *const *argv, int stdin_fd, struct error *err)
 {
 	_close_ int out = -EBADF;

@@ -16,8 +16,8 @@ static void build_rules(struct generation *g)
 		ruleset_build(&g->arena, &g->plan, (enum level)level, &g->rules[level]);
 }
 
-/* Config -> facts -> plan -> rules and commands; stops at the first step that has errors to show.
- */
+/* Config -> facts -> plan -> rules and commands; stops at the first step
+ * that has errors to show. */
 static int derive(struct generation *g, enum generation_purpose purpose, struct error *err)
 {
 	enum check_purpose check = purpose == GENERATION_INSTALL ? CHECK_INSTALL : CHECK_RUN;

@@ -29,15 +29,15 @@ struct generation {
 /* Which part of a generation a verb needs. */
 enum generation_purpose {
 	GENERATION_RUN,
-	GENERATION_CHECK, /* as run, but goes on to the host's part after mistakes in the
-			     configuration */
+	/* as run, but goes on to the host's part after mistakes in the configuration */
+	GENERATION_CHECK,
 	GENERATION_INSTALL,
 };
 
-/* Builds a generation from the command line. Returns 0 with *ret set, whatever is wrong with the
- * configuration or the host being in (*ret)->options.diags; GENERATION_HELP when --help was
- * printed; GENERATION_USAGE with a sentence for a mistake on the command line; or a negative errno.
- */
+/* Builds a generation from the command line. Returns 0 with *ret set, whatever is wrong
+ * with the configuration or the host being in (*ret)->options.diags; GENERATION_HELP
+ * when --help was printed; GENERATION_USAGE with a sentence for a mistake on the
+ * command line; or a negative errno. */
 #define GENERATION_HELP  1
 #define GENERATION_USAGE 2
 int generation_new(int argc, char *argv[], enum generation_purpose purpose,

@@ -64,8 +64,6 @@ struct reader {
 	struct config_files files;
 };
 
-/* The command line. */
-
 static bool wants_none(const struct setting *setting _unused_)
 {
 	return false;

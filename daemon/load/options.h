@@ -26,11 +26,14 @@ struct option_row {
 
 /* Where settings come from. */
 enum options_source {
-	OPTIONS_NONE,   /* no settings: only the verb's own options */
-	OPTIONS_SYSTEM, /* /etc/tproxyd (or --config-file, $TPROXYD_CONFIG_FILE), environment, flags
-			 */
-	OPTIONS_NAMED,  /* install: --config and --config-file as kumactl's, environment, flags */
-	OPTIONS_KUMACTL_UNINSTALL, /* uninstall: kumactl's few flags */
+	/* no settings: only the verb's own options */
+	OPTIONS_NONE,
+	/* /etc/tproxyd (or --config-file, $TPROXYD_CONFIG_FILE), environment, flags */
+	OPTIONS_SYSTEM,
+	/* install: --config and --config-file as kumactl's, environment, flags */
+	OPTIONS_NAMED,
+	/* uninstall: kumactl's few flags */
+	OPTIONS_KUMACTL_UNINSTALL,
 };
 
 struct options {

@@ -41,8 +41,8 @@ enum child {
 struct daemon {
 	sd_event *event;
 	struct generation *base; /* borrowed from verb_run(): configuration and commands */
-	struct generation
-		*generation; /* whose rules are in, or are to come: base or one that follows it */
+	/* whose rules are in, or are to come: base or one that follows it */
+	struct generation *generation;
 	struct generation *next; /* waits until the proxy serves; NULL: none */
 	bool stale;              /* the level applied is the right one, of a former generation */
 	struct file_watch *resolv_conf; /* NULL: DNS does not depend on it */

@@ -249,8 +249,8 @@ void daemon_free(struct daemon *d)
 	free(d);
 }
 
-/* What a killed predecessor left goes before anything starts; the children need the plain network.
- */
+/* What a killed predecessor left goes before anything starts; the children
+ * need the plain network. */
 static int on_begin(_unused_ sd_event_source *source, void *userdata)
 {
 	struct daemon *d = userdata;

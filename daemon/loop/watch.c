@@ -36,8 +36,8 @@ static int on_envoy_exit(sd_event_source *source, _unused_ int fd, _unused_ uint
 	return 0;
 }
 
-/* Envoy is a grandchild: its pidfd tells its death at once, kuma-dp's own exit up to seconds later.
- */
+/* Envoy is a grandchild: its pidfd tells its death at once, kuma-dp's own
+ * exit up to seconds later. */
 static void watch_envoy(struct daemon *d, pid_t pid)
 {
 	_close_ int fd = -EBADF;
@@ -108,8 +108,8 @@ static void on_probed(const struct probe_result *result, void *userdata)
 		d->probed.dns = false;
 	dns = d->probed.dns;
 	d->misses = serving && dns ? 0 : d->misses + 1;
-	/* One round without an answer may be a hiccup; what was never there needs no second look.
-	 */
+	/* One round without an answer may be a hiccup; what was never there
+	 * needs no second look. */
 	if (!s->served || d->misses == 0 || d->misses >= MISSES_MAX) {
 		/* Before the first service both count together: 5.1 must be true in full. */
 		s->dns_serving = dns;

@@ -22,8 +22,8 @@ struct record;
 /* Positive answers; negative ones are errors with a sentence. */
 enum netfilter_answer {
 	NETFILTER_DONE = 0,
-	NETFILTER_BUSY = 1, /* others hold the xtables lock or keep committing: nothing was changed,
-			       try again */
+	/* others hold the xtables lock or keep committing: nothing was changed, try again */
+	NETFILTER_BUSY = 1,
 	NETFILTER_ABSENT = 2, /* this host does not have it */
 };
 

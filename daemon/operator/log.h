@@ -30,8 +30,8 @@ void log_notice(const char *fmt, ...) _printf_(1, 2);
 void log_info(const char *fmt, ...) _printf_(1, 2);
 void log_debug(const char *fmt, ...) _printf_(1, 2);
 
-/* A catalogued event: id is one of messages.h, fields a NULL-terminated list of "NAME=value" texts.
- */
+/* A catalogued event: id is one of messages.h, fields a NULL-terminated list
+ * of "NAME=value" texts. */
 void log_event(enum log_level level, const char *id, const char *const *fields, const char *fmt,
 	       ...) _printf_(4, 5);
 

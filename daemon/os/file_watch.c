@@ -26,8 +26,8 @@
 
 struct file_watch {
 	sd_event *event;
-	sd_event_source *name,
-		*target; /* of the name's directory; of the file's, where it is another */
+	sd_event_source *name;   /* of the name's directory */
+	sd_event_source *target; /* of the file's directory, where it is another */
 	sd_event_source *timer;
 	bool dangling;     /* a link that leads nowhere */
 	uint64_t due_usec; /* a change waits to be told until then at most; 0: none does */

@@ -35,8 +35,9 @@ struct probe_result {
 	pid_t envoy;    /* SO_PEERCRED of the admin socket; 0: not known */
 	bool listeners; /* all redirect ports, every family, by the right user */
 	bool dns;       /* everything asked about DNS answered (true where DNS is not redirected) */
-	char missing[160]; /* what is missing, for STATUS: "Envoy (PRE_INITIALIZING), port 15006 on
-			      IPv6"; "" when nothing */
+	/* what is missing, for STATUS: "Envoy (PRE_INITIALIZING), port 15006 on IPv6"; "" when
+	 * nothing */
+	char missing[160];
 };
 
 struct probe;

@@ -28,8 +28,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* Takes the process over: whatever fails here, and whatever ends us later, it does not stay behind.
- */
+/* Takes the process over: whatever fails here, and whatever ends us later, it
+ * does not stay behind. */
 static int watch_child(struct proc *proc, int pidfd, struct error *err)
 {
 	sd_event_source *source;

@@ -16,9 +16,8 @@
 
 #include "daemon/os/fd.h"
 
-#define STATUS_FD \
-	3 /* in the child, close-on-exec: exec succeeded when it ends without a report \
-	   */
+/* in the child, close-on-exec: exec succeeded when it ends without a report */
+#define STATUS_FD 3
 
 /* What the child needs to know, all decided before fork(). */
 struct child {
@@ -284,8 +283,8 @@ static int child_prepare(struct child *child, const struct exec_spec *spec, stru
 	return 0;
 }
 
-/* fork() with all signals blocked: nothing of ours may run in the child before it has reset them.
- */
+/* fork() with all signals blocked: nothing of ours may run in the child
+ * before it has reset them. */
 static pid_t fork_blocked(struct child *child)
 {
 	sigset_t all, before;

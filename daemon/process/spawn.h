@@ -30,8 +30,8 @@ struct exec_spec {
 	size_t n_groups;
 	mode_t umask;
 	bool privileged; /* keeps the capabilities of root: a tool of the system, not a proxy */
-	uint64_t nofile; /* soft and hard limit wanted; clamped to the hard limit there is; 0: as it
-			    is */
+	/* soft and hard limit wanted; clamped to the hard limit there is; 0: as it is */
+	uint64_t nofile;
 };
 
 /* Starts it. Returns 0 with the pid and a pidfd (owned by the caller, close-on-exec) once execve()

@@ -17,8 +17,8 @@
 #include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/verbs/verbs.h"
 
-/* For the lock of others. After a crash there is no second try: the unit gives a stop 60 s in all.
- */
+/* For the lock of others. After a crash there is no second try: the unit
+ * gives a stop 60 s in all. */
 #define LOCK_WAIT_USEC          ((uint64_t)10 * 1000 * 1000)
 #define LOCK_WAIT_RECORDED_USEC ((uint64_t)45 * 1000 * 1000)
 #define ANSWER_USEC             ((uint64_t)1000 * 1000)

@@ -180,8 +180,8 @@ int xt_read(const struct xt_table *table, struct xtc_handle *handle, const struc
 	return 0;
 }
 
-/* What the whole table is like, counters and policies aside: ours, that of others, and the order.
- */
+/* What the whole table is like, counters and policies aside: ours, that of
+ * others, and the order. */
 void xt_fingerprint(const struct xt_table *table, struct xtc_handle *handle, struct arena *arena,
 		    struct xt_fingerprint *ret)
 {
