@@ -7,9 +7,30 @@
 #include "daemon/operator/log.h"
 #include "daemon/verbs/verbs.h"
 
+/* In the order of the help text. */
+static const struct verb {
+	const char *name;
+	/* argv[0] is the verb. Its exit status, or a negative errno with the sentence in err. */
+	int (*run)(int argc, char *argv[], struct error *err);
+	const char *help;
+} verbs[] = {
+	{ "run", verb_run, "supervise kuma-dp and redirect this host's traffic" },
+	{ "prepare", verb_prepare,
+	  "make what the sandboxed daemon cannot: the user, the lock file" },
+	{ "check", verb_check, "say what is wrong or risky; change nothing" },
+	{ "install", verb_install,
+	  "install the redirect once, as kumactl install transparent-proxy" },
+	{ "uninstall", verb_uninstall, "take the redirect out, whoever left it" },
+	{ "status", verb_status, "say what is true now: phase, processes, rules" },
+	{ "reload", verb_reload, "ask the running daemon to read its configuration again" },
+	{ "log-level", verb_log_level, "set the running daemon's log level" },
+	{ "show-config", verb_show_config, "print the effective configuration with origins" },
+	{ "describe", verb_describe, "print the settings: help, yaml, bash" },
+};
+
 static const struct verb *verb_lookup(const char *name)
 {
-	for (size_t i = 0; name && i < n_verbs; i++)
+	for (size_t i = 0; name && i < ELEMENTS(verbs); i++)
 		if (strcmp(verbs[i].name, name) == 0)
 			return &verbs[i];
 	return NULL;
@@ -18,7 +39,7 @@ static const struct verb *verb_lookup(const char *name)
 static void print_usage(FILE *out)
 {
 	fputs("Usage: tproxyd VERB [OPTION…]\n\n", out);
-	for (size_t i = 0; i < n_verbs; i++)
+	for (size_t i = 0; i < ELEMENTS(verbs); i++)
 		fprintf(out, "  %-12s %s\n", verbs[i].name, verbs[i].help);
 	fputs("\n'tproxyd VERB --help' lists the options of a verb; see tproxyd(8).\n", out);
 }

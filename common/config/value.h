@@ -15,6 +15,8 @@
 
 #define VALUE_ITEMS_MAX 65536 /* items of one list or mapping */
 
+struct value_type;
+
 /* Where a value goes, and whom to blame. */
 struct value_target {
 	struct arena *arena;
@@ -22,7 +24,8 @@ struct value_target {
 	const struct setting *setting;
 	struct origin origin;
 	struct diag_list *diags;
-	bool append; /* a flag given again: lists of texts and mappings grow */
+	const struct value_type *type; /* set by value_from_text() and value_from_node() */
+	bool append;                   /* a flag given again: lists of texts and mappings grow */
 };
 
 /* The value in an environment variable, a flag or a default (by target->origin.kind), or in a file.

@@ -13,7 +13,7 @@
 
 #include "common/base/diag.h"
 #include "common/base/ip.h"
-#include "common/config/check.h"
+#include "common/config/config.h"
 #include "common/plan/dataplane.h"
 #include "common/plan/facts.h"
 
@@ -125,9 +125,3 @@ struct plan {
 #define ENVOY_DNS_PORT      15054
 #define KUMA_READINESS_PORT 9902
 #define ENVOY_ADMIN_PORT    9901
-
-/* Builds the plan. Everything that is refused, warned of or noted goes to diags with the setting's
- * origin; facts' texts are borrowed and must live as long as the plan. Returns 0 (look at
- * diags->n_errors) or -ENOMEM. */
-int plan_build(struct arena *arena, const struct loaded *loaded, const struct facts *facts,
-	       enum check_purpose purpose, struct plan *ret, struct diag_list *diags) _must_check_;

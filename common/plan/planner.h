@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* For plan.c and the plan_*.c only: a plan while it is being built. Each plan_*() judges one topic,
+/* For the plan_*.c only: a plan while it is being built. Each plan_*() judges one topic,
  * adds what it has to say and fills its part of the plan. */
 
 #include <stdbool.h>
 
+#include "common/base/diag.h"
+#include "common/config/check.h"
 #include "common/plan/plan.h"
 
 struct planner {

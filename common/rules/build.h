@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* For raw.c, nat.c and mangle.c only: how a table is filled. */
+/* For raw.c, nat.c, mangle.c and ruleset.c only: how a table is filled. */
 
 #include <netinet/in.h>
 

@@ -13,7 +13,6 @@
 #include "common/config/yaml.h"
 #include "daemon/os/fd.h"
 #include "daemon/host/files.h"
-#include "daemon/load/options.h"
 
 static void cannot_read(struct config_files *files, const char *name, int code)
 {

@@ -9,6 +9,9 @@
 #include "common/base/array.h"
 #include "common/config/layers.h"
 
+#define CONFIG_FILE   "/etc/tproxyd/tproxyd.yaml"
+#define CONFIG_DROPIN "/etc/tproxyd/tproxyd.d"
+
 struct config_files {
 	struct arena *arena;
 	struct diag_list *diags;

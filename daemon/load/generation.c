@@ -6,6 +6,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/config/check.h"
+#include "common/plan/plan_build.h"
 #include "daemon/host/host.h"
 
 #define CHILD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -13,9 +13,6 @@
 #include "common/base/error.h"
 #include "common/config/layers.h"
 
-#define CONFIG_FILE   "/etc/tproxyd/tproxyd.yaml"
-#define CONFIG_DROPIN "/etc/tproxyd/tproxyd.d"
-
 /* An option of one verb that is no setting. */
 struct option_row {
 	const char *name;   /* without dashes */

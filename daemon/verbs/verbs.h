@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* The verbs of the command line, one file each, and the table of them. */
-
-#include <stddef.h>
+/* The verbs of the command line, one file each; main.c has the table of them. */
 
 #include "common/base/attr.h"
 #include "common/base/error.h"
 
-struct verb {
-	const char *name;
-	/* argv[0] is the verb. Its exit status, or a negative errno with the sentence in err. */
-	int (*run)(int argc, char *argv[], struct error *err);
-	const char *help;
-};
-
-extern const struct verb verbs[];
-extern const size_t n_verbs;
-
+/* Each runs its verb: argv[0] is the verb's name. They return the exit status, or a negative errno
+ * with the sentence in err. */
 int verb_run(int argc, char *argv[], struct error *err) _must_check_;
 int verb_prepare(int argc, char *argv[], struct error *err) _must_check_;
 int verb_check(int argc, char *argv[], struct error *err) _must_check_;

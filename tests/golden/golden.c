@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
-#include "common/plan/plan.h"
+#include "common/plan/plan_build.h"
 #include "common/rules/print_restore.h"
 #include "common/rules/ruleset.h"
 #include "tests/golden/reader.h"

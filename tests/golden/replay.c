@@ -20,7 +20,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/parse.h"
-#include "common/plan/plan.h"
+#include "common/plan/plan_build.h"
 #include "common/rules/print_restore.h"
 #include "common/rules/ruleset.h"
 #include "daemon/host/files.h"

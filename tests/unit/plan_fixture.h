@@ -11,7 +11,7 @@
 #include <criterion/criterion.h>
 
 #include "common/base/strbuf.h"
-#include "common/plan/plan.h"
+#include "common/plan/plan_build.h"
 
 #define TOKEN                                                                       \
 	"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJOYW1lIjoid2ViIiwiZXhwIjoyMDAwMDAw" \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "common/plan/plan.h"
+#include "common/plan/plan_build.h"
 
 #include <errno.h>
 
