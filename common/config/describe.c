@@ -64,7 +64,7 @@ void describe_options(struct strbuf *out, bool (*wanted)(const struct setting *s
 		const struct setting *setting = &settings[i];
 		_strbuf_ struct strbuf metavar = { 0 }, help = { 0 };
 
-		if (!setting->flag || (setting->flags & SETTING_HIDDEN) || !wanted(setting))
+		if (!setting->flag || !wanted(setting))
 			continue;
 		add_metavar(&metavar, setting);
 		strbuf_add(&help, setting->help);
@@ -103,8 +103,6 @@ static void print_help(struct strbuf *out)
 		const struct setting *setting = &settings[i];
 		_strbuf_ struct strbuf metavar = { 0 };
 
-		if (setting->flags & SETTING_HIDDEN)
-			continue;
 		add_metavar(&metavar, setting);
 		strbuf_addf(out, "%s%s\n", setting->path,
 			    setting->flags & SETTING_NO_YAML ? " (environment only)" : "");
@@ -214,7 +212,7 @@ static void print_yaml(struct strbuf *out)
 			.diags = &diags,
 		};
 
-		if (setting->flags & (SETTING_NO_YAML | SETTING_HIDDEN))
+		if (setting->flags & SETTING_NO_YAML)
 			continue;
 		strbuf_addc(out, '\n');
 		add_sections(out, setting->path, before);
@@ -259,91 +257,63 @@ void describe_config(const struct loaded *loaded, struct strbuf *out)
 	}
 }
 
-static bool every(const struct setting *setting _unused_)
-{
-	return true;
-}
+/* The program's own help says which verbs, options and words there are. */
+static const char bash_completions[] =
+	"# SPDX-License-Identifier: GPL-2.0-or-later\n"
+	"# Completions of tproxyd for bash, made by \"tproxyd describe bash\".\n"
+	"_tproxyd()\n"
+	"{\n"
+	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words help\n"
+	"\n"
+	"\t# bash cuts words at the = of --option=value.\n"
+	"\tif [[ $cur == = ]]; then\n"
+	"\t\tcur=\n"
+	"\telif [[ $prev == = ]]; then\n"
+	"\t\tprev=${COMP_WORDS[COMP_CWORD - 2]}\n"
+	"\tfi\n"
+	"\tif ((COMP_CWORD == 1)); then\n"
+	"\t\thelp=$(tproxyd --help 2>/dev/null)\n"
+	"\t\twords=\"$(sed -n 's/^  \\([a-z-]*\\) .*/\\1/p' <<<\"$help\") --help --version\"\n"
+	"\telse\n"
+	"\t\thelp=$(tproxyd \"${COMP_WORDS[1]}\" --help 2>/dev/null)\n"
+	"\t\t# The words that an option takes, as \"  --backend=auto|iptables|nftables\".\n"
+	"\t\twords=$(sed -n \"s/^  $prev=\\\\([a-z0-9-]*|[a-z0-9|-]*\\\\)$/\\\\1/p\" <<<\"$help\")\n"
+	"\t\tif [[ -z $words && $cur == -* ]]; then\n"
+	"\t\t\twords=$(sed -n 's/^  \\(--[a-zA-Z0-9-]*\\).*/\\1/p' <<<\"$help\")\n"
+	"\t\telif [[ -z $words ]]; then\n"
+	"\t\t\twords=$(sed -n 's/^Usage: .*\\] \\([a-z|-]*\\)$/\\1/p' <<<\"$help\")\n"
+	"\t\tfi\n"
+	"\tfi\n"
+	"\tif [[ $words ]]; then\n"
+	"\t\tCOMPREPLY=($(compgen -W \"${words//|/ }\" -- \"$cur\"))\n"
+	"\telse\n"
+	"\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+	"\tfi\n"
+	"}\n"
+	"complete -o filenames -F _tproxyd tproxyd\n";
 
-static void add_flag_words(struct strbuf *out, bool (*wanted)(const struct setting *setting))
-{
-	for (size_t i = 0; i < n_settings; i++)
-		if (settings[i].flag && !(settings[i].flags & SETTING_HIDDEN) &&
-		    wanted(&settings[i]))
-			strbuf_addf(out, " --%s", settings[i].flag);
-}
-
-static void add_value_cases(struct strbuf *out)
-{
-	for (size_t i = 0; i < n_settings; i++) {
-		if (!settings[i].names || !settings[i].flag)
-			continue;
-		strbuf_addf(out, "\t--%s) words=\"", settings[i].flag);
-		for (const char *const *name = settings[i].names; *name; name++)
-			strbuf_addf(out, "%s%s", *name, name[1] ? " " : "");
-		strbuf_add(out, "\" ;;\n");
-	}
-}
-
-static void print_bash(struct strbuf *out)
-{
-	strbuf_add(
-		out,
-		"# SPDX-License-Identifier: GPL-2.0-or-later\n"
-		"# Completions of tproxyd for bash, made by \"tproxyd describe bash\".\n"
-		"_tproxyd()\n"
-		"{\n"
-		"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words=\n"
-		"\tlocal verb=${COMP_WORDS[1]}\n"
-		"\n"
-		"\t# bash cuts words at the = of --option=value.\n"
-		"\tif [[ $cur == = ]]; then\n"
-		"\t\tcur=\n"
-		"\telif [[ $prev == = ]]; then\n"
-		"\t\tprev=${COMP_WORDS[COMP_CWORD - 2]}\n"
-		"\tfi\n"
-		"\tif ((COMP_CWORD == 1)); then\n"
-		"\t\tCOMPREPLY=($(compgen -W \"run prepare check install uninstall status reload"
-		" log-level show-config describe --help --version\" -- \"$cur\"))\n"
-		"\t\treturn\n"
-		"\tfi\n"
-		"\tcase $prev in\n");
-	add_value_cases(out);
-	strbuf_add(out, "\tesac\n"
-			"\tif [[ $words && $verb != install && $verb != uninstall ]] ||\n"
-			"\t\t[[ $words && $prev != --log-level ]]; then\n"
-			"\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-			"\t\treturn\n"
-			"\tfi\n"
-			"\tcase $verb in\n"
-			"\trun | prepare | check | show-config) words=\"--help --config-file");
-	add_flag_words(out, every);
-	strbuf_add(out, "\" ;;\n\tinstall) words=\"--help --config --config-file");
-	add_flag_words(out, describe_for_install);
-	strbuf_add(out, "\" ;;\n\tuninstall) words=\"--help --recorded --quiet");
-	add_flag_words(out, describe_for_uninstall);
-	strbuf_add(out, "\" ;;\n"
-			"\tstatus) words=\"--help --json\" ;;\n"
-			"\tlog-level) words=\"--help error warning notice info debug\" ;;\n"
-			"\tdescribe) words=\"--help");
-	for (size_t i = 0; i < n_describe_formats; i++)
-		strbuf_addf(out, " %s", describe_formats[i].name);
-	strbuf_add(out, "\" ;;\n"
-			"\t*) words=--help ;;\n"
-			"\tesac\n"
-			"\tif [[ $cur == -* || $verb == log-level || $verb == describe ]]; then\n"
-			"\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-			"\telse\n"
-			"\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
-			"\tfi\n"
-			"}\n"
-			"complete -o filenames -F _tproxyd tproxyd\n");
-}
-
-const struct describe_format describe_formats[] = {
-	{ "help", "every setting with its names, its default and what it does", print_help },
-	{ "yaml", "an example of /etc/tproxyd/tproxyd.yaml", print_yaml },
-	{ "bash", "completions for bash", print_bash },
-	{ "man", "the manual page tproxyd.yaml(5)", describe_man },
+const char *const describe_formats[] = {
+	[DESCRIBE_HELP] = "help",
+	[DESCRIBE_YAML] = "yaml",
+	[DESCRIBE_BASH] = "bash",
+	[DESCRIBE_MAN] = "man",
+	NULL,
 };
 
-const size_t n_describe_formats = ELEMENTS(describe_formats);
+void describe(enum describe_format format, struct strbuf *out)
+{
+	switch (format) {
+	case DESCRIBE_HELP:
+		print_help(out);
+		return;
+	case DESCRIBE_YAML:
+		print_yaml(out);
+		return;
+	case DESCRIBE_BASH:
+		strbuf_add(out, bash_completions);
+		return;
+	case DESCRIBE_MAN:
+		describe_man(out);
+		return;
+	}
+}

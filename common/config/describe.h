@@ -9,14 +9,17 @@
 #include "common/base/strbuf.h"
 #include "common/config/layers.h"
 
-struct describe_format {
-	const char *name; /* "help", "yaml", "bash", "man" */
-	const char *help;
-	void (*print)(struct strbuf *out);
+enum describe_format {
+	DESCRIBE_HELP, /* every setting with its names, its default and what it does */
+	DESCRIBE_YAML, /* conf/tproxyd.yaml */
+	DESCRIBE_BASH, /* completions for bash */
+	DESCRIBE_MAN,  /* tproxyd.yaml(5) */
 };
 
-extern const struct describe_format describe_formats[];
-extern const size_t n_describe_formats;
+/* The names of the formats, NULL-terminated. */
+extern const char *const describe_formats[];
+
+void describe(enum describe_format format, struct strbuf *out);
 
 /* The options of the settings that wanted() accepts, for a verb's help. */
 void describe_options(struct strbuf *out, bool (*wanted)(const struct setting *setting));

@@ -110,8 +110,6 @@ void describe_man(struct strbuf *out)
 	for (size_t i = 0; i < n_settings; i++) {
 		const struct setting *setting = &settings[i];
 
-		if (setting->flags & SETTING_HIDDEN)
-			continue;
 		strbuf_addf(out, ".It Sy %s%s\n", setting->path,
 			    setting->flags & SETTING_NO_YAML ? " No (environment only)" : "");
 		add_text(out, setting->help);

@@ -38,11 +38,16 @@ static const char *const auto_bools[] = {
 	NULL,
 };
 
+/* clang-format off */
 static const char *const core_dns_modes[] = {
-	[CORE_DNS_AUTO] = "auto",       [CORE_DNS_KUMA_DP] = "kuma-dp",
-	[CORE_DNS_TPROXYD] = "tproxyd", [CORE_DNS_EMBEDDED] = "embedded",
-	[CORE_DNS_OFF] = "off",         NULL,
+	[CORE_DNS_AUTO] = "auto",
+	[CORE_DNS_KUMA_DP] = "kuma-dp",
+	[CORE_DNS_TPROXYD] = "tproxyd",
+	[CORE_DNS_EMBEDDED] = "embedded",
+	[CORE_DNS_OFF] = "off",
+	NULL,
 };
+/* clang-format on */
 
 static const char *const backends[] = {
 	[BACKEND_AUTO] = "auto",
@@ -51,12 +56,16 @@ static const char *const backends[] = {
 	NULL,
 };
 
-static const char *const log_levels[] = {
-	[LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
-	[LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",     NULL,
+/* clang-format off */
+const char *const log_level_names[] = {
+	[LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARNING] = "warning",
+	[LOG_LEVEL_NOTICE] = "notice",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+	NULL,
 };
 
-/* clang-format off */
 const struct setting settings[] = {
 	/* kuma-dp: which mesh this host joins, and as what. */
 	{
@@ -64,7 +73,6 @@ const struct setting settings[] = {
 		.env = "TPROXYD_KUMA_DP_CP_ADDRESS",
 		.flag = "kuma-dp-cp-address",
 		AS_STRING(kuma_dp.cp_address),
-		.flags = SETTING_REQUIRED,
 		.affects = AFFECTS_KUMA_DP,
 		.dflt = "",
 		.help = "URL of the control plane, https://HOST:PORT.",
@@ -74,7 +82,6 @@ const struct setting settings[] = {
 		.env = "TPROXYD_KUMA_DP_TOKEN_FILE",
 		.flag = "kuma-dp-token-file",
 		AS_STRING(kuma_dp.token_file),
-		.flags = SETTING_REQUIRED,
 		.affects = AFFECTS_KUMA_DP,
 		.dflt = "",
 		.help = "File with the data plane token. It may be readable by root only: kuma-dp is then given a private copy.",
@@ -627,7 +634,7 @@ const struct setting settings[] = {
 		.path = "logLevel",
 		.env = "TPROXYD_LOG_LEVEL",
 		.flag = "log-level",
-		AS_ENUM(log_level, enum log_level, log_levels),
+		AS_ENUM(log_level, enum log_level, log_level_names),
 		.affects = AFFECTS_DAEMON,
 		.dflt = "info",
 		.help = "How much tproxyd itself logs.",

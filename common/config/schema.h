@@ -34,9 +34,8 @@ enum affects {
 	AFFECTS_RULES = 1 << 0,
 	AFFECTS_KUMA_DP = 1 << 1,
 	AFFECTS_CORE_DNS = 1 << 2,
-	AFFECTS_DAEMON =
-		1 << 3,         /* the daemon's own behaviour, without touching rules or children */
-	AFFECTS_START = 1 << 4, /* refused on reload: restart the service */
+	AFFECTS_DAEMON = 1 << 3, /* the daemon itself, neither rules nor children */
+	AFFECTS_START = 1 << 4,  /* refused on reload: restart the service */
 };
 
 enum setting_flags {
@@ -44,10 +43,8 @@ enum setting_flags {
 	SETTING_IGNORED = 1 << 1,   /* accepted with a notice, means nothing here */
 	SETTING_NO_YAML = 1 << 2,   /* environment only */
 	SETTING_IRREGULAR = 1 << 3, /* env or flag are not what the path would give */
-	SETTING_REQUIRED = 1 << 4,  /* `run` needs it */
-	SETTING_HIDDEN = 1 << 5,    /* not in help */
-	SETTING_DEFAULT_ONLY =
-		1 << 6, /* not implemented yet: any other value than the default is refused */
+	/* not implemented yet: any other value than the default is refused */
+	SETTING_DEFAULT_ONLY = 1 << 4,
 };
 
 struct setting {
@@ -63,6 +60,9 @@ struct setting {
 	const char *dflt;
 	const char *help; /* one or two full sentences */
 };
+
+/* The names of enum log_level, NULL-terminated. */
+extern const char *const log_level_names[];
 
 extern const struct setting settings[];
 extern const size_t n_settings;

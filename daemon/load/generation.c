@@ -56,24 +56,23 @@ static int derive(struct generation *g, enum generation_purpose purpose, struct 
 	return 0;
 }
 
-int generation_new(int argc, char *argv[], enum generation_purpose purpose,
-		   const struct option_row *rows, size_t n_rows, struct generation **ret,
+int generation_new(int argc, char *argv[], enum generation_purpose purpose, struct generation **ret,
 		   struct error *err)
 {
 	_cleanup_(generation_freep) struct generation *g = calloc(1, sizeof(*g));
-	enum options_source source = purpose == GENERATION_INSTALL ? OPTIONS_NAMED : OPTIONS_SYSTEM;
+	const struct command_line line = {
+		.argc = argc,
+		.argv = argv,
+		.source = purpose == GENERATION_INSTALL ? OPTIONS_NAMED : OPTIONS_SYSTEM,
+	};
 	int r;
 
 	if (!g)
 		return error_sys(err, -ENOMEM, "load the configuration");
 	g->number = 1;
-	r = options_load(&g->arena, argc, argv, source, rows, n_rows, &g->options, err);
-	if (r == -EINVAL)
-		return GENERATION_USAGE;
-	if (r < 0)
+	r = options_load(&g->arena, &line, &g->options, err);
+	if (r != OPTIONS_LOADED)
 		return r;
-	if (g->options.help)
-		return GENERATION_HELP;
 	r = derive(g, purpose, err);
 	if (r < 0)
 		return r;

@@ -34,14 +34,10 @@ enum generation_purpose {
 	GENERATION_INSTALL,
 };
 
-/* Builds a generation from the command line. Returns 0 with *ret set, whatever is wrong
- * with the configuration or the host being in (*ret)->options.diags; GENERATION_HELP
- * when --help was printed; GENERATION_USAGE with a sentence for a mistake on the
- * command line; or a negative errno. */
-#define GENERATION_HELP  1
-#define GENERATION_USAGE 2
-int generation_new(int argc, char *argv[], enum generation_purpose purpose,
-		   const struct option_row *rows, size_t n_rows, struct generation **ret,
+/* Builds a generation from the command line. Returns 0 with *ret set, whatever is wrong with the
+ * configuration or the host being in (*ret)->options.diags; a positive answer of options_load(); or
+ * a negative errno. */
+int generation_new(int argc, char *argv[], enum generation_purpose purpose, struct generation **ret,
 		   struct error *err) _must_check_;
 void generation_free(struct generation *generation);
 DEFINE_CLEANUP(struct generation *, generation_free, NULL);

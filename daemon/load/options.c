@@ -2,6 +2,7 @@
 #include "daemon/load/options.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,19 +51,30 @@ static const struct general_option general_options[] = {
 
 struct reader {
 	struct arena *arena;
-	enum options_source source;
-	const struct option_row *rows;
-	size_t n_rows;
+	const struct command_line *line;
 	struct options *options;
 	struct error *err;
-	int argc, at; /* at: the next word */
-	char **argv;
+	int at; /* the next word */
+	bool help;
 	const char *config_file; /* the last --config-file */
 	struct string_list configs;
 	struct flag_list flags;
-	struct string_list words;
+	struct string_list words; /* what is no option */
 	struct config_files files;
 };
+
+static int usage(struct reader *r, const char *fmt, ...) _printf_(2, 3);
+
+static int usage(struct reader *r, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	r->err->code = -EINVAL;
+	(void)vsnprintf(r->err->text, sizeof(r->err->text), fmt, args);
+	va_end(args);
+	return OPTIONS_USAGE;
+}
 
 static bool wants_none(const struct setting *setting _unused_)
 {
@@ -92,16 +104,16 @@ static bool (*wanted_by(enum options_source source))(const struct setting *setti
 
 static const struct option_row *find_row(const struct reader *r, const char *name)
 {
-	for (size_t i = 0; i < r->n_rows; i++)
-		if (strcmp(r->rows[i].name, name) == 0)
-			return &r->rows[i];
+	for (size_t i = 0; i < r->line->n_rows; i++)
+		if (strcmp(r->line->rows[i].name, name) == 0)
+			return &r->line->rows[i];
 	return NULL;
 }
 
 static const struct general_option *find_general(const struct reader *r, const char *name)
 {
 	for (size_t i = 0; i < ELEMENTS(general_options); i++)
-		if ((general_options[i].sources & IN(r->source)) &&
+		if ((general_options[i].sources & IN(r->line->source)) &&
 		    strcmp(general_options[i].name, name) == 0)
 			return &general_options[i];
 	return NULL;
@@ -111,7 +123,7 @@ static const struct setting *find_setting(const struct reader *r, const char *na
 {
 	const struct setting *setting = setting_by_flag(name);
 
-	return setting && wanted_by(r->source)(setting) ? setting : NULL;
+	return setting && wanted_by(r->line->source)(setting) ? setting : NULL;
 }
 
 /* The nearer of best and name to what was written. */
@@ -127,23 +139,22 @@ static void consider(const char *written, const char *name, const char **best, u
 
 static int unknown_option(struct reader *r, const char *name)
 {
-	bool (*wanted)(const struct setting *setting) = wanted_by(r->source);
+	bool (*wanted)(const struct setting *setting) = wanted_by(r->line->source);
 	const char *best = NULL;
 	unsigned distance = 3;
 
 	consider(name, "help", &best, &distance);
-	for (size_t i = 0; i < r->n_rows; i++)
-		consider(name, r->rows[i].name, &best, &distance);
+	for (size_t i = 0; i < r->line->n_rows; i++)
+		consider(name, r->line->rows[i].name, &best, &distance);
 	for (size_t i = 0; i < ELEMENTS(general_options); i++)
-		if ((general_options[i].sources & IN(r->source)) && general_options[i].help)
+		if ((general_options[i].sources & IN(r->line->source)) && general_options[i].help)
 			consider(name, general_options[i].name, &best, &distance);
 	for (size_t i = 0; i < n_settings; i++)
 		if (settings[i].flag && wanted(&settings[i]))
 			consider(name, settings[i].flag, &best, &distance);
 	if (best)
-		return error_set(r->err, -EINVAL, "unknown option --%s; did you mean --%s?", name,
-				 best);
-	return error_set(r->err, -EINVAL, "unknown option --%s", name);
+		return usage(r, "unknown option --%s; did you mean --%s?", name, best);
+	return usage(r, "unknown option --%s", name);
 }
 
 /* The value of an option that takes one: behind "=", or the next word. */
@@ -151,9 +162,9 @@ static int take_value(struct reader *r, const char *name, const char **value)
 {
 	if (*value)
 		return 0;
-	if (r->at >= r->argc)
-		return error_set(r->err, -EINVAL, "option --%s needs a value", name);
-	*value = r->argv[r->at++];
+	if (r->at >= r->line->argc)
+		return usage(r, "option --%s needs a value", name);
+	*value = r->line->argv[r->at++];
 	return 0;
 }
 
@@ -163,22 +174,9 @@ static int take_switch(struct reader *r, const char *name, const char *value, bo
 	bool on = true;
 
 	if (value && !parse_bool(value, &on))
-		return error_set(r->err, -EINVAL, "option --%s takes no value (but true or false)",
-				 name);
+		return usage(r, "option --%s takes no value (but true or false)", name);
 	*ret = on;
 	return 0;
-}
-
-static int take_row(struct reader *r, const struct option_row *row, const char *value)
-{
-	int ret;
-
-	if (row->flag)
-		return take_switch(r, row->name, value, row->flag);
-	ret = take_value(r, row->name, &value);
-	if (ret == 0)
-		*row->value = value;
-	return ret;
 }
 
 static int take_general(struct reader *r, const struct general_option *option, const char *value)
@@ -190,11 +188,10 @@ static int take_general(struct reader *r, const struct general_option *option, c
 	if (!option->metavar)
 		return take_switch(r, option->name, value, &ignored);
 	ret = take_value(r, option->name, &value);
-	if (ret < 0)
+	if (ret != 0)
 		return ret;
 	if (strcmp(option->metavar, DURATION) == 0 && !parse_duration(value, &unused))
-		return error_set(r->err, -EINVAL, "option --%s needs a duration, as 30s",
-				 option->name);
+		return usage(r, "option --%s needs a duration, as 30s", option->name);
 	if (option->config)
 		array_push(r->arena, &r->configs, value);
 	if (option->config_file)
@@ -228,10 +225,10 @@ static int take_option(struct reader *r, const char *word)
 	if (!name)
 		return error_sys(r->err, -ENOMEM, "read the command line");
 	if (strcmp(name, "help") == 0)
-		return take_switch(r, name, value, &r->options->help);
+		return take_switch(r, name, value, &r->help);
 	row = find_row(r, name);
 	if (row)
-		return take_row(r, row, value);
+		return take_switch(r, row->name, value, row->flag);
 	general = find_general(r, name);
 	if (general)
 		return take_general(r, general, value);
@@ -245,26 +242,50 @@ static int take_words(struct reader *r)
 {
 	int ret = 0;
 
-	for (r->at = 1; r->at < r->argc && ret == 0;) {
-		const char *word = r->argv[r->at++];
+	for (r->at = 1; r->at < r->line->argc && ret == 0;) {
+		const char *word = r->line->argv[r->at++];
 
 		if (strcmp(word, "--") == 0) {
-			while (r->at < r->argc)
-				array_push(r->arena, &r->words, r->argv[r->at++]);
+			while (r->at < r->line->argc)
+				array_push(r->arena, &r->words, r->line->argv[r->at++]);
 		} else if (strncmp(word, "--", 2) == 0) {
 			ret = take_option(r, word + 2);
 		} else if (strcmp(word, "-h") == 0) {
-			r->options->help = true;
+			r->help = true;
 		} else if (word[0] == '-' && word[1]) {
-			ret = error_set(r->err, -EINVAL,
-					"unknown option %s; options begin with two dashes", word);
+			ret = usage(r, "unknown option %s; options begin with two dashes", word);
 		} else {
 			array_push(r->arena, &r->words, word);
 		}
 	}
-	r->options->positional = r->words.items;
-	r->options->n_positional = r->words.n;
 	return ret;
+}
+
+static const char *join(struct arena *arena, const char *const *words, const char *separator)
+{
+	const char *text = words[0];
+
+	for (size_t i = 1; text && words[i]; i++)
+		text = arena_printf(arena, "%s%s%s", text, separator, words[i]);
+	return text;
+}
+
+/* The one-shot verbs take words that mean nothing, as kumactl does. */
+static int take_choice(struct reader *r)
+{
+	const char *const *choices = r->line->choices;
+
+	if (!choices && r->words.n && !(IN(r->line->source) & ONE_SHOT))
+		return usage(r, "'%s' is not an option", r->words.items[0]);
+	if (!choices)
+		return 0;
+	for (size_t i = 0; choices[i] && r->words.n == 1; i++) {
+		if (strcmp(choices[i], r->words.items[0]) == 0) {
+			r->options->choice = i;
+			return 0;
+		}
+	}
+	return usage(r, "one of these words is needed: %s", join(r->arena, choices, ", "));
 }
 
 /* kumactl refuses the two flags together; in files both may be true. */
@@ -284,9 +305,8 @@ static int check_dns_flags(struct reader *r)
 			all = value;
 	}
 	if (some && all)
-		return error_set(r->err, -EINVAL,
-				 "only one of --redirect-dns and --redirect-all-dns-traffic can "
-				 "be given");
+		return usage(r, "only one of --redirect-dns and --redirect-all-dns-traffic can "
+				"be given");
 	return 0;
 }
 
@@ -294,27 +314,28 @@ static void print_help(const struct reader *r)
 {
 	_strbuf_ struct strbuf out = { 0 };
 
-	strbuf_addf(&out, "Usage: tproxyd %s [OPTION...]\n\n", r->argv[0]);
+	strbuf_addf(&out, "Usage: tproxyd %s [OPTION...]%s%s\n\n", r->line->argv[0],
+		    r->line->choices ? " " : "",
+		    r->line->choices ? join(r->arena, r->line->choices, "|") : "");
 	describe_option(&out, "help", NULL, "Print this and exit.");
-	for (size_t i = 0; i < r->n_rows; i++)
-		describe_option(&out, r->rows[i].name, r->rows[i].flag ? NULL : "VALUE",
-				r->rows[i].help);
+	for (size_t i = 0; i < r->line->n_rows; i++)
+		describe_option(&out, r->line->rows[i].name, NULL, r->line->rows[i].help);
 	for (size_t i = 0; i < ELEMENTS(general_options); i++)
-		if ((general_options[i].sources & IN(r->source)) && general_options[i].help)
+		if ((general_options[i].sources & IN(r->line->source)) && general_options[i].help)
 			describe_option(&out, general_options[i].name, general_options[i].metavar,
 					general_options[i].help);
-	describe_options(&out, wanted_by(r->source));
+	describe_options(&out, wanted_by(r->line->source));
 	(void)fputs(strbuf_text(&out), stdout);
 }
 
 static int load(struct reader *r)
 {
-	bool variables = r->source == OPTIONS_SYSTEM || r->source == OPTIONS_NAMED;
+	bool variables = r->line->source == OPTIONS_SYSTEM || r->line->source == OPTIONS_NAMED;
 	struct layers layers = { .environ = variables ? environ : NULL };
 
-	if (r->source == OPTIONS_SYSTEM)
+	if (r->line->source == OPTIONS_SYSTEM)
 		config_files_system(&r->files, r->config_file);
-	else if (r->source == OPTIONS_NAMED)
+	else if (r->line->source == OPTIONS_NAMED)
 		config_files_named(&r->files, r->config_file, &r->configs);
 	layers.files = r->files.items;
 	layers.n_files = r->files.n;
@@ -325,33 +346,30 @@ static int load(struct reader *r)
 	return 0;
 }
 
-int options_load(struct arena *arena, int argc, char *argv[], enum options_source source,
-		 const struct option_row *rows, size_t n_rows, struct options *ret,
+int options_load(struct arena *arena, const struct command_line *line, struct options *ret,
 		 struct error *err)
 {
 	struct reader r = {
 		.arena = arena,
-		.source = source,
-		.rows = rows,
-		.n_rows = n_rows,
+		.line = line,
 		.options = ret,
 		.files = { .arena = arena, .diags = &ret->diags },
 		.err = err,
-		.argc = argc,
-		.argv = argv,
 	};
 	int code;
 
 	*ret = (struct options){ .arena = arena, .diags.arena = arena };
 	code = take_words(&r);
-	if (code < 0)
+	if (code != 0)
 		return code;
-	if (ret->help) {
+	if (r.help) {
 		print_help(&r);
-		return 0;
+		return OPTIONS_HELP;
 	}
-	code = check_dns_flags(&r);
-	return code < 0 ? code : load(&r);
+	code = take_choice(&r);
+	if (code == 0)
+		code = check_dns_flags(&r);
+	return code == 0 ? load(&r) : code;
 }
 
 void options_print_diags(const struct diag_list *diags)

@@ -13,11 +13,10 @@
 #include "common/base/error.h"
 #include "common/config/layers.h"
 
-/* An option of one verb that is no setting. */
+/* A switch of one verb, which is no setting. */
 struct option_row {
-	const char *name;   /* without dashes */
-	bool *flag;         /* a switch: set to true; or */
-	const char **value; /* takes a value */
+	const char *name; /* without dashes */
+	bool *flag;       /* set to true when the switch is given */
 	const char *help;
 };
 
@@ -33,21 +32,33 @@ enum options_source {
 	OPTIONS_KUMACTL_UNINSTALL,
 };
 
+struct command_line {
+	int argc;
+	char **argv; /* argv[0] is the verb */
+	enum options_source source;
+	const struct option_row *rows;
+	size_t n_rows;
+	const char *const *choices; /* the verb takes one of these words; NULL: it takes none */
+};
+
 struct options {
 	struct arena *arena;
 	struct loaded loaded;
 	struct diag_list diags;
-	bool help;               /* --help was given and has been printed: exit 0 */
-	const char **positional; /* words that are no options */
-	size_t n_positional;
+	size_t choice; /* which of the choices was given */
 };
 
-/* Reads the command line (argv[0] is the verb), the files and the environment. Mistakes in values
- * and files are in ret->diags; an unknown option or an unreadable file named by the user is an
- * error with -EINVAL (usage, exit 64) or the file's errno (exit 78 through diags). Everything lives
+/* Positive answers; negative ones are errors. */
+enum options_answer {
+	OPTIONS_LOADED,
+	OPTIONS_HELP,  /* --help was given and has been printed */
+	OPTIONS_USAGE, /* a mistake on the command line; the error says which */
+};
+
+/* Reads the command line, the files and the environment. Returns OPTIONS_LOADED with mistakes in
+ * values and files in ret->diags, OPTIONS_HELP, OPTIONS_USAGE, or a negative errno. Everything lives
  * in arena. */
-int options_load(struct arena *arena, int argc, char *argv[], enum options_source source,
-		 const struct option_row *rows, size_t n_rows, struct options *ret,
+int options_load(struct arena *arena, const struct command_line *line, struct options *ret,
 		 struct error *err) _must_check_;
 
 /* Prints all diagnostics to stderr, compiler-style. */

@@ -4,11 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/config/schema.h"
 #include "daemon/loop/daemon.h"
 #include "daemon/operator/json.h"
 #include "daemon/operator/log.h"
-
-static const char *const level_names[] = { "error", "warning", "notice", "info", "debug" };
 
 static void print_child(const struct proc *proc, struct strbuf *out)
 {
@@ -64,7 +63,7 @@ void status_print(struct daemon *d, struct strbuf *out)
 	json_number(out, "pid", (uint64_t)getpid());
 	json_number(out, "uptime-seconds", (daemon_now(d) - d->started_usec) / 1000000);
 	json_number(out, "generation", d->generation->number);
-	json_string(out, "log-level", level_names[log_get_level()]);
+	json_string(out, "log-level", log_level_names[log_get_level()]);
 	json_open(out, "user", '{');
 	json_string(out, "name", plan->user.name);
 	json_number(out, "uid", plan->user.uid);
@@ -98,8 +97,8 @@ static void refuse(struct strbuf *reply, const char *sentence)
 
 static void set_log_level(const char *name, struct strbuf *reply)
 {
-	for (size_t i = 0; i < ELEMENTS(level_names); i++) {
-		if (strcmp(level_names[i], name) != 0)
+	for (size_t i = 0; log_level_names[i]; i++) {
+		if (strcmp(log_level_names[i], name) != 0)
 			continue;
 		log_set_level((enum log_level)i);
 		json_open(reply, NULL, '{');

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
+#include "common/config/schema.h"
 #include "daemon/operator/control.h"
 #include "daemon/operator/log.h"
 #include "daemon/load/options.h"
@@ -29,19 +30,6 @@ static char *ask(const char *request, struct error *err)
 	return take_ptr(reply);
 }
 
-/* Reads the command line of a verb without settings; returns 1 to go on, else as the verb. */
-static int read_options(struct arena *arena, int argc, char *argv[], const struct option_row *rows,
-			size_t n_rows, struct options *ret, struct error *err)
-{
-	int r = options_load(arena, argc, argv, OPTIONS_NONE, rows, n_rows, ret, err);
-
-	if (r == -EINVAL)
-		return verb_usage(argv[0], err);
-	if (r < 0)
-		return r;
-	return ret->help ? 0 : 1;
-}
-
 /* Asks and prints the answer: as it is, or for people. */
 static int ask_and_print(const char *request, bool json, struct error *err)
 {
@@ -58,45 +46,36 @@ int verb_status(int argc, char *argv[], struct error *err)
 {
 	bool json = false;
 	const struct option_row rows[] = {
-		{ "json", &json, NULL, "Print the daemon's answer as it is." },
+		{ "json", &json, "Print the daemon's answer as it is." },
 	};
-	struct arena arena = { 0 };
-	struct options options = { 0 };
-	int r = read_options(&arena, argc, argv, rows, ELEMENTS(rows), &options, err);
+	const struct command_line line = { argc, argv, OPTIONS_NONE, rows, ELEMENTS(rows), NULL };
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	struct options options;
+	int r = options_load(&arena, &line, &options, err);
 
-	if (r == 1)
-		r = ask_and_print("status", json, err);
-	arena_done(&arena);
-	return r;
+	return r == 0 ? ask_and_print("status", json, err) : verb_end("status", r, err);
 }
 
 int verb_reload(int argc, char *argv[], struct error *err)
 {
-	struct arena arena = { 0 };
-	struct options options = { 0 };
-	int r = read_options(&arena, argc, argv, NULL, 0, &options, err);
+	const struct command_line line = { argc, argv, OPTIONS_NONE, NULL, 0, NULL };
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	struct options options;
+	int r = options_load(&arena, &line, &options, err);
 
-	if (r == 1)
-		r = ask_and_print("reload", false, err);
-	arena_done(&arena);
-	return r;
+	return r == 0 ? ask_and_print("reload", false, err) : verb_end("reload", r, err);
 }
 
 int verb_log_level(int argc, char *argv[], struct error *err)
 {
-	struct arena arena = { 0 };
-	struct options options = { 0 };
+	const struct command_line line = { argc, argv, OPTIONS_NONE, NULL, 0, log_level_names };
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	struct options options;
 	char request[64];
-	int r = read_options(&arena, argc, argv, NULL, 0, &options, err);
+	int r = options_load(&arena, &line, &options, err);
 
-	if (r == 1 && options.n_positional != 1) {
-		(void)error_set(err, -EINVAL,
-				"say one level: error, warning, notice, info or debug");
-		r = verb_usage(argv[0], err);
-	} else if (r == 1) {
-		(void)snprintf(request, sizeof(request), "log-level %s", options.positional[0]);
-		r = ask_and_print(request, false, err);
-	}
-	arena_done(&arena);
-	return r;
+	if (r != 0)
+		return verb_end("log-level", r, err);
+	(void)snprintf(request, sizeof(request), "log-level %s", log_level_names[options.choice]);
+	return ask_and_print(request, false, err);
 }

@@ -10,14 +10,10 @@
 int verb_check(int argc, char *argv[], struct error *err)
 {
 	_cleanup_(generation_freep) struct generation *g = NULL;
-	int r = generation_new(argc, argv, GENERATION_CHECK, NULL, 0, &g, err);
+	int r = generation_new(argc, argv, GENERATION_CHECK, &g, err);
 
-	if (r == GENERATION_HELP)
-		return 0;
-	if (r == GENERATION_USAGE)
-		return verb_usage("check", err);
-	if (r < 0)
-		return r;
+	if (r != 0)
+		return verb_end("check", r, err);
 	options_print_diags(&g->options.diags);
 	return generation_exit_status(g);
 }

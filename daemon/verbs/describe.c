@@ -1,49 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "common/config/describe.h"
+
+#include "common/base/cleanup.h"
 #include "daemon/load/options.h"
 #include "daemon/verbs/verbs.h"
 
-static const struct describe_format *format_lookup(const char *name)
-{
-	for (size_t i = 0; i < n_describe_formats; i++)
-		if (strcmp(describe_formats[i].name, name) == 0)
-			return &describe_formats[i];
-	return NULL;
-}
-
-static int describe(const struct options *options, struct error *err)
-{
-	_strbuf_ struct strbuf out = { 0 };
-	const struct describe_format *format;
-
-	if (options->n_positional != 1)
-		return error_set(err, -EINVAL, "one format is needed: help, yaml or bash");
-	format = format_lookup(options->positional[0]);
-	if (!format)
-		return error_set(err, -EINVAL, "there is no format '%s'; help, yaml and bash are",
-				 options->positional[0]);
-	format->print(&out);
-	if (out.failed)
-		return error_sys(err, -ENOMEM, "describe");
-	if (fputs(strbuf_text(&out), stdout) < 0 || fflush(stdout) != 0)
-		return error_sys(err, -errno, "write");
-	return 0;
-}
-
 int verb_describe(int argc, char *argv[], struct error *err)
 {
-	struct options options = { 0 };
-	struct arena arena = { 0 };
-	int r = options_load(&arena, argc, argv, OPTIONS_NONE, NULL, 0, &options, err);
+	const struct command_line line = { argc, argv, OPTIONS_NONE, NULL, 0, describe_formats };
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	_strbuf_ struct strbuf out = { 0 };
+	struct options options;
+	int r = options_load(&arena, &line, &options, err);
 
-	if (r == 0 && !options.help)
-		r = describe(&options, err);
-	if (r == -EINVAL)
-		r = verb_usage("describe", err);
-	arena_done(&arena);
-	return r;
+	if (r != 0)
+		return verb_end("describe", r, err);
+	describe((enum describe_format)options.choice, &out);
+	return verb_print(&out, err);
 }

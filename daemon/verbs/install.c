@@ -107,14 +107,10 @@ static int apply(const struct generation *g, struct error *err)
 int verb_install(int argc, char *argv[], struct error *err)
 {
 	_cleanup_(generation_freep) struct generation *g = NULL;
-	int r = generation_new(argc, argv, GENERATION_INSTALL, NULL, 0, &g, err);
+	int r = generation_new(argc, argv, GENERATION_INSTALL, &g, err);
 
-	if (r == GENERATION_HELP)
-		return 0;
-	if (r == GENERATION_USAGE)
-		return verb_usage("install", err);
-	if (r < 0)
-		return r;
+	if (r != 0)
+		return verb_end("install", r, err);
 	if (!g->options.loaded.config.dry_run) {
 		r = verb_needs_root("install");
 		if (r)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "common/base/cleanup.h"
 #include "common/config/check.h"
 #include "daemon/os/fd.h"
 #include "daemon/operator/log.h"
@@ -49,44 +50,30 @@ static int lock_file_prepare(struct error *err)
 	return 0;
 }
 
-static int prepare(struct arena *arena, int argc, char *argv[], struct error *err)
+int verb_prepare(int argc, char *argv[], struct error *err)
 {
+	_cleanup_(arena_done) struct arena arena = { 0 };
 	bool quiet = false;
 	const struct option_row rows[] = {
-		{ "quiet", &quiet, NULL,
+		{ "quiet", &quiet,
 		  "Do and say nothing where the configuration is not valid: run says it." },
 	};
+	const struct command_line line = { argc, argv, OPTIONS_SYSTEM, rows, ELEMENTS(rows), NULL };
 	struct options options;
-	int r;
+	int r = options_load(&arena, &line, &options, err);
 
-	r = options_load(arena, argc, argv, OPTIONS_SYSTEM, rows, ELEMENTS(rows), &options, err);
-	if (r == -EINVAL)
-		return verb_usage("prepare", err);
-	if (r < 0)
-		return r;
-	if (options.help)
-		return 0;
+	if (r != 0)
+		return verb_end("prepare", r, err);
 	r = verb_needs_root("prepare");
 	if (r != 0)
 		return r;
 	check_config(&options.loaded, CHECK_RUN, &options.diags);
+	if (options.diags.n_errors && quiet)
+		return 0;
 	if (options.diags.n_errors) {
-		if (quiet)
-			return 0;
 		options_print_diags(&options.diags);
 		return EX_CONFIG;
 	}
-	r = user_prepare(arena, &options.loaded.config, err);
-	if (r < 0)
-		return r;
-	return lock_file_prepare(err);
-}
-
-int verb_prepare(int argc, char *argv[], struct error *err)
-{
-	struct arena arena = { 0 };
-	int r = prepare(&arena, argc, argv, err);
-
-	arena_done(&arena);
-	return r;
+	r = user_prepare(&arena, &options.loaded.config, err);
+	return r < 0 ? r : lock_file_prepare(err);
 }

@@ -77,13 +77,9 @@ int verb_run(int argc, char *argv[], struct error *err)
 
 	if (r < 0)
 		return r;
-	r = generation_new(argc, argv, GENERATION_RUN, NULL, 0, &g, err);
-	if (r == GENERATION_HELP)
-		return 0;
-	if (r == GENERATION_USAGE)
-		return verb_usage("run", err);
-	if (r < 0)
-		return r;
+	r = generation_new(argc, argv, GENERATION_RUN, &g, err);
+	if (r != 0)
+		return verb_end("run", r, err);
 	log_set_level(g->options.loaded.config.log_level);
 	r = report(g);
 	if (r)

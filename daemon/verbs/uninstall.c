@@ -207,28 +207,27 @@ int verb_uninstall(int argc, char *argv[], struct error *err)
 {
 	struct request request = { 0 };
 	const struct option_row rows[] = {
-		{ "recorded", &request.recorded, NULL,
+		{ "recorded", &request.recorded,
 		  "Remove exactly what the daemon's record lists; nothing without one." },
-		{ "quiet", &request.quiet, NULL, "Say nothing but errors." },
+		{ "quiet", &request.quiet, "Say nothing but errors." },
 	};
-	struct arena arena = { 0 };
-	struct options options = { 0 };
-	int r = options_load(&arena, argc, argv, OPTIONS_KUMACTL_UNINSTALL, rows, ELEMENTS(rows),
-			     &options, err);
+	const struct command_line line = { argc, argv,           OPTIONS_KUMACTL_UNINSTALL,
+					   rows, ELEMENTS(rows), NULL };
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	struct options options;
+	int r = options_load(&arena, &line, &options, err);
 
-	if (r == -EINVAL) {
-		r = verb_usage("uninstall", err);
-	} else if (r == 0 && options.diags.n_errors) {
+	if (r != 0)
+		return verb_end("uninstall", r, err);
+	if (options.diags.n_errors) {
 		options_print_diags(&options.diags);
-		r = EX_CONFIG;
-	} else if (r == 0 && !options.help) {
-		request.dry_run = options.loaded.config.dry_run;
-		r = verb_needs_root("uninstall");
-		if (r == 0)
-			r = uninstall(&request, err);
-		if (r == 0 && !request.quiet && !request.dry_run)
-			log_info("All that is recognisable of a transparent proxy is gone");
+		return EX_CONFIG;
 	}
-	arena_done(&arena);
+	request.dry_run = options.loaded.config.dry_run;
+	r = verb_needs_root("uninstall");
+	if (r == 0)
+		r = uninstall(&request, err);
+	if (r == 0 && !request.quiet && !request.dry_run)
+		log_info("All that is recognisable of a transparent proxy is gone");
 	return r;
 }

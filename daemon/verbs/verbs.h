@@ -5,6 +5,7 @@
 
 #include "common/base/attr.h"
 #include "common/base/error.h"
+#include "common/base/strbuf.h"
 
 /* Each runs its verb: argv[0] is the verb's name. They return the exit status, or a negative errno
  * with the sentence in err. */
@@ -19,8 +20,12 @@ int verb_log_level(int argc, char *argv[], struct error *err) _must_check_;
 int verb_show_config(int argc, char *argv[], struct error *err) _must_check_;
 int verb_describe(int argc, char *argv[], struct error *err) _must_check_;
 
-/* Logs a mistake on the command line and says where help is. Returns 64. */
-int verb_usage(const char *verb, const struct error *err);
+/* Ends a verb whose options_load() or generation_new() did not return 0. Returns the exit status
+ * after --help, and after a mistake on the command line, which it logs; else the errno. */
+int verb_end(const char *verb, int answer, const struct error *err);
+
+/* Writes the text to standard output. */
+int verb_print(const struct strbuf *text, struct error *err) _must_check_;
 
 /* 0 for root; else logs that the verb needs it and returns 77. */
 int verb_needs_root(const char *verb) _must_check_;

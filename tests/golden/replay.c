@@ -191,10 +191,12 @@ static int install(const struct recorded *c, struct word_list *words, struct str
 	struct facts facts = { 0 };
 	struct plan plan = { 0 };
 	struct error err = { 0 };
-	int r = options_load(c->arena, (int)words->n, words->items, OPTIONS_NAMED, NULL, 0,
-			     &options, &err);
+	const struct command_line line = { .argc = (int)words->n,
+					   .argv = words->items,
+					   .source = OPTIONS_NAMED };
+	int r = options_load(c->arena, &line, &options, &err);
 
-	if (r == -EINVAL)
+	if (r == OPTIONS_USAGE)
 		return EX_USAGE;
 	if (r < 0)
 		die("%s: %s", c->seed, err.text);

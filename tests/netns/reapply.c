@@ -70,7 +70,7 @@ static int prepare_side(struct side *side, int argc, char **argv, size_t times, 
 		side->rules = &nothing;
 		return 0;
 	}
-	r = generation_new(argc, argv, GENERATION_INSTALL, NULL, 0, &side->generation, err);
+	r = generation_new(argc, argv, GENERATION_INSTALL, &side->generation, err);
 	if (r > 0)
 		return error_set(err, -EINVAL, "no arguments for install");
 	if (r < 0)

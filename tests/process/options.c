@@ -37,25 +37,25 @@ static void line_done(struct line *l)
 #define _line_ _cleanup_(line_done)
 
 /* Reads the words, which end with NULL, as a command line of a verb. */
-static void read_line(struct line *l, enum options_source source, const struct option_row *rows,
-		      size_t n_rows, const char *const *words)
+static void read_line(struct line *l, struct command_line line, const char *const *words)
 {
 	char *argv[WORDS_MAX + 2] = { (char[]){ "verb" } };
-	int argc = 1;
 
 	memset(l, 0, sizeof(*l));
-	for (; *words; words++)
-		argv[argc++] = arena_strdup(&l->arena, *words);
-	cr_assert_leq(argc, WORDS_MAX);
-	l->r = options_load(&l->arena, argc, argv, source, rows, n_rows, &l->options, &l->err);
+	line.argv = argv;
+	for (line.argc = 1; *words; words++)
+		argv[line.argc++] = arena_strdup(&l->arena, *words);
+	cr_assert_leq(line.argc, WORDS_MAX);
+	l->r = options_load(&l->arena, &line, &l->options, &l->err);
 }
 
-#define LINE(l, source, ...) \
-	read_line((l), (source), NULL, 0, (const char *const[]){ __VA_ARGS__, NULL })
+#define LINE(l, from, ...)                                        \
+	read_line((l), (struct command_line){ .source = (from) }, \
+		  (const char *const[]){ __VA_ARGS__, NULL })
 
 static void expect_usage(struct line *l, const char *text)
 {
-	cr_assert_eq(l->r, -EINVAL);
+	cr_assert_eq(l->r, OPTIONS_USAGE);
 	cr_assert_str_eq(l->err.text, text);
 }
 
@@ -104,10 +104,6 @@ Test(options, that_are_switches_never_take_the_next_word)
 	cr_assert(l.options.loaded.config.verbose);
 	cr_assert_not(l.options.loaded.config.redirect.inbound.enabled);
 	cr_assert_not(l.options.loaded.config.dry_run);
-	cr_assert_eq(l.options.n_positional, 3);
-	cr_assert_str_eq(l.options.positional[0], "transparent-proxy");
-	cr_assert_str_eq(l.options.positional[1], "false");
-	cr_assert_str_eq(l.options.positional[2], "--dry-run");
 }
 
 Test(options, that_nobody_knows_are_usage_errors_with_a_suggestion)
@@ -132,7 +128,7 @@ Test(options, of_our_own_are_none_of_install)
 	_line_ struct line a, b, c;
 
 	LINE(&a, OPTIONS_NAMED, "--kuma-dp-path=/x");
-	cr_assert_eq(a.r, -EINVAL);
+	cr_assert_eq(a.r, OPTIONS_USAGE);
 	LINE(&b, OPTIONS_NAMED, "--backend=iptables", "--safety-protect-ssh=true");
 	cr_assert_eq(b.r, 0);
 	cr_assert_eq(b.options.loaded.config.backend, BACKEND_IPTABLES);
@@ -149,11 +145,10 @@ Test(options, that_kumactl_inherits_are_accepted_without_effect)
 	     "--api-timeout", "1s");
 	cr_assert_eq(l.r, 0, "%s", l.err.text);
 	cr_assert_eq(l.options.loaded.config.log_level, LOG_LEVEL_INFO);
-	cr_assert_eq(l.options.n_positional, 0);
 	LINE(&m, OPTIONS_SYSTEM, "--config-file=/dev/null", "--log-level=debug");
 	cr_assert_eq(m.options.loaded.config.log_level, LOG_LEVEL_DEBUG);
 	LINE(&n, OPTIONS_NAMED, "--api-timeout", "5");
-	cr_assert_eq(n.r, -EINVAL);
+	cr_assert_eq(n.r, OPTIONS_USAGE);
 }
 
 Test(options, for_dns_exclude_each_other_as_flags)
@@ -171,25 +166,38 @@ Test(options, for_dns_exclude_each_other_as_flags)
 	cr_assert(c.options.loaded.config.redirect.dns.capture_all);
 }
 
-Test(options, of_the_verb_are_switches_or_values)
+Test(options, of_the_verb_are_switches)
 {
 	bool quiet = false, loud = true;
-	const char *name = NULL;
-	const struct option_row rows[] = {
-		{ "quiet", &quiet, NULL, "x" },
-		{ "loud", &loud, NULL, "x" },
-		{ "name", NULL, &name, "x" },
-	};
+	const struct option_row rows[] = { { "quiet", &quiet, "x" }, { "loud", &loud, "x" } };
+	const struct command_line line = { .rows = rows, .n_rows = 2 };
 	_line_ struct line l, m;
 
-	read_line(&l, OPTIONS_NONE, rows, 3,
-		  (const char *const[]){ "--quiet", "--loud=false", "--name", "n", NULL });
+	read_line(&l, line, (const char *const[]){ "--quiet", "--loud=false", NULL });
 	cr_assert_eq(l.r, 0);
 	cr_assert(quiet);
 	cr_assert_not(loud);
-	cr_assert_str_eq(name, "n");
-	read_line(&m, OPTIONS_NONE, rows, 3, (const char *const[]){ "--quiet=perhaps", NULL });
+	read_line(&m, line, (const char *const[]){ "--quiet=perhaps", NULL });
 	expect_usage(&m, "option --quiet takes no value (but true or false)");
+}
+
+Test(words, are_those_that_the_verb_knows)
+{
+	static const char *const choices[] = { "one", "two", NULL };
+	const struct command_line line = { .choices = choices };
+	_line_ struct line a, b, c, d, e;
+
+	read_line(&a, line, (const char *const[]){ "two", NULL });
+	cr_assert_eq(a.r, 0);
+	cr_assert_eq(a.options.choice, 1);
+	read_line(&b, line, (const char *const[]){ "three", NULL });
+	expect_usage(&b, "one of these words is needed: one, two");
+	read_line(&c, line, (const char *const[]){ "one", "two", NULL });
+	expect_usage(&c, "one of these words is needed: one, two");
+	read_line(&d, line, (const char *const[]){ NULL });
+	expect_usage(&d, "one of these words is needed: one, two");
+	LINE(&e, OPTIONS_SYSTEM, "/etc/tproxyd/other.yaml");
+	expect_usage(&e, "'/etc/tproxyd/other.yaml' is not an option");
 }
 
 Test(uninstall, knows_kumactls_few_options_and_reads_nothing)
@@ -204,7 +212,7 @@ Test(uninstall, knows_kumactls_few_options_and_reads_nothing)
 	cr_assert(l.options.loaded.config.dry_run);
 	cr_assert_eq(l.options.loaded.config.wait, 5);
 	LINE(&m, OPTIONS_KUMACTL_UNINSTALL, "--redirect-dns");
-	cr_assert_eq(m.r, -EINVAL);
+	cr_assert_eq(m.r, OPTIONS_USAGE);
 }
 
 Test(config, may_be_a_path_or_the_text_itself_in_order)
@@ -277,7 +285,7 @@ Test(config_file, of_the_option_beats_that_of_the_variable)
 	_line_ struct line l, m;
 
 	cr_assert_eq(setenv("TPROXYD_CONFIG_FILE", one, 1), 0);
-	LINE(&l, OPTIONS_SYSTEM, "word");
+	LINE(&l, OPTIONS_SYSTEM, "--wait-interval=1");
 	cr_assert_eq(l.options.loaded.config.wait, 1);
 	cr_assert_eq(l.options.diags.n, 0);
 	LINE(&m, OPTIONS_SYSTEM, "--config-file", two);
