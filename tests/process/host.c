@@ -27,8 +27,7 @@ static const struct facts_user user = {
 	.found = true, .name = "proxy", .uid = USER, .gid = GROUP, .groups = extra, .n_groups = 1
 };
 
-/* A directory of the test's own below /tmp, which the service sees because it says that it is one.
- */
+/* A directory of the test's own below /tmp, which the service sees: it says that it is one. */
 struct place {
 	char dir[64];
 	char path[128];

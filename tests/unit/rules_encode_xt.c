@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The bytes that the kernel is given. That they mean what the text says is proven in tests/netns.
- */
+/* The bytes that the kernel is given. tests/netns proves that they mean what the text says. */
 
 #include "common/rules/encode_xt.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Rules as firewalld's direct configuration; what firewalld makes of it is a test of tests/system.
- */
+/* Rules as firewalld's direct configuration; tests/system sees what firewalld makes of it. */
 
 #include "tests/unit/rules_plans.h"
 
