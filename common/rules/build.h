@@ -7,8 +7,6 @@
 
 #include "common/rules/ruleset.h"
 
-#define DNS_PORT 53
-
 struct build {
 	struct arena *arena;
 	const struct plan *plan;

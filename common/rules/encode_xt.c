@@ -4,12 +4,10 @@
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <linux/netfilter_ipv4/ip_tables.h>
-#include <linux/netfilter_ipv6/ip6_tables.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/xt_comment.h>
 #include <linux/netfilter/xt_conntrack.h>
@@ -18,6 +16,8 @@
 #include <linux/netfilter/xt_multiport.h>
 #include <linux/netfilter/xt_owner.h>
 #include <linux/netfilter/xt_tcpudp.h>
+
+#include "common/rules/xt_entry.h"
 
 /* iptables cuts a target name of 29 bytes and takes the rest for an extension. */
 #define CHAIN_NAME_MAX 28
@@ -78,15 +78,15 @@ static void *add_target(struct xt_blob *blob, const char *name, uint8_t revision
 	return t->data;
 }
 
-static void fill_iface(char name[static IFNAMSIZ], unsigned char mask[static IFNAMSIZ],
-		       const char *want)
+static void fill_iface(const struct match_iface *m, char *name, unsigned char *mask)
 {
-	size_t len = strlen(want);
+	size_t len = m->op ? strlen(m->name) : 0;
 
-	/* The mask covers the NUL of an exact name; without it "lo" means "lo+". */
-	/* A name fills the field up to its last byte at most, which is zero already. */
-	(void)snprintf(name, IFNAMSIZ, "%s", want);
-	if (len && want[len - 1] == '+')
+	/* The mask covers the NUL of an exact name; without it "lo" means "lo+". A name fills the
+	 * field up to its last byte at most, which is zero already. */
+	if (len)
+		memcpy(name, m->name, len);
+	if (len && m->name[len - 1] == '+')
 		memset(mask, 0xff, len - 1);
 	else if (len)
 		memset(mask, 0xff, len + 1);
@@ -97,6 +97,8 @@ static void fill_net(const struct match_net *m, size_t bytes, void *ret_addr, vo
 	struct ip_prefix net = ip_prefix_masked(&m->net);
 	unsigned char mask[16] = { 0 };
 
+	if (!m->op)
+		return;
 	/* The kernel takes host bits as they are, and no packet would ever match. */
 	for (unsigned bit = 0; bit < net.len; bit++)
 		mask[bit / 8] = (unsigned char)(mask[bit / 8] | 0x80U >> bit % 8);
@@ -104,49 +106,24 @@ static void fill_net(const struct match_net *m, size_t bytes, void *ret_addr, vo
 	memcpy(ret_mask, mask, bytes);
 }
 
-static void add_head_v4(const struct rule *rule, struct xt_blob *blob)
+static void add_head(const struct rule *rule, const struct xt_layout *layout, struct xt_blob *blob)
 {
-	struct ipt_entry *e = grow(blob, sizeof(*e));
+	unsigned char *e = grow(blob, layout->head);
+	uint16_t proto = rule->proto;
 
 	if (!e)
 		return;
-	if (rule->src.op)
-		fill_net(&rule->src, 4, &e->ip.src, &e->ip.smsk);
-	if (rule->dst.op)
-		fill_net(&rule->dst, 4, &e->ip.dst, &e->ip.dmsk);
-	if (rule->iif.op)
-		fill_iface(e->ip.iniface, e->ip.iniface_mask, rule->iif.name);
-	if (rule->oif.op)
-		fill_iface(e->ip.outiface, e->ip.outiface_mask, rule->oif.name);
-	e->ip.proto = rule->proto;
-	e->ip.invflags = (uint8_t)((rule->src.op == OP_NOT ? IPT_INV_SRCIP : 0) |
-				   (rule->dst.op == OP_NOT ? IPT_INV_DSTIP : 0) |
-				   (rule->iif.op == OP_NOT ? IPT_INV_VIA_IN : 0) |
-				   (rule->oif.op == OP_NOT ? IPT_INV_VIA_OUT : 0));
-}
-
-static void add_head_v6(const struct rule *rule, struct xt_blob *blob)
-{
-	struct ip6t_entry *e = grow(blob, sizeof(*e));
-
-	if (!e)
-		return;
-	if (rule->src.op)
-		fill_net(&rule->src, 16, &e->ipv6.src, &e->ipv6.smsk);
-	if (rule->dst.op)
-		fill_net(&rule->dst, 16, &e->ipv6.dst, &e->ipv6.dmsk);
-	if (rule->iif.op)
-		fill_iface(e->ipv6.iniface, e->ipv6.iniface_mask, rule->iif.name);
-	if (rule->oif.op)
-		fill_iface(e->ipv6.outiface, e->ipv6.outiface_mask, rule->oif.name);
-	e->ipv6.proto = rule->proto;
-	/* Without the flag the kernel does not compare the protocol, and nobody sees it. */
+	fill_net(&rule->src, layout->address, e + layout->src, e + layout->src_mask);
+	fill_net(&rule->dst, layout->address, e + layout->dst, e + layout->dst_mask);
+	fill_iface(&rule->iif, (char *)e + layout->iif, e + layout->iif_mask);
+	fill_iface(&rule->oif, (char *)e + layout->oif, e + layout->oif_mask);
+	memcpy(e + layout->proto, &proto, sizeof(proto));
 	if (rule->proto)
-		e->ipv6.flags = IP6T_F_PROTO;
-	e->ipv6.invflags = (uint8_t)((rule->src.op == OP_NOT ? IP6T_INV_SRCIP : 0) |
-				     (rule->dst.op == OP_NOT ? IP6T_INV_DSTIP : 0) |
-				     (rule->iif.op == OP_NOT ? IP6T_INV_VIA_IN : 0) |
-				     (rule->oif.op == OP_NOT ? IP6T_INV_VIA_OUT : 0));
+		e[layout->flags] = layout->proto_flag;
+	e[layout->inverted] = (unsigned char)((rule->src.op == OP_NOT ? IPT_INV_SRCIP : 0) |
+					      (rule->dst.op == OP_NOT ? IPT_INV_DSTIP : 0) |
+					      (rule->iif.op == OP_NOT ? IPT_INV_VIA_IN : 0) |
+					      (rule->oif.op == OP_NOT ? IPT_INV_VIA_OUT : 0));
 }
 
 static void add_comment(const char *comment, struct xt_blob *blob)
@@ -300,29 +277,7 @@ static void add_standard(const char *name, struct xt_blob *blob)
 	(void)add_target(blob, name, 0, sizeof(int));
 }
 
-struct layout {
-	void (*add_head)(const struct rule *rule, struct xt_blob *blob);
-	void (*add_redirect)(uint16_t port, struct xt_blob *blob);
-	size_t target_offset, next_offset; /* where the entry keeps these two */
-};
-
-static const struct layout layouts[FAMILY_COUNT] = {
-	[FAMILY_V4] = {
-		.add_head      = add_head_v4,
-		.add_redirect  = add_redirect_v4,
-		.target_offset = offsetof(struct ipt_entry, target_offset),
-		.next_offset   = offsetof(struct ipt_entry, next_offset),
-	},
-	[FAMILY_V6] = {
-		.add_head      = add_head_v6,
-		.add_redirect  = add_redirect_v6,
-		.target_offset = offsetof(struct ip6t_entry, target_offset),
-		.next_offset   = offsetof(struct ip6t_entry, next_offset),
-	},
-};
-
-static void add_verdict(const struct verdict *verdict, const struct layout *layout,
-			struct xt_blob *blob)
+static void add_verdict(const struct verdict *verdict, enum family family, struct xt_blob *blob)
 {
 	switch (verdict->kind) {
 	case VERDICT_NONE:
@@ -338,7 +293,10 @@ static void add_verdict(const struct verdict *verdict, const struct layout *layo
 		add_standard(verdict->text, blob);
 		break;
 	case VERDICT_REDIRECT:
-		layout->add_redirect(verdict->number, blob);
+		if (family == FAMILY_V4)
+			add_redirect_v4(verdict->number, blob);
+		else
+			add_redirect_v6(verdict->number, blob);
 		break;
 	case VERDICT_CT_ZONE:
 		add_ct_zone(verdict->number, blob);
@@ -409,7 +367,7 @@ static int check(const struct rule *rule, struct error *err)
 int encode_xt(const struct rule *rule, const struct rule_text *text, enum family family,
 	      struct xt_blob *blob, struct error *err)
 {
-	const struct layout *layout = &layouts[family];
+	const struct xt_layout *layout = &xt_layouts[family];
 	uint16_t target_offset, next_offset;
 	int r = check(rule, err);
 
@@ -417,10 +375,10 @@ int encode_xt(const struct rule *rule, const struct rule_text *text, enum family
 		return r;
 	blob->len = 0;
 	blob->failed = false;
-	layout->add_head(rule, blob);
+	add_head(rule, layout, blob);
 	add_matches(rule, text, blob);
 	target_offset = (uint16_t)blob->len;
-	add_verdict(&rule->verdict, layout, blob);
+	add_verdict(&rule->verdict, family, blob);
 	if (blob->failed)
 		return error_sys(err, -ENOMEM, "encode a rule");
 

@@ -56,7 +56,7 @@ static void on_chain(struct finder *f, struct saved_table *table, char *line)
 		return;
 	chain.name = words[0];
 	chain.builtin = strcmp(words[1], "-") != 0;
-	chain.ours = !chain.builtin && recognise_name(chain.name);
+	chain.ours = !chain.builtin && mesh_chain(chain.name);
 	array_push(f->arena, table, chain);
 }
 
@@ -76,7 +76,6 @@ static void on_rule(struct finder *f, struct saved_table *table, char *line)
 	n = words_split(rest, words, WORDS_MAX);
 	if (n <= WORDS_MAX)
 		shape_parse(words, n, &shape, &kept.target);
-	shape.ours = shape.commented || recognise_name(kept.target);
 	array_push(f->arena, &chain->rules, shape);
 	array_push(f->arena, &chain->lines, kept);
 }

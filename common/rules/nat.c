@@ -115,7 +115,7 @@ static void build_prerouting(struct build *b)
 		.verdict = jump_to(in->chain),
 	};
 
-	build_log(b, chain, POSITION_APPEND, "PREROUTING:");
+	build_log(b, chain, POSITION_APPEND, LOG_PREROUTING);
 	build_vnets(b, chain);
 	chain_append(b, chain, &jump);
 }
@@ -146,7 +146,7 @@ static void build_output_exclusions(struct build *b, struct chain *chain)
 static void build_output_dns_direct(struct build *b, struct chain *chain)
 {
 	uid_t uid = b->plan->user.uid;
-	const char *docker = b->f->docker_output ? "DOCKER_OUTPUT" : NULL;
+	const char *docker = b->f->docker_output ? DOCKER_OUTPUT : NULL;
 	const struct rule rules[] = {
 		{
 			.position = POSITION_INSERT,
@@ -217,7 +217,7 @@ static void build_output(struct build *b)
 		.verdict = jump_to(out->chain),
 	};
 
-	build_log(b, chain, POSITION_INSERT, "OUTPUT:");
+	build_log(b, chain, POSITION_INSERT, LOG_OUTPUT);
 	build_output_exclusions(b, chain);
 	build_output_dns(b, chain);
 	chain_append(b, chain, &jump);

@@ -4,11 +4,8 @@
 /*
  * A query of an application and the one that the DNS proxy sends on for it can be the same
  * five-tuple once the redirect has rewritten the first; conntrack would take one for the other. Two
- * zones keep them apart: one for what lies between the DNS proxy and the servers, one for what lies
- * between the applications and the DNS proxy.
+ * zones keep them apart (marks.h).
  */
-#define ZONE_SERVERS      1
-#define ZONE_APPLICATIONS 2
 
 static void build_prerouting(struct build *b)
 {

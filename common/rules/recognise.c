@@ -6,41 +6,49 @@
 
 #include "common/base/array.h"
 
-#define DNS_PORT 53
-
-bool recognise_name(const char *chain)
+void shape_target(struct shape *shape, const char *name)
 {
-	return strncmp(chain, KUMA_MESH_PREFIX, strlen(KUMA_MESH_PREFIX)) == 0;
+	static const struct {
+		const char *name;
+		enum shape_target target;
+	} known[] = {
+		{ "RETURN", TARGET_RETURN },
+		{ "REDIRECT", TARGET_REDIRECT },
+		{ "CT", TARGET_ZONE },
+		{ "LOG", TARGET_LOG },
+		{ DOCKER_OUTPUT, TARGET_DOCKER },
+		{ "DROP", TARGET_DROP },
+	};
+
+	for (size_t i = 0; i < ELEMENTS(known); i++)
+		if (strcmp(name, known[i].name) == 0)
+			shape->target = known[i].target;
+	shape->ours = shape->commented || mesh_chain(name);
 }
 
-/* What a rule has besides protocol, ports and target. */
-enum having {
-	HAS_SRC = 1 << 0,
-	HAS_DST = 1 << 1,
-	HAS_NOT_DST = 1 << 2,
-	HAS_IIF = 1 << 3,
-	HAS_OWNER = 1 << 4,
-	HAS_NOT_OWNER = 1 << 5,
-	HAS_MULTIPORT = 1 << 6,
-	HAS_INVALID = 1 << 7,
+/* A rule without a comment that kumactl makes: what it has, and by zero what it has not. */
+struct pattern {
+	uint8_t proto;
+	uint16_t dport;
+	enum op src, dst, owner;
+	bool iif, multiport, invalid;
+	bool sport; /* whichever it is */
+	enum shape_target target;
+	uint16_t number; /* 0: whichever it is */
 };
 
-/* Returns what the rule has, -1 for a rule that kumactl cannot have made without a comment. */
-static int having(const struct shape *s)
+static bool matches(const struct shape *s, const struct pattern *p)
 {
-	if (s->ours || s->other || s->src == OP_NOT)
-		return -1;
-	return (s->src == OP_IS ? HAS_SRC : 0) | (s->dst == OP_IS ? HAS_DST : 0) |
-	       (s->dst == OP_NOT ? HAS_NOT_DST : 0) | (s->iif[0] ? HAS_IIF : 0) |
-	       (s->owner == OP_IS ? HAS_OWNER : 0) | (s->owner == OP_NOT ? HAS_NOT_OWNER : 0) |
-	       (s->multiport ? HAS_MULTIPORT : 0) | (s->invalid ? HAS_INVALID : 0);
+	return !s->ours && !s->other && s->proto == p->proto && s->dport == p->dport &&
+	       s->src == p->src && s->dst == p->dst && s->owner == p->owner &&
+	       (s->iif[0] != '\0') == p->iif && s->multiport == p->multiport &&
+	       s->invalid == p->invalid && (s->sport != 0) == p->sport && s->target == p->target &&
+	       (p->number == 0 || s->number == p->number);
 }
 
-static bool is(const struct shape *s, uint8_t proto, uint16_t dport, enum shape_target target,
-	       int has)
+static bool one_user(const struct shape *s)
 {
-	return having(s) == has && s->proto == proto && s->sport == 0 && s->dport == dport &&
-	       s->target == target;
+	return s->uid_lo == s->uid_hi;
 }
 
 static bool of_user(const struct traces *t, const struct shape *s)
@@ -48,36 +56,150 @@ static bool of_user(const struct traces *t, const struct shape *s)
 	return t->uid_known && s->uid_lo == t->uid && s->uid_hi == t->uid;
 }
 
-/* The user's requests, in zone 1. */
-static bool is_zone_request(const struct shape *s)
-{
-	return is(s, IPPROTO_UDP, DNS_PORT, TARGET_ZONE, HAS_OWNER) && s->number == 1 &&
-	       s->uid_lo == s->uid_hi;
-}
+/* The user's requests. */
+static const struct pattern zone_request = {
+	.proto = IPPROTO_UDP,
+	.dport = DNS_PORT,
+	.owner = OP_IS,
+	.target = TARGET_ZONE,
+	.number = ZONE_SERVERS,
+};
 
-/* The user's answers from the proxy's own port, in zone 2. */
-static bool is_zone_answer(const struct shape *s)
-{
-	return having(s) == HAS_OWNER && s->proto == IPPROTO_UDP && s->sport && !s->dport &&
-	       s->target == TARGET_ZONE && s->number == 2 && s->uid_lo == s->uid_hi;
-}
+/* The user's answers from the proxy's own port. */
+static const struct pattern zone_answer = {
+	.proto = IPPROTO_UDP,
+	.sport = true,
+	.owner = OP_IS,
+	.target = TARGET_ZONE,
+	.number = ZONE_APPLICATIONS,
+};
 
 /* What applications ask, of all servers or of one. */
-static bool is_zone_all(const struct shape *s)
+static const struct pattern zone_all = {
+	.proto = IPPROTO_UDP,
+	.dport = DNS_PORT,
+	.target = TARGET_ZONE,
+	.number = ZONE_APPLICATIONS,
+};
+static const struct pattern zone_server = {
+	.proto = IPPROTO_UDP,
+	.dport = DNS_PORT,
+	.dst = OP_IS,
+	.target = TARGET_ZONE,
+	.number = ZONE_APPLICATIONS,
+};
+
+/* What servers answer, all of them or one. */
+static const struct pattern zone_answer_all = {
+	.proto = IPPROTO_UDP,
+	.sport = true,
+	.target = TARGET_ZONE,
+	.number = ZONE_SERVERS,
+};
+static const struct pattern zone_answer_server = {
+	.proto = IPPROTO_UDP,
+	.sport = true,
+	.src = OP_IS,
+	.target = TARGET_ZONE,
+	.number = ZONE_SERVERS,
+};
+
+/* The same of a server on this host, whose port a DNAT may have changed. */
+static const struct pattern zone_local = {
+	.proto = IPPROTO_UDP,
+	.src = OP_IS,
+	.dst = OP_IS,
+	.target = TARGET_ZONE,
+	.number = ZONE_SERVERS,
+};
+
+static const struct pattern log_all = { .target = TARGET_LOG };
+
+static const struct pattern drop_invalid = { .invalid = true, .target = TARGET_DROP };
+
+/* DNS of a virtual network, and what goes from there to other than its own network. */
+static const struct pattern vnet_dns = {
+	.proto = IPPROTO_UDP,
+	.dport = DNS_PORT,
+	.iif = true,
+	.target = TARGET_REDIRECT,
+};
+static const struct pattern vnet_tcp = {
+	.proto = IPPROTO_TCP,
+	.iif = true,
+	.dst = OP_NOT,
+	.target = TARGET_REDIRECT,
+};
+
+/* The user's DNS goes as it is, to Docker's own chain where there is one. */
+static const struct pattern dns_direct = {
+	.proto = IPPROTO_UDP,
+	.dport = DNS_PORT,
+	.owner = OP_IS,
+	.target = TARGET_RETURN,
+};
+static const struct pattern dns_docker = {
+	.proto = IPPROTO_UDP,
+	.dport = DNS_PORT,
+	.owner = OP_IS,
+	.target = TARGET_DOCKER,
+};
+
+/* So does DNS over TCP of all others. */
+static const struct pattern dns_tcp = {
+	.proto = IPPROTO_TCP,
+	.dport = DNS_PORT,
+	.owner = OP_NOT,
+	.target = TARGET_RETURN,
+};
+
+/* The redirects of DNS: of all, or to one server. */
+static const struct pattern dns_all = {
+	.proto = IPPROTO_UDP,
+	.dport = DNS_PORT,
+	.target = TARGET_REDIRECT,
+};
+static const struct pattern dns_server = {
+	.proto = IPPROTO_UDP,
+	.dport = DNS_PORT,
+	.dst = OP_IS,
+	.target = TARGET_REDIRECT,
+};
+
+static const struct pattern excluded_address = { .dst = OP_IS, .target = TARGET_RETURN };
+
+/* Ports of some users, or of all; TCP or UDP. */
+static bool is_excluded_ports(const struct shape *s)
 {
-	return is(s, IPPROTO_UDP, DNS_PORT, TARGET_ZONE, 0) && s->number == 2;
+	const struct pattern of_some = {
+		.proto = s->proto,
+		.multiport = true,
+		.owner = OP_IS,
+		.target = TARGET_RETURN,
+	};
+	const struct pattern of_all = {
+		.proto = s->proto,
+		.multiport = true,
+		.target = TARGET_RETURN,
+	};
+
+	return (s->proto == IPPROTO_TCP || s->proto == IPPROTO_UDP) &&
+	       (matches(s, &of_some) || matches(s, &of_all));
 }
 
-static bool is_zone_server(const struct shape *s)
+static bool is_user_request(const struct shape *s)
 {
-	return is(s, IPPROTO_UDP, DNS_PORT, TARGET_ZONE, HAS_DST) && s->number == 2;
+	return matches(s, &zone_request) && one_user(s);
 }
 
-/* Answers of a server on this host. */
-static bool is_zone_local(const struct shape *s, const struct shape *server)
+static bool is_user_answer(const struct shape *s)
 {
-	return is(s, IPPROTO_UDP, 0, TARGET_ZONE, HAS_SRC | HAS_DST) && s->number == 1 &&
-	       ip_is_loopback(&s->dst_net.addr) &&
+	return matches(s, &zone_answer) && one_user(s);
+}
+
+static bool is_local_answer(const struct shape *s, const struct shape *server)
+{
+	return matches(s, &zone_local) && ip_is_loopback(&s->dst_net.addr) &&
 	       ip_equal(&s->src_net.addr, &server->dst_net.addr);
 }
 
@@ -107,9 +229,9 @@ static size_t find_zones(struct traces *traces, const struct shape_list *output)
 	for (size_t i = 0; i + 2 < output->n; i++) {
 		const struct shape *request = &output->items[i], *answer = request + 1;
 
-		if (!is_zone_request(request) || !is_zone_answer(answer) ||
+		if (!is_user_request(request) || !is_user_answer(answer) ||
 		    request->uid_lo != answer->uid_lo ||
-		    (!is_zone_all(answer + 1) && !is_zone_server(answer + 1)))
+		    (!matches(answer + 1, &zone_all) && !matches(answer + 1, &zone_server)))
 			continue;
 		if (!traces->uid_known) {
 			traces->uid_known = true;
@@ -129,13 +251,13 @@ void traces_learn_raw(struct traces *traces, struct arena *arena, const struct s
 		return;
 	traces->guess = true;
 	traces->zones = true;
-	traces->zones_all = is_zone_all(&output->items[i]);
+	traces->zones_all = matches(&output->items[i], &zone_all);
 	for (; i < output->n && !traces->zones_all; i++) {
 		const struct shape *s = &output->items[i];
 
-		if (is_zone_server(s))
+		if (matches(s, &zone_server))
 			array_push(arena, &traces->servers, s->dst_net.addr);
-		else if (!is_zone_local(s, s - 1))
+		else if (!is_local_answer(s, s - 1))
 			break;
 	}
 }
@@ -146,7 +268,7 @@ static const struct shape *find_log(const struct shape_list *rules, const char *
 	for (size_t i = 0; i < rules->n; i++) {
 		const struct shape *s = &rules->items[i];
 
-		if (is(s, 0, 0, TARGET_LOG, 0) && strcmp(s->prefix, prefix) == 0)
+		if (matches(s, &log_all) && strcmp(s->prefix, prefix) == 0)
 			return s;
 	}
 	return NULL;
@@ -155,8 +277,8 @@ static const struct shape *find_log(const struct shape_list *rules, const char *
 void traces_learn_nat(struct traces *traces, const struct shape_list *prerouting,
 		      const struct shape_list *output)
 {
-	const struct shape *in = find_log(prerouting, "PREROUTING:");
-	const struct shape *out = find_log(output, "OUTPUT:");
+	const struct shape *in = find_log(prerouting, LOG_PREROUTING);
+	const struct shape *out = find_log(output, LOG_OUTPUT);
 
 	traces->log = in && out && in->number == out->number;
 	traces->log_level = in ? in->number : 0;
@@ -164,8 +286,7 @@ void traces_learn_nat(struct traces *traces, const struct shape_list *prerouting
 	for (size_t i = 1; i < output->n && !traces->uid_known; i++) {
 		const struct shape *s = &output->items[i - 1];
 
-		if (!output->items[i].ours || s->uid_lo != s->uid_hi ||
-		    !is(s, IPPROTO_TCP, DNS_PORT, TARGET_RETURN, HAS_NOT_OWNER))
+		if (!output->items[i].ours || !one_user(s) || !matches(s, &dns_tcp))
 			continue;
 		traces->uid_known = true;
 		traces->uid = s->uid_lo;
@@ -178,14 +299,14 @@ static void recognise_raw_output(const struct traces *t, const struct shape_list
 		const struct shape *s = &rules->items[i], *previous = i ? s - 1 : s;
 		bool behind = i && own[i - 1];
 
-		if ((is_zone_request(s) || is_zone_answer(s)) && of_user(t, s))
+		if ((is_user_request(s) || is_user_answer(s)) && of_user(t, s))
 			own[i] = true;
-		else if (behind && is_zone_all(s))
+		else if (behind && matches(s, &zone_all))
 			own[i] = own[i] || previous->owner == OP_IS;
-		else if (behind && is_zone_server(s))
-			own[i] = own[i] || !is_zone_all(previous);
-		else if (behind && is_zone_server(previous))
-			own[i] = own[i] || is_zone_local(s, previous);
+		else if (behind && matches(s, &zone_server))
+			own[i] = own[i] || !matches(previous, &zone_all);
+		else if (behind && matches(previous, &zone_server))
+			own[i] = own[i] || is_local_answer(s, previous);
 	}
 }
 
@@ -202,13 +323,11 @@ static void recognise_raw_prerouting(const struct traces *t, const struct shape_
 {
 	for (size_t i = 0; i < rules->n && t->zones; i++) {
 		const struct shape *s = &rules->items[i];
-		int has = having(s);
 
-		if (s->proto != IPPROTO_UDP || s->sport != DNS_PORT || s->dport ||
-		    s->target != TARGET_ZONE || s->number != 1)
+		if (s->sport != DNS_PORT)
 			continue;
-		if ((has == 0 && t->zones_all) ||
-		    (has == HAS_SRC && is_server(t, &s->src_net.addr)))
+		if ((t->zones_all && matches(s, &zone_answer_all)) ||
+		    (matches(s, &zone_answer_server) && is_server(t, &s->src_net.addr)))
 			own[i] = true;
 	}
 }
@@ -219,7 +338,7 @@ static void recognise_log(const struct traces *t, const char *prefix,
 	for (size_t i = 0; i < rules->n && t->log; i++) {
 		const struct shape *s = &rules->items[i];
 
-		if (is(s, 0, 0, TARGET_LOG, 0) && s->number == t->log_level &&
+		if (matches(s, &log_all) && s->number == t->log_level &&
 		    strcmp(s->prefix, prefix) == 0)
 			own[i] = true;
 	}
@@ -233,11 +352,9 @@ static bool is_own_port(const struct traces *t, uint16_t port)
 	return false;
 }
 
-/* DNS of an interface, and what goes from there to other than its own network. */
 static bool is_vnet(const struct traces *t, const struct shape *dns, const struct shape *tcp)
 {
-	return is(dns, IPPROTO_UDP, DNS_PORT, TARGET_REDIRECT, HAS_IIF) &&
-	       is(tcp, IPPROTO_TCP, 0, TARGET_REDIRECT, HAS_IIF | HAS_NOT_DST) &&
+	return matches(dns, &vnet_dns) && matches(tcp, &vnet_tcp) &&
 	       strcmp(dns->iif, tcp->iif) == 0 && is_own_port(t, tcp->number);
 }
 
@@ -257,9 +374,7 @@ static void recognise_nat_prerouting(const struct traces *t, const struct shape_
 
 static bool is_dns_start(const struct traces *t, const struct shape *s)
 {
-	return (is(s, IPPROTO_UDP, DNS_PORT, TARGET_RETURN, HAS_OWNER) ||
-		is(s, IPPROTO_UDP, DNS_PORT, TARGET_DOCKER, HAS_OWNER)) &&
-	       of_user(t, s);
+	return (matches(s, &dns_direct) || matches(s, &dns_docker)) && of_user(t, s);
 }
 
 /* Returns how many rules directly in front of that one are exclusions: UIDs, then addresses. */
@@ -267,16 +382,10 @@ static size_t count_exclusions(const struct shape_list *rules, size_t before)
 {
 	size_t i = before;
 
-	while (i > 0 && is(&rules->items[i - 1], 0, 0, TARGET_RETURN, HAS_DST))
+	while (i > 0 && matches(&rules->items[i - 1], &excluded_address))
 		i--;
-	for (; i > 0; i--) {
-		const struct shape *s = &rules->items[i - 1];
-		uint8_t proto = s->proto == IPPROTO_TCP ? IPPROTO_TCP : IPPROTO_UDP;
-
-		if (!is(s, proto, 0, TARGET_RETURN, HAS_MULTIPORT | HAS_OWNER) &&
-		    !is(s, proto, 0, TARGET_RETURN, HAS_MULTIPORT))
-			break;
-	}
+	while (i > 0 && is_excluded_ports(&rules->items[i - 1]))
+		i--;
 	return before - i;
 }
 
@@ -286,10 +395,10 @@ static size_t count_redirects(const struct shape_list *rules, size_t first)
 {
 	size_t n = first;
 
-	if (n < rules->n && is(&rules->items[n], IPPROTO_UDP, DNS_PORT, TARGET_REDIRECT, 0))
+	if (n < rules->n && matches(&rules->items[n], &dns_all))
 		return 1;
 	while (n < rules->n && rules->items[n].number == rules->items[first].number &&
-	       is(&rules->items[n], IPPROTO_UDP, DNS_PORT, TARGET_REDIRECT, HAS_DST))
+	       matches(&rules->items[n], &dns_server))
 		n++;
 	return n - first;
 }
@@ -309,7 +418,7 @@ static void recognise_nat_output(const struct traces *t, const struct shape_list
 
 		if (s->ours && jump == rules->n)
 			jump = i;
-		if (is(s, IPPROTO_TCP, DNS_PORT, TARGET_RETURN, HAS_NOT_OWNER) && of_user(t, s))
+		if (matches(s, &dns_tcp) && of_user(t, s))
 			own[i] = true;
 		if (!is_dns_start(t, s))
 			continue;
@@ -340,7 +449,7 @@ void recognise(const struct traces *traces, enum table table, const char *chain,
 	if (table == TABLE_RAW && prerouting)
 		recognise_raw_prerouting(traces, rules, own);
 	if (table == TABLE_NAT && (output || prerouting))
-		recognise_log(traces, output ? "OUTPUT:" : "PREROUTING:", rules, own);
+		recognise_log(traces, output ? LOG_OUTPUT : LOG_PREROUTING, rules, own);
 	if (table == TABLE_NAT && prerouting)
 		recognise_nat_prerouting(traces, rules, own);
 	if (table == TABLE_NAT && output)
@@ -360,9 +469,9 @@ void recognise_doubts(const struct traces *traces, enum table table, const char 
 		if (own[i])
 			continue;
 		if (table == TABLE_MANGLE && prerouting)
-			doubt[i] = is(s, 0, 0, TARGET_DROP, HAS_INVALID);
+			doubt[i] = matches(s, &drop_invalid);
 		if (table == TABLE_NAT && output)
-			doubt[i] = is(s, s->proto, 0, TARGET_RETURN, HAS_MULTIPORT | HAS_OWNER) ||
-				   is(s, 0, 0, TARGET_RETURN, HAS_DST);
+			doubt[i] = (is_excluded_ports(s) && s->owner == OP_IS) ||
+				   matches(s, &excluded_address);
 	}
 }

@@ -61,6 +61,9 @@ struct shape {
 	char prefix[32]; /* of LOG */
 };
 
+/* The name behind -j, in text or in bytes; after the comment. */
+void shape_target(struct shape *shape, const char *name);
+
 struct shape_list {
 	struct shape *items;
 	size_t n;
@@ -97,6 +100,3 @@ void recognise(const struct traces *traces, enum table table, const char *chain,
  * without a block, INVALID packets. They stay, and are told of. */
 void recognise_doubts(const struct traces *traces, enum table table, const char *chain,
 		      const struct shape_list *rules, const bool *own, bool *doubt);
-
-/* "KUMA_MESH_...": kumactl's prefix is fixed. */
-bool recognise_name(const char *chain);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/plan/plan.h"
+#include "common/rules/marks.h"
 
 enum table {
 	TABLE_RAW,
@@ -113,8 +114,6 @@ struct rule {
 	struct verdict verdict;
 	struct each each;
 };
-
-#define COMMENT_PREFIX "kuma/mesh/transparent/proxy/"
 
 /* Writes the n-th rule that `rule` stands for (n < rule_count()) with the comment complete in the
  * caller's buffer, which ret's texts may point into. Returns false where the element gives no rule:

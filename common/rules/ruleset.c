@@ -3,7 +3,10 @@
 
 #include <string.h>
 
+#include "common/base/cleanup.h"
+#include "common/base/strbuf.h"
 #include "common/rules/build.h"
+#include "common/rules/encode_xt.h"
 
 const char *table_name(enum table table)
 {
@@ -50,7 +53,6 @@ void ruleset_build(struct arena *arena, const struct plan *plan, enum level leve
 {
 	*ret = (struct ruleset){
 		.level = level,
-		.comments = plan->comments,
 		.verbose = plan->verbose,
 		.loopback_v6 = plan->family[FAMILY_V6].enabled && level != LEVEL_NONE,
 		.loopback = plan->loopback,
@@ -96,123 +98,63 @@ int chain_visit(const struct chain *chain, rule_visit_t *visit, void *userdata)
 	return 0;
 }
 
-static bool text_equal(const char *a, const char *b)
+/* Rules as the kernel would have them, one behind the other. */
+struct image {
+	enum family family;
+	struct xt_blob rule;
+	struct strbuf bytes;
+	struct error err;
+};
+
+static int add_rule(const struct rule *rule, const struct rule_text *text, void *userdata)
 {
-	return a && b ? strcmp(a, b) == 0 : a == b;
+	struct image *image = userdata;
+	int r = encode_xt(rule, text, image->family, &image->rule, &image->err);
+
+	if (r < 0)
+		return r;
+	strbuf_addc(&image->bytes, rule->position == POSITION_INSERT ? 'I' : 'A');
+	strbuf_add_len(&image->bytes, (const char *)image->rule.data, image->rule.len);
+	return 0;
 }
 
-/* By what they match: 10.0.0.1/8 is 10.0.0.0/8. */
-static bool net_equal(const struct match_net *a, const struct match_net *b)
+/* Fails for rules that cannot be encoded: they are equal to none. */
+static bool add_table(struct image *image, const struct table_rules *table)
 {
-	struct ip_prefix net_a = ip_prefix_masked(&a->net);
-	struct ip_prefix net_b = ip_prefix_masked(&b->net);
-
-	return a->op == b->op &&
-	       (a->op == OP_ANY || (net_a.len == net_b.len && ip_equal(&net_a.addr, &net_b.addr)));
-}
-
-static bool iface_equal(const struct match_iface *a, const struct match_iface *b)
-{
-	return a->op == b->op && (a->op == OP_ANY || text_equal(a->name, b->name));
-}
-
-static bool port_equal(const struct match_port *a, const struct match_port *b)
-{
-	return a->op == b->op && a->port == b->port;
-}
-
-static bool multiport_equal(const struct match_multiport *a, const struct match_multiport *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++) {
-		if (a->ranges[i].lo != b->ranges[i].lo || a->ranges[i].hi != b->ranges[i].hi)
+	for (size_t i = 0; i < table->n; i++) {
+		strbuf_addf(&image->bytes, "%s %d\n", table->chains[i].name,
+			    table->chains[i].builtin);
+		if (chain_visit(&table->chains[i], add_rule, image) != 0)
 			return false;
 	}
+	strbuf_addc(&image->bytes, '\n');
 	return true;
 }
 
-static bool uid_equal(const struct match_uid *a, const struct match_uid *b)
+static bool add_all(struct image *image, const struct ruleset *rules)
 {
-	return a->op == b->op && a->lo == b->lo && a->hi == b->hi;
-}
-
-static bool verdict_equal(const struct verdict *a, const struct verdict *b)
-{
-	return a->kind == b->kind && a->number == b->number && text_equal(a->text, b->text);
-}
-
-/* Two rules that stand for themselves alone. udp_match is left out: a match on ports implies it. */
-static bool expanded_equal(const struct rule *a, const struct rule *b)
-{
-	return a->position == b->position && a->proto == b->proto &&
-	       iface_equal(&a->iif, &b->iif) && iface_equal(&a->oif, &b->oif) &&
-	       net_equal(&a->src, &b->src) && net_equal(&a->dst, &b->dst) &&
-	       port_equal(&a->sport, &b->sport) && port_equal(&a->dport, &b->dport) &&
-	       multiport_equal(&a->multiport, &b->multiport) && uid_equal(&a->uid, &b->uid) &&
-	       a->ctstate_invalid == b->ctstate_invalid && a->not_syn == b->not_syn &&
-	       verdict_equal(&a->verdict, &b->verdict);
-}
-
-static bool rule_equal(const struct rule *a, const struct rule *b)
-{
-	size_t n = rule_count(a);
-
-	if (a->each.kind != b->each.kind || n != rule_count(b))
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		struct rule_text text_a, text_b;
-		struct rule rule_a, rule_b;
-		bool is_a = rule_at(a, i, &rule_a, &text_a);
-		bool is_b = rule_at(b, i, &rule_b, &text_b);
-
-		if (is_a != is_b)
-			return false;
-		if (is_a && (!expanded_equal(&rule_a, &rule_b) ||
-			     strcmp(text_a.comment, text_b.comment) != 0))
-			return false;
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		image->family = f;
+		strbuf_addc(&image->bytes, rules->family[f].enabled ? '+' : '-');
+		for (enum table t = 0; t < TABLE_COUNT; t++)
+			if (!add_table(image, &rules->family[f].table[t]))
+				return false;
 	}
-	return true;
+	/* Where the address goes counts only while there is one. */
+	strbuf_add(&image->bytes, rules->loopback_v6 ? rules->loopback : "");
+	return !image->bytes.failed;
 }
 
-static bool chain_equal(const struct chain *a, const struct chain *b)
+static void image_done(struct image *image)
 {
-	if (a->n != b->n || a->builtin != b->builtin || !text_equal(a->name, b->name))
-		return false;
-	for (size_t i = 0; i < a->n; i++) {
-		if (!rule_equal(&a->rules[i], &b->rules[i]))
-			return false;
-	}
-	return true;
-}
-
-static bool table_equal(const struct table_rules *a, const struct table_rules *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++) {
-		if (!chain_equal(&a->chains[i], &b->chains[i]))
-			return false;
-	}
-	return true;
+	xt_blob_done(&image->rule);
+	strbuf_done(&image->bytes);
 }
 
 bool ruleset_equal(const struct ruleset *a, const struct ruleset *b)
 {
-	/* Where the address goes counts only while there is one. */
-	if (a->loopback_v6 != b->loopback_v6 ||
-	    (a->loopback_v6 && !text_equal(a->loopback, b->loopback)))
-		return false;
-	for (enum family family = 0; family < FAMILY_COUNT; family++) {
-		const struct family_rules *of_a = &a->family[family];
-		const struct family_rules *of_b = &b->family[family];
+	_cleanup_(image_done) struct image of_a = { 0 }, of_b = { 0 };
 
-		if (of_a->enabled != of_b->enabled)
-			return false;
-		for (enum table table = 0; table < TABLE_COUNT; table++) {
-			if (!table_equal(&of_a->table[table], &of_b->table[table]))
-				return false;
-		}
-	}
-	return true;
+	return add_all(&of_a, a) && add_all(&of_b, b) && of_a.bytes.len == of_b.bytes.len &&
+	       memcmp(of_a.bytes.text, of_b.bytes.text, of_a.bytes.len) == 0;
 }

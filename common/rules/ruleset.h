@@ -32,7 +32,6 @@ struct family_rules {
 
 struct ruleset {
 	enum level level;
-	bool comments;    /* rules carry their comments */
 	bool verbose;     /* how print_restore() spells them */
 	bool loopback_v6; /* ::6/128 on the loopback interface is wanted */
 	const char *loopback;

@@ -166,7 +166,7 @@ static void on_state(struct parser *p)
 
 static void on_comment(struct parser *p)
 {
-	if (strncmp(argument(p), COMMENT_PREFIX, strlen(COMMENT_PREFIX)) == 0)
+	if (mesh_comment(argument(p)))
 		p->shape->commented = true;
 	else
 		p->shape->other = true;
@@ -174,22 +174,8 @@ static void on_comment(struct parser *p)
 
 static void on_target(struct parser *p)
 {
-	static const struct {
-		const char *name;
-		enum shape_target target;
-	} known[] = {
-		{ "RETURN", TARGET_RETURN },
-		{ "REDIRECT", TARGET_REDIRECT },
-		{ "CT", TARGET_ZONE },
-		{ "LOG", TARGET_LOG },
-		{ "DOCKER_OUTPUT", TARGET_DOCKER },
-		{ "DROP", TARGET_DROP },
-	};
-
 	p->target = argument(p);
-	for (size_t i = 0; i < ELEMENTS(known); i++)
-		if (strcmp(p->target, known[i].name) == 0)
-			p->shape->target = known[i].target;
+	shape_target(p->shape, p->target);
 	/* Without --log-level. */
 	if (p->shape->target == TARGET_LOG)
 		p->shape->number = 4;
@@ -260,6 +246,6 @@ void shape_parse(char *const *words, size_t n, struct shape *ret, const char **r
 			ret->other = true;
 		p.op = OP_IS;
 	}
-	ret->ours = ret->commented;
+	ret->ours = ret->commented || mesh_chain(p.target);
 	*ret_target = p.target;
 }

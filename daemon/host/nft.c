@@ -50,7 +50,7 @@ static void on_chain(void *userdata, uint8_t family, struct nft_payload attribut
 {
 	struct scan *scan = userdata;
 
-	if (recognise_name(nft_text(attributes, NFTA_CHAIN_NAME)))
+	if (mesh_chain(nft_text(attributes, NFTA_CHAIN_NAME)))
 		note_mesh(scan, family, nft_text(attributes, NFTA_CHAIN_TABLE));
 	if (strcmp(nft_text(attributes, NFTA_CHAIN_TYPE), "nat") != 0)
 		return;

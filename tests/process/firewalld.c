@@ -315,7 +315,6 @@ Test(firewalld, keeps_a_rule_of_others_that_says_the_same)
 	size_t own;
 
 	place_init(&p);
-	p.rules.comments = false;
 	put(&p, text);
 	store(&p);
 	cr_expect_eq(count(&p, &own), wanted(&p) + 1);

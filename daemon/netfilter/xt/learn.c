@@ -188,7 +188,7 @@ void xt_shape(const struct xt_table *table, const struct xt_rule *rule, struct s
 		read_redirect(table->family, target, ret);
 	else if (strcmp(name, "LOG") == 0)
 		read_log(target, ret);
-	ret->ours = ret->commented || recognise_name(name);
+	ret->ours = ret->commented || mesh_chain(name);
 }
 
 static void read_shapes(const struct xt_table *table, struct xtc_handle *handle, const char *chain,
@@ -216,7 +216,7 @@ static void learn_nat(const struct xt_table *table, struct xtc_handle *handle, s
 	for (const char *c = ops->first_chain(handle); c; c = ops->next_chain(handle)) {
 		struct shape_list rules = { 0 };
 
-		if (!recognise_name(c))
+		if (!mesh_chain(c))
 			continue;
 		read_shapes(table, handle, c, arena, &rules);
 		traces_learn_chain(traces, &rules);

@@ -54,11 +54,11 @@ bool xt_owns_chain(const struct xt_claims *claims, const struct xt_table *table,
 	uint8_t digest[16];
 
 	if (claims->scope == SCOPE_RECOGNISED &&
-	    (recognise_name(chain->name) || (comments && comments == chain->n)))
+	    (mesh_chain(chain->name) || (comments && comments == chain->n)))
 		return true;
 	if (!xt_claims_name(claims, table, chain->name))
 		return false;
-	if (claims->trusted || recognise_name(chain->name) || comments)
+	if (claims->trusted || mesh_chain(chain->name) || comments)
 		return true;
 
 	xt_digest(chain->items, chain->n, digest);

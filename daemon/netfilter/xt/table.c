@@ -74,7 +74,7 @@ static bool may_be_ours(const struct xt_table *table, struct xtc_handle *handle,
 	if (xt_claims_name(claims, table, chain))
 		return true;
 	return claims->scope == SCOPE_RECOGNISED &&
-	       (recognise_name(chain) || (first && xt_comment_recognised(table->f, first)));
+	       (mesh_chain(chain) || (first && xt_comment_recognised(table->f, first)));
 }
 
 static void read_own_chains(const struct xt_table *table, struct xtc_handle *handle,
