@@ -20,10 +20,16 @@ struct ip_list {
 	size_t n;
 };
 
-/* What the host's netfilter offers, per family. Never found out by creating a table. */
+/* What a netfilter backend cannot do for a family on this host: a sentence for each, NULL where it
+ * can. Never found out by creating a table. */
+struct facts_abilities {
+	const char *no_redirect;
+	const char *no_zones; /* conntrack zones for DNS */
+	const char *no_drop_invalid;
+};
+
 struct facts_family {
-	bool legacy;        /* ip_tables / ip6_tables is there */
-	bool raw, mangle;   /* table can be had; nat always goes with legacy */
+	struct facts_abilities iptables;
 	bool docker_output; /* nat has a chain whose name begins with DOCKER_OUTPUT */
 };
 

@@ -21,11 +21,11 @@ static bool dry_run(const struct planner *p)
 static void choose_backend(struct planner *p)
 {
 	const struct facts *facts = p->facts;
+	const char *missing = facts->family[FAMILY_V4].iptables.no_redirect;
 
-	if (!facts->family[FAMILY_V4].legacy && !dry_run(p))
+	if (missing && !dry_run(p))
 		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "backend",
-			    "this kernel has no legacy tables (ip_tables) and nftables is not "
-			    "built yet");
+			    "%s and nftables is not built yet", missing);
 	else if (facts->nft_nat_foreign && p->config->backend == BACKEND_AUTO)
 		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "backend",
 			    "nat rules of others are in nf_tables, whose order to ours in the "
@@ -44,8 +44,8 @@ static bool v6_possible(struct planner *p)
 		reason = "this host has no IPv6 address besides ::1";
 	else if (!facts->ipv6_loopback)
 		reason = "::1 cannot be used on this host";
-	else if (!facts->family[FAMILY_V6].legacy && !dry_run(p))
-		reason = "this kernel has no legacy tables for IPv6 (ip6_tables)";
+	else if (!dry_run(p))
+		reason = facts->family[FAMILY_V6].iptables.no_redirect;
 	if (reason)
 		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "ipFamilyMode",
 			    "%s: IPv6 is not redirected", reason);
@@ -54,25 +54,24 @@ static bool v6_possible(struct planner *p)
 
 static void choose_drop_invalid(struct planner *p, enum family family)
 {
+	const char *missing = p->facts->family[family].iptables.no_drop_invalid;
+
 	if (!p->config->drop_invalid_packets)
 		return;
-	p->plan->family[family].drop_invalid = p->facts->family[family].mangle;
-	if (!p->facts->family[family].mangle)
+	p->plan->family[family].drop_invalid = !missing;
+	if (missing)
 		planner_say(p, dry_run(p) ? SEVERITY_NOTICE : SEVERITY_ERROR, ABOUT_HOST,
-			    "dropInvalidPackets", "this kernel has no mangle table for %s",
-			    family_name(family));
+			    "dropInvalidPackets", "%s", missing);
 }
 
 static void choose_zones(struct planner *p, enum family family)
 {
 	const struct facts_family *have = &p->facts->family[family];
-	const char *reason = NULL;
+	const char *reason = have->iptables.no_zones;
 
 	if (p->config->redirect.dns.skip_conntrack_zone_split)
 		return;
-	if (!have->raw)
-		reason = "this kernel has no raw table for it";
-	else if (p->config->redirect.dns.capture_all && have->docker_output)
+	if (!reason && p->config->redirect.dns.capture_all && have->docker_output)
 		reason = "not possible when all DNS is captured beside Docker's custom networks "
 			 "(chain DOCKER_OUTPUT)";
 	if (reason)

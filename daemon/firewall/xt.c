@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <libiptc/libip6tc.h>
 
 #include "common/base/array.h"
-#include "daemon/os/fd.h"
+#include "common/rules/xt_entry.h"
 #include "daemon/firewall/firewall.h"
-#include "daemon/netfilter/xt/xt.h"
+#include "daemon/netfilter/xt/family.h"
 
 #define TABLE "filter"
 #define HOOK  "INPUT"
@@ -66,16 +65,19 @@ static struct head read_entry(enum family family, const void *entry)
 	return family == FAMILY_V4 ? head_v4(entry) : head_v6(entry);
 }
 
-/* Opening a table that does not exist would make it. */
-static bool exists(const struct xt_family *f)
+static void on_table(const char *table, void *userdata)
 {
-	_fclose_ FILE *file = fopen(f->names_path, "re");
-	char line[64];
+	bool *exists = userdata;
 
-	while (file && fgets(line, sizeof(line), file))
-		if (strcmp(line, TABLE "\n") == 0)
-			return true;
-	return false;
+	*exists = *exists || strcmp(table, TABLE) == 0;
+}
+
+/* Opening a table that does not exist would make it. */
+static bool exists(enum family family)
+{
+	bool found = false;
+
+	return xt_tables(family, on_table, &found, NULL) > 0 && found;
 }
 
 static void read_head(const struct head *head, struct filter_rule *rule)
@@ -115,13 +117,12 @@ static void read_verdict(const struct facts_firewall *firewall, size_t first, co
 		rule->verdict = host_firewall_target(target);
 }
 
-static void read_matches(struct arena *arena, const struct xt_family *f, const void *entry,
+static void read_matches(struct arena *arena, enum family family, const void *entry,
 			 struct filter_rule *rule)
 {
-	size_t at = f->head;
+	const struct xt_entry_match *m = NULL;
 
-	while (at + sizeof(struct xt_entry_match) <= xt_target_offset(f, entry)) {
-		const struct xt_entry_match *m = (const void *)((const char *)entry + at);
+	while ((m = xt_entry_match(family, entry, m)) && m->u.match_size >= sizeof(*m)) {
 		struct xt_info info = {
 			.name = m->u.user.name,
 			.revision = m->u.user.revision,
@@ -129,10 +130,7 @@ static void read_matches(struct arena *arena, const struct xt_family *f, const v
 			.len = m->u.match_size - sizeof(*m),
 		};
 
-		if (m->u.match_size < sizeof(*m))
-			return;
 		host_firewall_match(arena, &info, rule);
-		at += m->u.match_size;
 	}
 }
 
@@ -150,7 +148,7 @@ static void read_chain(struct arena *arena, enum family family, struct xtc_handl
 		rule.name = arena_printf(arena, "rule %u of chain %s (%s)", number, chain->name,
 					 tools[family]);
 		read_head(&head, &rule);
-		read_matches(arena, f, entry, &rule);
+		read_matches(arena, family, entry, &rule);
 		read_verdict(firewall, first, f->get_target(entry, handle), &head, &rule);
 		array_push(arena, chain, rule);
 	}
@@ -187,7 +185,7 @@ void host_firewall_legacy(struct arena *arena, struct facts_firewall *firewall)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		const struct xt_family *f = &xt_families[family];
-		struct xtc_handle *handle = exists(f) ? f->ops->init(TABLE) : NULL;
+		struct xtc_handle *handle = exists(family) ? f->ops->init(TABLE) : NULL;
 
 		if (!handle)
 			continue;

@@ -18,6 +18,7 @@
 #include "daemon/operator/messages.h"
 #include "daemon/operator/notify.h"
 #include "daemon/loop/status.h"
+#include "daemon/netfilter/xt/backend.h"
 #include "daemon/process/sweep.h"
 #include "daemon/process/workdir.h"
 
@@ -84,9 +85,7 @@ static int rules_up(struct daemon *d, struct error *err)
 {
 	int r = redirect_open(&d->redirect, &backend_xt, RECORD_RUN, err);
 
-	if (r == NETFILTER_ABSENT)
-		return error_wrap(err, -EOPNOTSUPP, "this host has no legacy netfilter tables");
-	return r;
+	return r == NETFILTER_ABSENT ? err->code : r;
 }
 
 static void rules_down(struct daemon *d)

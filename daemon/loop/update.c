@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/loop/daemon.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -73,9 +74,8 @@ static void retry_later(struct daemon *d, uint64_t usec)
 					 on_retry, d);
 }
 
-static void applied(struct daemon *d, enum level level)
+static void applied(struct daemon *d, enum level level, const struct string_list *left)
 {
-	const struct string_list *left = &d->redirect.backend->report(d->redirect.nf)->left;
 	enum level before = d->situation.applied;
 
 	d->retries = 0;
@@ -96,20 +96,21 @@ static void applied(struct daemon *d, enum level level)
 
 /* A second after the first try the operator is told, and the service manager asked for time. A
  * start has its deadline all the same. */
-static void lock_taken(struct daemon *d)
+static void others_busy(struct daemon *d, const struct error *err)
 {
 	const struct situation *s = &d->situation;
 
 	if (d->retries == RETRIES_SECOND) {
 		log_event(LOG_LEVEL_WARNING, MSG_LOCK_CONTENTION, NULL,
-			  "Another program holds the xtables lock for more than a second");
-		(void)snprintf(d->trouble, sizeof(d->trouble),
-			       "another program holds the xtables lock");
+			  "%c%s for more than a second", toupper((unsigned char)err->text[0]),
+			  err->text + 1);
+		(void)snprintf(d->trouble, sizeof(d->trouble), "%.*s", (int)sizeof(d->trouble) - 1,
+			       err->text);
 	}
 	if (d->retries % RETRIES_SECOND == 0 && !(d->ready && s->wish == WISH_RUN))
 		notify_extend(LOCK_EXTEND_USEC);
 	if (s->wish == WISH_RUN && !d->ready && s->now_usec >= s->start_deadline_usec)
-		daemon_fail(d, NULL, "Not ready in time: another program holds the xtables lock");
+		daemon_fail(d, NULL, "Not ready in time: %s", err->text);
 	retry_later(d, RETRY_USEC);
 }
 
@@ -131,16 +132,21 @@ static void apply_failed(struct daemon *d, enum level wanted, const struct error
 
 static void apply(struct daemon *d, enum level wanted)
 {
-	enum scope scope = wanted == LEVEL_FULL ? SCOPE_RECOGNISED : SCOPE_RECORDED;
+	const struct netfilter_wish wish = {
+		.rules = &d->generation->rules[wanted],
+		.scope = wanted == LEVEL_FULL ? SCOPE_RECOGNISED : SCOPE_RECORDED,
+	};
+	struct netfilter_report report = { 0 };
 	struct error err = { 0 };
-	int r = redirect_apply(&d->redirect, &d->generation->rules[wanted], scope, &err);
+	int r = redirect_apply(&d->redirect, &wish, &report, &err);
 
 	if (r == 0)
-		applied(d, wanted);
+		applied(d, wanted, &report.left);
 	else if (r == NETFILTER_BUSY)
-		lock_taken(d);
+		others_busy(d, &err);
 	else
 		apply_failed(d, wanted, &err);
+	netfilter_report_done(&report);
 }
 
 /* "kuma-dp 4711, coredns 4712". */

@@ -4,26 +4,27 @@
 /*
  * What a netfilter backend can do. `apply` is declarative (make it so): start, reload, repair,
  * hold, release and stop are the same operation with another ruleset, and removing is applying
- * LEVEL_NONE.
+ * LEVEL_NONE. How rules get into the kernel, what is waited for and by what a backend knows its own
+ * again (its items in the record) is its own business.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 #include "common/base/array.h"
 #include "common/base/error.h"
+#include "common/config/check.h"
+#include "common/plan/facts.h"
 #include "common/rules/ruleset.h"
 
 struct netfilter;
 struct record;
 
-/* Positive answers; negative ones are errors with a sentence. */
+/* Positive answers come with a sentence, as errors do. */
 enum netfilter_answer {
 	NETFILTER_DONE = 0,
-	/* others hold the xtables lock or keep committing: nothing was changed, try again */
-	NETFILTER_BUSY = 1,
+	NETFILTER_BUSY = 1,   /* others are at it: nothing was changed, try again */
 	NETFILTER_ABSENT = 2, /* this host does not have it */
 };
 
@@ -33,13 +34,10 @@ enum scope {
 	SCOPE_RECOGNISED, /* kumactl's too: the step to FULL, a plain uninstall */
 };
 
-/* One rule of ours as it is in the kernel. */
-struct snapshot_rule {
-	enum family family;
-	enum table table;
-	char chain[32];
-	bool present;
-	uint64_t packets, bytes;
+/* What is to be so. */
+struct netfilter_wish {
+	const struct ruleset *rules;
+	enum scope scope;
 };
 
 struct snapshot_table {
@@ -51,38 +49,50 @@ struct snapshot_table {
 
 struct snapshot {
 	struct snapshot_table table[FAMILY_COUNT][TABLE_COUNT];
-	bool loopback_v6; /* ::6 is on the loopback interface */
 };
 
-/* What an apply did beyond reaching its ruleset: sentences. */
+/* What went or would go at LEVEL_NONE: sentences. */
 struct netfilter_report {
 	struct arena arena;
-	struct string_list removed; /* at LEVEL_NONE: what has gone */
-	struct string_list left;    /* at LEVEL_NONE: what could not go, and why; worth a warning */
+	struct string_list removed; /* what has gone */
+	struct string_list left;    /* what could not go, and why; worth a warning */
 };
 
-typedef void netfilter_changed_t(void *userdata);
+static inline void netfilter_report_done(struct netfilter_report *report)
+{
+	arena_done(&report->arena);
+}
 
 struct netfilter_backend {
 	const char *name;
-	/* No side effects in the kernel. NETFILTER_ABSENT: not on this host. */
+
+	/* As root, before a daemon that may do less: makes what it will need. */
+	int (*prepare)(struct error *err);
+
+	/* What this host can do through it. Creates nothing. */
+	int (*probe)(enum check_purpose purpose, struct facts_abilities ret[static FAMILY_COUNT],
+		     struct error *err);
+
+	/* No side effects in the kernel. May answer NETFILTER_ABSENT. */
 	int (*open)(struct netfilter **ret, struct error *err);
+	void (*close)(struct netfilter *nf);
+
+	/* Whether apply could begin now: 0, or NETFILTER_BUSY. */
+	int (*ready)(struct netfilter *nf, struct error *err);
+
 	/* Reaches the ruleset in every family and table, or puts the old state back. (At LEVEL_NONE
-	 * a chain that a rule of others jumps to is only emptied.) `record` says
-	 * what is ours; it is brought up to date (memory and file): before the first change it
-	 * claims the old and the new rules, after the last the new ones alone. ::6 aside
-	 * (daemon/netfilter/loopback.h). */
-	int (*apply)(struct netfilter *nf, const struct ruleset *rules, enum scope scope,
-		     struct record *record, struct error *err);
+	 * a chain that a rule of others jumps to is only emptied.) The record is brought up to date
+	 * (memory and file): before the first change it lists the old and the new rules, after the
+	 * last the new ones alone. report, where it is not NULL, is added to. */
+	int (*apply)(struct netfilter *nf, const struct netfilter_wish *wish, struct record *record,
+		     struct netfilter_report *report, struct error *err);
+
 	/* Makes the report of that apply and changes nothing. */
-	int (*survey)(struct netfilter *nf, const struct ruleset *rules, enum scope scope,
-		      struct record *record, struct error *err);
-	/* Of the last apply or survey; valid until the next. */
-	const struct netfilter_report *(*report)(const struct netfilter *nf);
+	int (*survey)(struct netfilter *nf, const struct netfilter_wish *wish,
+		      const struct record *record, struct netfilter_report *report,
+		      struct error *err);
+
 	/* Compares what is in the kernel with the ruleset; never creates a table. */
 	int (*read)(struct netfilter *nf, const struct ruleset *rules, const struct record *record,
 		    struct snapshot *ret, struct error *err);
-	void (*close)(struct netfilter *nf);
 };
-
-extern const struct netfilter_backend backend_xt;

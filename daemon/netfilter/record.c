@@ -26,6 +26,11 @@ static const char *const family_words[FAMILY_COUNT] = {
 	[FAMILY_V6] = "ipv6",
 };
 
+static const char *const kind_words[RECORD_KIND_COUNT] = {
+	[RECORD_XT_CHAIN] = "chain",
+	[RECORD_XT_RULE] = "rule",
+};
+
 /* This boot and this network namespace. */
 struct place {
 	char boot[BOOT_MAX]; /* "-": cannot be told here */
@@ -58,25 +63,12 @@ static bool parse_digest(const char *text, uint8_t ret[static 16])
 	return true;
 }
 
-static bool parse_family(const char *text, enum family *ret)
+/* The number of a word in a list. */
+static bool parse_word(const char *const *words, unsigned n, const char *text, unsigned *ret)
 {
-	for (enum family f = 0; f < FAMILY_COUNT; f++) {
-		if (strcmp(text, family_words[f]) == 0) {
-			*ret = f;
+	for (*ret = 0; *ret < n; (*ret)++)
+		if (strcmp(text, words[*ret]) == 0)
 			return true;
-		}
-	}
-	return false;
-}
-
-static bool parse_table(const char *text, enum table *ret)
-{
-	for (enum table t = 0; t < TABLE_COUNT; t++) {
-		if (strcmp(text, table_name(t)) == 0) {
-			*ret = t;
-			return true;
-		}
-	}
 	return false;
 }
 
@@ -88,58 +80,70 @@ static const char *next_word(char **rest)
 	return word ? word : "";
 }
 
-static bool parse_item(char *rest, bool is_rule, struct record_item *ret)
+static bool parse_item(char *rest, enum record_kind kind, struct record_item *ret)
 {
+	static const char *const tables[TABLE_COUNT] = { "raw", "nat", "mangle" };
 	const char *family = next_word(&rest), *table = next_word(&rest);
 	const char *chain = next_word(&rest), *digest = next_word(&rest);
+	unsigned f, t;
 
-	*ret = (struct record_item){ .is_rule = is_rule };
-	if (!parse_family(family, &ret->family) || !parse_table(table, &ret->table))
+	*ret = (struct record_item){ .kind = kind };
+	if (!parse_word(family_words, FAMILY_COUNT, family, &f) ||
+	    !parse_word(tables, TABLE_COUNT, table, &t))
 		return false;
+	ret->family = (enum family)f;
+	ret->table = (enum table)t;
 	if (!chain[0] || strlen(chain) >= sizeof(ret->chain))
 		return false;
 	memcpy(ret->chain, chain, strlen(chain) + 1);
 	ret->appended = strcmp(next_word(&rest), "append") == 0;
-	if (!is_rule && !digest[0])
+	if (kind == RECORD_XT_CHAIN && !digest[0])
 		return true;
 	return parse_digest(digest, ret->digest);
 }
 
-/* Returns 0, -EBADMSG for a line that cannot be read, -ESTALE for another place, -ENOMEM. Lines
- * that begin with an unknown word are a later version's and mean nothing here. */
+/* Why a record claims nothing, beside RECORD_DAMAGED: it is of another boot or namespace. */
+#define RECORD_ELSEWHERE 2
+
+static int parse_address(char *rest, struct record *record)
+{
+	const char *address = next_word(&rest), *iface = next_word(&rest);
+
+	if (strcmp(address, "::6/128") != 0 || !iface[0] ||
+	    strlen(iface) >= sizeof(record->address_iface))
+		return RECORD_DAMAGED;
+	memcpy(record->address_iface, iface, strlen(iface) + 1);
+	record->address = true;
+	return 0;
+}
+
+/* Lines that begin with an unknown word are a later version's and mean nothing here. */
 static int parse_line(char *line, const struct place *here, struct record *record)
 {
 	char *rest = line;
 	const char *key = next_word(&rest);
 	struct record_item item;
 	uint64_t netns;
+	unsigned kind;
 
 	if (strcmp(key, "boot") == 0) {
 		const char *boot = next_word(&rest);
 
 		if (strcmp(boot, UNKNOWN) == 0 || strcmp(here->boot, UNKNOWN) == 0)
 			return 0;
-		return strcmp(boot, here->boot) == 0 ? 0 : -ESTALE;
+		return strcmp(boot, here->boot) == 0 ? 0 : RECORD_ELSEWHERE;
 	}
 	if (strcmp(key, "netns") == 0) {
 		if (!parse_decimal(next_word(&rest), UINT64_MAX, &netns))
-			return -EBADMSG;
-		return netns == here->netns ? 0 : -ESTALE;
+			return RECORD_DAMAGED;
+		return netns == here->netns ? 0 : RECORD_ELSEWHERE;
 	}
-	if (strcmp(key, "address") == 0) {
-		const char *address = next_word(&rest), *iface = next_word(&rest);
-
-		if (strcmp(address, "::6/128") != 0 || !iface[0] ||
-		    strlen(iface) >= sizeof(record->address_iface))
-			return -EBADMSG;
-		memcpy(record->address_iface, iface, strlen(iface) + 1);
-		record->address = true;
+	if (strcmp(key, "address") == 0)
+		return parse_address(rest, record);
+	if (!parse_word(kind_words, RECORD_KIND_COUNT, key, &kind))
 		return 0;
-	}
-	if (strcmp(key, "rule") != 0 && strcmp(key, "chain") != 0)
-		return 0;
-	if (!parse_item(rest, key[0] == 'r', &item))
-		return -EBADMSG;
+	if (!parse_item(rest, (enum record_kind)kind, &item))
+		return RECORD_DAMAGED;
 	return record_add(record, &item);
 }
 
@@ -149,25 +153,25 @@ static int load_lines(FILE *f, const struct place *here, struct record *record)
 	bool placed = false;
 
 	if (!fgets(line, sizeof(line), f))
-		return ferror(f) ? -EIO : -EBADMSG;
+		return ferror(f) ? -EIO : RECORD_DAMAGED;
 	if (strcmp(line, HEADER "\n") != 0)
-		return -EBADMSG;
+		return RECORD_DAMAGED;
 	while (fgets(line, sizeof(line), f)) {
 		size_t len = strlen(line);
 		int r;
 
 		/* The file is replaced as a whole: a line without its end is not ours. */
 		if (len == 0 || line[len - 1] != '\n')
-			return -EBADMSG;
+			return RECORD_DAMAGED;
 		line[len - 1] = '\0';
 		placed = placed || strncmp(line, "netns ", 6) == 0;
 		r = parse_line(line, here, record);
-		if (r < 0)
+		if (r != 0)
 			return r;
 	}
 	if (ferror(f))
 		return -EIO;
-	return placed ? 0 : -EBADMSG;
+	return placed ? 0 : RECORD_DAMAGED;
 }
 
 int record_load(const char *path, struct record *ret, struct error *err)
@@ -193,11 +197,12 @@ int record_load(const char *path, struct record *ret, struct error *err)
 		return 0;
 	}
 	record_done(&record);
-	if (r == -ESTALE)
+	if (r == RECORD_ELSEWHERE)
 		return 0;
-	if (r == -EBADMSG)
-		return error_set(err, r, "%s is damaged", path);
-	return error_sys(err, r, "read %s", path);
+	if (r < 0)
+		return error_sys(err, r, "read %s", path);
+	(void)error_set(err, -EBADMSG, "%s is damaged", path);
+	return r;
 }
 
 static void print_item(const struct record_item *item, struct strbuf *out)
@@ -206,10 +211,10 @@ static void print_item(const struct record_item *item, struct strbuf *out)
 	uint64_t halves[2];
 
 	memcpy(halves, item->digest, sizeof(halves));
-	strbuf_addf(out, "%s %s %s %s %016" PRIx64 "%016" PRIx64 "%s\n",
-		    item->is_rule ? "rule" : "chain", family_words[item->family],
-		    table_name(item->table), item->chain, be64toh(halves[0]), be64toh(halves[1]),
-		    item->is_rule ? place : "");
+	strbuf_addf(out, "%s %s %s %s %016" PRIx64 "%016" PRIx64 "%s\n", kind_words[item->kind],
+		    family_words[item->family], table_name(item->table), item->chain,
+		    be64toh(halves[0]), be64toh(halves[1]),
+		    item->kind == RECORD_XT_RULE ? place : "");
 }
 
 static int print_record(const struct record *record, struct strbuf *out, struct error *err)
@@ -318,6 +323,49 @@ int record_add(struct record *record, const struct record_item *item)
 	}
 	record->items[record->n++] = *item;
 	return 0;
+}
+
+static int compare_items(const void *a, const void *b)
+{
+	const struct record_item *x = *(const struct record_item *const *)a;
+	const struct record_item *y = *(const struct record_item *const *)b;
+	int r = memcmp(x->digest, y->digest, sizeof(x->digest));
+
+	r = r ? r : (int)x->kind - (int)y->kind;
+	r = r ? r : (int)x->family - (int)y->family;
+	r = r ? r : (int)x->table - (int)y->table;
+	return r ? r : strcmp(x->chain, y->chain);
+}
+
+static const struct record_item **sorted_items(const struct record *record)
+{
+	const struct record_item **sorted = calloc(record->n + 1, sizeof(*sorted));
+
+	for (size_t i = 0; sorted && i < record->n; i++)
+		sorted[i] = &record->items[i];
+	if (sorted)
+		qsort(sorted, record->n, sizeof(const struct record_item *), compare_items);
+	return sorted;
+}
+
+int record_merge(struct record *record, const struct record *more)
+{
+	_free_ const struct record_item **have = sorted_items(record), **add = sorted_items(more);
+	_free_ bool *known = calloc(more->n + 1, sizeof(*known));
+	int r = have && add && known ? 0 : -ENOMEM;
+
+	for (size_t i = 0, k = 0; r == 0 && i < record->n && k < more->n;) {
+		int order = compare_items(&have[i], &add[k]);
+
+		if (order == 0)
+			known[add[k] - more->items] = true;
+		i += order <= 0;
+		k += order >= 0;
+	}
+	/* In their own order, which is the kernel's. */
+	for (size_t k = 0; k < more->n && r == 0; k++)
+		r = known[k] ? 0 : record_add(record, &more->items[k]);
+	return r;
 }
 
 bool record_empty(const struct record *record)

@@ -30,25 +30,34 @@
 #define RECORD_RUN     "/run/tproxyd/record"
 #define RECORD_INSTALL "/run/tproxyd-install/record"
 
+/* Each kind is one backend's, which understands its own and leaves those of others alone. */
+enum record_kind {
+	RECORD_XT_CHAIN, /* "chain": one of ours; digest of all its rules */
+	RECORD_XT_RULE,  /* "rule": one in a built-in chain; digest of the rule */
+	RECORD_KIND_COUNT,
+};
+
 struct record_item {
+	enum record_kind kind;
 	enum family family;
 	enum table table;
-	char chain[32]; /* our chain, or the built-in chain that holds the rule */
-	bool is_rule;
-	bool appended;      /* a rule behind those of others, not before them */
-	uint8_t digest[16]; /* of the rule, or of all rules of our chain */
+	char chain[32];
+	bool appended; /* a rule behind those of others, not before them */
+	uint8_t digest[16];
 };
 
 struct record {
 	const char *path;          /* borrowed for the record's life; NULL: kept in memory only */
 	struct record_item *items; /* heap */
 	size_t n;
-	bool address; /* we added ::6/128 to the interface below */
+	/* we added ::6/128 to the interface below */
+	bool address;
 	char address_iface[16];
 };
 
 /* Reads the record at path. A missing file, and one of another boot or namespace, gives an empty
- * record and 0; a damaged one an error. */
+ * record and 0; a damaged one an empty record and RECORD_DAMAGED with the sentence. */
+#define RECORD_DAMAGED 1
 int record_load(const char *path, struct record *ret, struct error *err) _must_check_;
 
 /* Writes it atomically (mode 0600; the directory is made where it is missing); removes the file
@@ -56,5 +65,10 @@ int record_load(const char *path, struct record *ret, struct error *err) _must_c
 int record_save(const struct record *record, struct error *err) _must_check_;
 
 int record_add(struct record *record, const struct record_item *item) _must_check_; /* -ENOMEM */
+
+/* Adds the items of `more`; of those that have an equal in the record (the place among the rules of
+ * others aside), each equal one stands for one. -ENOMEM. */
+int record_merge(struct record *record, const struct record *more) _must_check_;
+
 bool record_empty(const struct record *record);
 void record_done(struct record *record);

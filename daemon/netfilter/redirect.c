@@ -6,11 +6,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/os/fd.h"
+#include "common/base/array.h"
 #include "daemon/netfilter/loopback.h"
-#include "daemon/netfilter/xt/lock.h"
 
-#define PAUSE_USEC ((uint64_t)10 * 1000) /* between two tries for the lock */
+#define PAUSE_USEC ((uint64_t)10 * 1000) /* between two tries */
+
+static const struct ruleset nothing = { .level = LEVEL_NONE };
 
 int redirect_open(struct redirect *redirect, const struct netfilter_backend *backend,
 		  const char *record_path, struct error *err)
@@ -19,6 +20,8 @@ int redirect_open(struct redirect *redirect, const struct netfilter_backend *bac
 
 	*redirect = (struct redirect){ .backend = backend };
 	r = record_load(record_path, &redirect->record, err);
+	if (r == RECORD_DAMAGED)
+		return -EBADMSG;
 	if (r < 0)
 		return r;
 	r = backend->open(&redirect->nf, err);
@@ -106,28 +109,22 @@ static int without_address(struct redirect *redirect, struct error *err, int r)
 	return error_wrap(err, r, "take back ::6/128: %.120s", why.text);
 }
 
-static bool lock_is_held(void)
+int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
+		   struct netfilter_report *report, struct error *err)
 {
-	_close_ int fd = -EBADF;
-
-	return xtables_lock(&fd, NULL) == NETFILTER_BUSY;
-}
-
-int redirect_apply(struct redirect *redirect, const struct ruleset *rules, enum scope scope,
-		   struct error *err)
-{
+	const struct ruleset *rules = wish->rules;
 	bool added = false;
-	int r;
+	int r = 0;
 
 	if (rules->loopback_v6) {
-		/* Or the address would come and go with each try. */
-		if (!redirect->record.address && lock_is_held())
-			return NETFILTER_BUSY;
-		r = add_address(redirect, rules->loopback, &added, err);
-		if (r < 0)
-			return error_wrap(err, r, "apply rules");
+		/* The address would be added and removed again with each try. */
+		if (!redirect->record.address)
+			r = redirect->backend->ready(redirect->nf, err);
+		if (r == 0)
+			r = add_address(redirect, rules->loopback, &added, err);
 	}
-	r = redirect->backend->apply(redirect->nf, rules, scope, &redirect->record, err);
+	if (r == 0)
+		r = redirect->backend->apply(redirect->nf, wish, &redirect->record, report, err);
 	if (r < 0)
 		r = error_wrap(err, r, "apply rules");
 	if (r != 0)
@@ -140,24 +137,112 @@ int redirect_apply(struct redirect *redirect, const struct ruleset *rules, enum 
 	return r;
 }
 
-int redirect_apply_wait(struct redirect *redirect, const struct ruleset *rules, enum scope scope,
-			uint64_t timeout_usec, uint64_t interval_usec, struct error *err)
+int redirect_apply_wait(struct redirect *redirect, const struct netfilter_wish *wish,
+			const struct redirect_patience *patience, struct netfilter_report *report,
+			struct error *err)
 {
-	uint64_t pause_usec = interval_usec ? interval_usec : PAUSE_USEC, waited = 0;
+	uint64_t pause_usec = patience->interval_usec ? patience->interval_usec : PAUSE_USEC;
 	const struct timespec pause = { .tv_sec = (time_t)(pause_usec / 1000000),
 					.tv_nsec = (long)(pause_usec % 1000000) * 1000 };
 
-	for (;;) {
-		int r = redirect_apply(redirect, rules, scope, err);
+	for (uint64_t waited = 0;; waited += pause_usec) {
+		struct error why = { 0 };
+		int r = redirect_apply(redirect, wish, report, &why);
 
-		if (r != NETFILTER_BUSY)
-			return r;
-		if (waited >= timeout_usec)
-			return error_set(
-				err, -EBUSY,
-				"the xtables lock is held by another program (waited %llu ms)",
-				(unsigned long long)(waited / 1000));
-		(void)nanosleep(&pause, NULL);
-		waited += pause_usec;
+		if (r == NETFILTER_BUSY && waited < patience->timeout_usec) {
+			(void)nanosleep(&pause, NULL);
+			continue;
+		}
+		if (r == NETFILTER_BUSY)
+			(void)error_set(err, why.code, "%.400s (waited %llu ms)", why.text,
+					(unsigned long long)(waited / 1000));
+		else if (r < 0 && err)
+			*err = why;
+		return r;
 	}
+}
+
+/* Adds what a record lists. A damaged one lists nothing: names and shapes are left. */
+static int add_record(const char *path, struct record *all, struct netfilter_report *report,
+		      struct error *err)
+{
+	struct record record;
+	int r = record_load(path, &record, err);
+
+	if (r == RECORD_DAMAGED) {
+		array_push(&report->arena, &report->left,
+			   arena_printf(&report->arena, "The record is of no use: %s is damaged",
+					path));
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < record.n && r == 0; i++)
+		r = record_add(all, &record.items[i]);
+	if (record.address) {
+		all->address = true;
+		memcpy(all->address_iface, record.address_iface, sizeof(all->address_iface));
+	}
+	record_done(&record);
+	return r < 0 ? error_sys(err, r, "read %s", path) : 0;
+}
+
+static int remove_with(const struct redirect_removal *removal, struct redirect *redirect,
+		       struct netfilter_report *report, struct error *err)
+{
+	const struct netfilter_wish wish = { &nothing, removal->scope };
+
+	if (removal->dry_run)
+		return redirect->backend->survey(redirect->nf, &wish, &redirect->record, report,
+						 err);
+	return redirect_apply_wait(redirect, &wish, &removal->patience, report, err);
+}
+
+static int remove_recorded(const struct redirect_removal *removal, struct netfilter_report *ret,
+			   struct error *err)
+{
+	struct redirect redirect;
+	int r = redirect_open(&redirect, removal->backend, removal->record, err);
+
+	if (r != 0)
+		return r == NETFILTER_ABSENT ? 0 : r; /* no tables, no rules */
+	r = remove_with(removal, &redirect, ret, err);
+	redirect_done(&redirect);
+	return r;
+}
+
+/* The records go last: a stale one does no harm, one that is missing may. */
+static int remove_recognised(const struct redirect_removal *removal, struct netfilter_report *ret,
+			     struct error *err)
+{
+	const char *const paths[] = { removal->record, removal->record_installed };
+	struct redirect redirect = { .backend = removal->backend };
+	char iface[sizeof(redirect.record.address_iface)] = "";
+	int r = 0;
+
+	for (size_t i = 0; i < ELEMENTS(paths) && r == 0; i++)
+		r = add_record(paths[i], &redirect.record, ret, err);
+	if (redirect.record.address)
+		memcpy(iface, redirect.record.address_iface, sizeof(iface));
+	if (r == 0)
+		r = redirect.backend->open(&redirect.nf, err);
+	if (r == 0)
+		r = remove_with(removal, &redirect, ret, err);
+	else if (r == NETFILTER_ABSENT)
+		r = iface[0] && !removal->dry_run ? loopback_v6_remove(iface, err) : 0;
+	if (r == 0 && iface[0])
+		array_push(&ret->arena, &ret->removed,
+			   arena_printf(&ret->arena, "::6/128 on %s", iface));
+	for (size_t i = 0; i < ELEMENTS(paths) && r == 0 && !removal->dry_run; i++)
+		r = record_save(&(struct record){ .path = paths[i] }, err);
+	redirect_done(&redirect);
+	return r;
+}
+
+int redirect_remove(const struct redirect_removal *removal, struct netfilter_report *ret,
+		    struct error *err)
+{
+	*ret = (struct netfilter_report){ 0 };
+	return removal->scope == SCOPE_RECORDED ? remove_recorded(removal, ret, err)
+						: remove_recognised(removal, ret, err);
 }

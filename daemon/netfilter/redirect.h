@@ -6,8 +6,6 @@
  * IPv6 needs, and the record of both. Used alike by the daemon and by the one-shot verbs.
  */
 
-#include <stdbool.h>
-
 #include "common/base/error.h"
 #include "daemon/netfilter/netfilter.h"
 #include "daemon/netfilter/record.h"
@@ -19,18 +17,40 @@ struct redirect {
 };
 
 /* Opens the backend and reads the record at record_path (borrowed). Returns 0, NETFILTER_ABSENT
- * with a sentence, or a negative errno. */
+ * (with the sentence), or a negative errno. */
 int redirect_open(struct redirect *redirect, const struct netfilter_backend *backend,
 		  const char *record_path, struct error *err) _must_check_;
 void redirect_done(struct redirect *redirect);
 
-/* Makes the rules true: the address first when it is wanted, last when it goes. Returns 0,
- * NETFILTER_BUSY (nothing changed, try again), or a negative errno (old state kept or restored). */
-int redirect_apply(struct redirect *redirect, const struct ruleset *rules, enum scope scope,
-		   struct error *err) _must_check_;
+/* Makes the rules true: the address first when it is wanted, last when it goes. Returns 0 (report,
+ * where it is not NULL, is added to), NETFILTER_BUSY (with the sentence; nothing changed, try
+ * again), or a negative errno (old state kept or restored). */
+int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
+		   struct netfilter_report *report, struct error *err) _must_check_;
 
-/* The same, trying again every interval_usec (0: as fits) while the lock is held by others, for at
- * most timeout_usec; then -EBUSY. For one-shot verbs only: it sleeps. */
-int redirect_apply_wait(struct redirect *redirect, const struct ruleset *rules, enum scope scope,
-			uint64_t timeout_usec, uint64_t interval_usec, struct error *err)
-	_must_check_;
+/* How long to try while it is busy. */
+struct redirect_patience {
+	uint64_t timeout_usec, interval_usec; /* interval 0: as fits */
+};
+
+/* The same, trying again while it is busy; then NETFILTER_BUSY. For one-shot verbs only: it
+ * sleeps. */
+int redirect_apply_wait(struct redirect *redirect, const struct netfilter_wish *wish,
+			const struct redirect_patience *patience, struct netfilter_report *report,
+			struct error *err) _must_check_;
+
+/* Taking everything out: what the daemon's record lists, or (SCOPE_RECOGNISED) what the records of
+ * the daemon and of the one-shot install list and whatever can be recognised, with the records. */
+struct redirect_removal {
+	const struct netfilter_backend *backend;
+	const char *record;           /* the daemon's */
+	const char *record_installed; /* for SCOPE_RECOGNISED */
+	enum scope scope;
+	bool dry_run;
+	struct redirect_patience patience;
+};
+
+/* Returns 0 (a host without the backend has nothing to remove), NETFILTER_BUSY, or a negative
+ * errno. The report is set whatever is returned. */
+int redirect_remove(const struct redirect_removal *removal, struct netfilter_report *ret,
+		    struct error *err) _must_check_;

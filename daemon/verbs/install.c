@@ -15,6 +15,7 @@
 #include "daemon/netfilter/instance.h"
 #include "daemon/operator/log.h"
 #include "daemon/netfilter/redirect.h"
+#include "daemon/netfilter/xt/backend.h"
 #include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/verbs/verbs.h"
 
@@ -48,21 +49,23 @@ static int print(const struct generation *g, struct error *err)
 	return 0;
 }
 
-/* Tries as often as is set while others hold the lock or keep changing the rules: nothing else
- * goes away by waiting. */
+/* Tries as often as is set while it is busy: nothing else goes away by waiting. */
 static int apply_patiently(const struct generation *g, struct redirect *redirect, struct error *err)
 {
 	const struct config *config = &g->options.loaded.config;
-	uint64_t wait_usec = config->wait ? (uint64_t)config->wait * 1000000 : WAIT_MAX_USEC;
+	const struct netfilter_wish wish = { &g->rules[LEVEL_FULL], SCOPE_RECOGNISED };
+	const struct redirect_patience patience = {
+		.timeout_usec = config->wait ? (uint64_t)config->wait * 1000000 : WAIT_MAX_USEC,
+		.interval_usec = config->wait_interval,
+	};
 	int64_t sleep_nsec = config->retry.sleep_between_retries;
 	const struct timespec pause = { .tv_sec = sleep_nsec > 0 ? sleep_nsec / 1000000000 : 0,
 					.tv_nsec = sleep_nsec > 0 ? sleep_nsec % 1000000000 : 0 };
 
 	for (uint32_t tried = 0;; tried++) {
-		int r = redirect_apply_wait(redirect, &g->rules[LEVEL_FULL], SCOPE_RECOGNISED,
-					    wait_usec, config->wait_interval, err);
+		int r = redirect_apply_wait(redirect, &wish, &patience, NULL, err);
 
-		if (r != -EBUSY || tried >= config->retry.max_retries)
+		if (r != NETFILTER_BUSY || tried >= config->retry.max_retries)
 			return r;
 		log_warning("%s; trying again (%u of %u)", err->text, tried + 1,
 			    config->retry.max_retries);
@@ -75,13 +78,11 @@ static int redirect(const struct generation *g, struct error *err)
 	struct redirect redirect;
 	int r = redirect_open(&redirect, &backend_xt, RECORD_INSTALL, err);
 
-	if (r == NETFILTER_ABSENT)
-		return error_wrap(err, -EOPNOTSUPP, "this host has no legacy netfilter tables");
-	if (r < 0)
-		return r;
-	r = apply_patiently(g, &redirect, err);
-	redirect_done(&redirect);
-	return r;
+	if (r == 0) {
+		r = apply_patiently(g, &redirect, err);
+		redirect_done(&redirect);
+	}
+	return r == 0 ? 0 : err->code; /* busy to the end, or absent */
 }
 
 static int apply(const struct generation *g, struct error *err)

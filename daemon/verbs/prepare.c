@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
 #include "common/base/cleanup.h"
 #include "common/config/check.h"
-#include "daemon/os/fd.h"
 #include "daemon/operator/log.h"
 #include "daemon/load/options.h"
+#include "daemon/netfilter/xt/backend.h"
 #include "daemon/host/user.h"
 #include "daemon/verbs/verbs.h"
 
@@ -37,19 +36,6 @@ static int user_prepare(struct arena *arena, const struct config *config, struct
 	return 0;
 }
 
-/* The sandboxed daemon can lock this file but not make it. It stays when tproxyd ends: iptables
- * makes it too, and a lock file that is removed locks nobody out. */
-static int lock_file_prepare(struct error *err)
-{
-	const char *named = secure_getenv("XTABLES_LOCKFILE");
-	const char *path = named ? named : "/run/xtables.lock";
-	_close_ int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-
-	if (fd < 0)
-		return error_sys(err, -errno, "make %s", path);
-	return 0;
-}
-
 int verb_prepare(int argc, char *argv[], struct error *err)
 {
 	_cleanup_(arena_done) struct arena arena = { 0 };
@@ -75,5 +61,5 @@ int verb_prepare(int argc, char *argv[], struct error *err)
 		return EX_CONFIG;
 	}
 	r = user_prepare(&arena, &options.loaded.config, err);
-	return r < 0 ? r : lock_file_prepare(err);
+	return r < 0 ? r : backend_xt.prepare(err);
 }

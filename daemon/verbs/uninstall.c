@@ -11,9 +11,9 @@
 #include "daemon/firewalld/firewalld.h"
 #include "daemon/netfilter/instance.h"
 #include "daemon/operator/log.h"
-#include "daemon/netfilter/loopback.h"
 #include "daemon/load/options.h"
 #include "daemon/netfilter/redirect.h"
+#include "daemon/netfilter/xt/backend.h"
 #include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/verbs/verbs.h"
 
@@ -29,8 +29,6 @@ struct request {
 	bool dry_run;
 };
 
-static const struct ruleset nothing = { .level = LEVEL_NONE };
-
 /* Says what is gone on standard output, and what had to stay. */
 static void tell(const struct request *request, const struct string_list *removed,
 		 const struct string_list *left)
@@ -41,87 +39,24 @@ static void tell(const struct request *request, const struct string_list *remove
 		log_warning("%s", left->items[i]);
 }
 
-static int remove_rules(const struct request *request, struct redirect *redirect, enum scope scope,
-			struct error *err)
+/* What the daemon's record lists and nothing else, or everything that is recognisable. */
+static int remove_rules(const struct request *request, struct error *err)
 {
-	const struct netfilter_backend *backend = redirect->backend;
-	const struct netfilter_report *report;
-	int r;
+	const struct redirect_removal removal = {
+		.backend = &backend_xt,
+		.record = RECORD_RUN,
+		.record_installed = RECORD_INSTALL,
+		.scope = request->recorded ? SCOPE_RECORDED : SCOPE_RECOGNISED,
+		.dry_run = request->dry_run,
+		.patience.timeout_usec =
+			request->recorded ? LOCK_WAIT_RECORDED_USEC : LOCK_WAIT_USEC,
+	};
+	struct netfilter_report report;
+	int r = redirect_remove(&removal, &report, err);
 
-	if (request->dry_run)
-		r = backend->survey(redirect->nf, &nothing, scope, &redirect->record, err);
-	else
-		r = redirect_apply_wait(
-			redirect, &nothing, scope,
-			request->recorded ? LOCK_WAIT_RECORDED_USEC : LOCK_WAIT_USEC, 0, err);
-	if (r < 0)
-		return r;
-	report = backend->report(redirect->nf);
-	tell(request, &report->removed, &report->left);
-	return 0;
-}
-
-/* What the daemon's record lists, and nothing else. */
-static int remove_recorded(const struct request *request, struct error *err)
-{
-	struct redirect redirect;
-	int r = redirect_open(&redirect, &backend_xt, RECORD_RUN, err);
-
-	if (r == NETFILTER_ABSENT)
-		return 0; /* no tables, no rules */
-	if (r < 0)
-		return r;
-	r = remove_rules(request, &redirect, SCOPE_RECORDED, err);
-	redirect_done(&redirect);
-	return r;
-}
-
-/* Adds what a record claims. A damaged one claims nothing: names and shapes are left. */
-static int add_record(const char *path, struct record *all, struct error *err)
-{
-	struct record record;
-	int r = record_load(path, &record, err);
-
-	if (r == -EBADMSG) {
-		log_warning("The record is of no use: %s", err->text);
-		return 0;
-	}
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < record.n && r == 0; i++)
-		r = record_add(all, &record.items[i]);
-	if (record.address) {
-		all->address = true;
-		memcpy(all->address_iface, record.address_iface, sizeof(all->address_iface));
-	}
-	record_done(&record);
-	return r < 0 ? error_sys(err, r, "read %s", path) : 0;
-}
-
-/* Everything that is recognisable in the legacy tables. The records go last: a stale one does no
- * harm, one that is missing may. */
-static int remove_recognised(const struct request *request, struct error *err)
-{
-	static const char *const paths[] = { RECORD_RUN, RECORD_INSTALL };
-	struct redirect redirect = { .backend = &backend_xt };
-	char iface[sizeof(redirect.record.address_iface)] = "";
-	int r = 0, absent;
-
-	for (size_t i = 0; i < ELEMENTS(paths) && r == 0; i++)
-		r = add_record(paths[i], &redirect.record, err);
-	if (redirect.record.address)
-		memcpy(iface, redirect.record.address_iface, sizeof(iface));
-	absent = r == 0 ? backend_xt.open(&redirect.nf, err) : r;
-	if (absent == NETFILTER_ABSENT && iface[0] && !request->dry_run)
-		r = loopback_v6_remove(iface, err);
-	else if (absent != NETFILTER_ABSENT)
-		r = absent < 0 ? absent : remove_rules(request, &redirect, SCOPE_RECOGNISED, err);
-	if (r == 0 && iface[0] && !request->quiet)
-		(void)printf("::6/128 on %s\n", iface);
-	for (size_t i = 0; i < ELEMENTS(paths) && r == 0 && !request->dry_run; i++)
-		r = record_save(&(struct record){ .path = paths[i] }, err);
-	redirect_done(&redirect);
-	return r;
+	tell(request, &report.removed, &report.left);
+	netfilter_report_done(&report);
+	return r == 0 ? 0 : err->code;
 }
 
 static int remove_nft(const struct request *request, struct error *err)
@@ -163,7 +98,7 @@ static int remove_stored(const struct request *request, struct error *err)
 static int remove_all(const struct request *request, struct error *err)
 {
 	static int (*const steps[])(const struct request *request, struct error *err) = {
-		remove_recognised,
+		remove_rules,
 		remove_nft,
 		remove_stored,
 	};
@@ -199,7 +134,7 @@ static int uninstall(const struct request *request, struct error *err)
 		return r;
 	}
 	if (request->recorded)
-		return remove_recorded(request, err);
+		return remove_rules(request, err);
 	return remove_all(request, err);
 }
 

@@ -260,6 +260,8 @@ static bool facts_store(const struct entry *entry)
 		bool *flag;
 		const char **text;
 		struct facts_file *file;
+		const char **lack; /* the sentence where it is false */
+		const char *sentence;
 	} fields[] = {
 		{ "user.found", .flag = &f->asked.found },
 		{ "user.name", .text = &f->asked.name },
@@ -267,13 +269,19 @@ static bool facts_store(const struct entry *entry)
 		{ "loopback", .text = &f->loopback },
 		{ "ipv6", .flag = &f->ipv6 },
 		{ "ipv6Loopback", .flag = &f->ipv6_loopback },
-		{ "iptables.legacy", .flag = &f->family[FAMILY_V4].legacy },
-		{ "iptables.raw", .flag = &f->family[FAMILY_V4].raw },
-		{ "iptables.mangle", .flag = &f->family[FAMILY_V4].mangle },
+		{ "iptables.legacy", .lack = &f->family[FAMILY_V4].iptables.no_redirect,
+		  .sentence = "this kernel has no legacy tables (ip_tables)" },
+		{ "iptables.raw", .lack = &f->family[FAMILY_V4].iptables.no_zones,
+		  .sentence = "this kernel has no raw table for it" },
+		{ "iptables.mangle", .lack = &f->family[FAMILY_V4].iptables.no_drop_invalid,
+		  .sentence = "this kernel has no mangle table for IPv4" },
 		{ "iptables.dockerOutput", .flag = &f->family[FAMILY_V4].docker_output },
-		{ "ip6tables.legacy", .flag = &f->family[FAMILY_V6].legacy },
-		{ "ip6tables.raw", .flag = &f->family[FAMILY_V6].raw },
-		{ "ip6tables.mangle", .flag = &f->family[FAMILY_V6].mangle },
+		{ "ip6tables.legacy", .lack = &f->family[FAMILY_V6].iptables.no_redirect,
+		  .sentence = "this kernel has no legacy tables for IPv6 (ip6_tables)" },
+		{ "ip6tables.raw", .lack = &f->family[FAMILY_V6].iptables.no_zones,
+		  .sentence = "this kernel has no raw table for it" },
+		{ "ip6tables.mangle", .lack = &f->family[FAMILY_V6].iptables.no_drop_invalid,
+		  .sentence = "this kernel has no mangle table for IPv6" },
 		{ "ip6tables.dockerOutput", .flag = &f->family[FAMILY_V6].docker_output },
 		{ "nftNatForeign", .flag = &f->nft_nat_foreign },
 		{ "resolvConf", .file = &f->resolv_conf },
@@ -288,6 +296,14 @@ static bool facts_store(const struct entry *entry)
 			continue;
 		if (fields[i].flag)
 			return bool_store(fields[i].flag, entry->text);
+		if (fields[i].lack) {
+			bool has;
+
+			if (!bool_store(&has, entry->text))
+				return false;
+			*fields[i].lack = has ? NULL : fields[i].sentence;
+			return true;
+		}
 		if (fields[i].text)
 			*fields[i].text = entry->text;
 		if (fields[i].file)

@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #include "daemon/netfilter/loopback.h"
-#include "daemon/netfilter/netfilter.h"
+#include "daemon/netfilter/xt/backend.h"
 #include "daemon/netfilter/record.h"
 #include "tests/unit/rules_plans.h"
 
@@ -133,14 +133,17 @@ static void setup_init(struct setup *s, const char *name, enum level level)
 
 static int apply(const struct setup *s, enum scope scope, struct record *record, struct error *err)
 {
+	const struct netfilter_wish wish = { &s->rules, scope };
+	struct netfilter_report report = { 0 };
 	struct netfilter *nf = NULL;
 	int r = backend_xt.open(&nf, err);
 
 	if (r != 0)
 		return r;
-	r = backend_xt.apply(nf, &s->rules, scope, record, err);
-	for (size_t i = 0; r == 0 && i < backend_xt.report(nf)->left.n; i++)
-		(void)printf("left %s\n", backend_xt.report(nf)->left.items[i]);
+	r = backend_xt.apply(nf, &wish, record, &report, err);
+	for (size_t i = 0; i < report.left.n; i++)
+		(void)printf("left %s\n", report.left.items[i]);
+	netfilter_report_done(&report);
 	backend_xt.close(nf);
 	return r;
 }
@@ -182,14 +185,15 @@ static int run_read(char **argv, struct error *err)
 	struct record record = { 0 };
 	struct snapshot snapshot;
 	struct netfilter *nf = NULL;
+	bool address;
 	int r;
 
 	setup_init(&s, argv[0], level_of(argv[1]));
-	r = argv[2] ? record_load(argv[2], &record, err) : 0;
+	r = record_load(argv[2], &record, err);
 	if (r == 0)
 		r = backend_xt.open(&nf, err);
 	if (r == 0)
-		r = backend_xt.read(nf, &s.rules, argv[2] ? &record : NULL, &snapshot, err);
+		r = backend_xt.read(nf, &s.rules, &record, &snapshot, err);
 	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++) {
 		for (enum table t = 0; t < TABLE_COUNT; t++) {
 			const struct snapshot_table *table = &snapshot.table[f][t];
@@ -201,7 +205,9 @@ static int run_read(char **argv, struct error *err)
 		}
 	}
 	if (r == 0)
-		(void)printf("::6 %s\n", snapshot.loopback_v6 ? "present" : "absent");
+		r = loopback_v6_present("lo", &address, err);
+	if (r == 0)
+		(void)printf("::6 %s\n", address ? "present" : "absent");
 	if (nf)
 		backend_xt.close(nf);
 	record_done(&record);
@@ -336,7 +342,7 @@ static int dispatch(int argc, char **argv, struct error *err)
 		return run_text(argv + 2);
 	if (argc == 6 && strcmp(argv[1], "apply") == 0)
 		return run_apply(argv + 2, err);
-	if (argc >= 4 && strcmp(argv[1], "read") == 0)
+	if (argc == 5 && strcmp(argv[1], "read") == 0)
 		return run_read(argv + 2, err);
 	if (argc == 5 && strcmp(argv[1], "cycle") == 0)
 		return run_cycle(argv + 2, err);
@@ -356,6 +362,6 @@ int main(int argc, char **argv)
 		return EXIT_BUSY;
 	if (r == 0)
 		return 0;
-	(void)fprintf(stderr, "%s\n", r < 0 ? err.text : "absent");
+	(void)fprintf(stderr, "%s\n", err.text);
 	return 1;
 }

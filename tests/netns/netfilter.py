@@ -73,7 +73,7 @@ class Firewall(network.Namespace):
 
     def read(self, plan, level="full", record=RECORD):
         """{(family, table): (exists, found, expected, equal, packets)} and "::6"."""
-        words = ["read", plan, level] + ([record] if record else [])
+        words = ["read", plan, level, record]
         result = {}
         for line in self.drive(*words).stdout.splitlines():
             word = line.split()

@@ -22,6 +22,7 @@
 #include "common/base/cleanup.h"
 #include "daemon/load/generation.h"
 #include "daemon/netfilter/redirect.h"
+#include "daemon/netfilter/xt/backend.h"
 
 #define SIDES_MAX 4
 
@@ -129,10 +130,11 @@ static int apply(struct run *run, struct redirect *redirect, struct side *side, 
 		 struct error *err)
 {
 	static const struct timespec pause = { .tv_nsec = 1000000 };
+	const struct netfilter_wish wish = { side->rules, run->scope };
 
 	for (unsigned tries = 0; tries < 30000; tries++) {
 		uint64_t begin = now_nsec();
-		int r = redirect_apply(redirect, side->rules, run->scope, err);
+		int r = redirect_apply(redirect, &wish, NULL, err);
 
 		side->nsec[n] = now_nsec() - begin;
 		if (r != NETFILTER_BUSY)
@@ -150,7 +152,7 @@ static int cycle(struct run *run, const char *record, struct error *err)
 	int r = redirect_open(&redirect, &backend_xt, record[0] ? record : NULL, err);
 
 	if (r != 0)
-		return r < 0 ? r : error_set(err, -EOPNOTSUPP, "no legacy tables");
+		return r < 0 ? r : err->code;
 	for (size_t n = 0; n < run->times && r == 0; n++) {
 		for (size_t s = 0; s < run->n_sides && r == 0; s++) {
 			if (run->read && last)

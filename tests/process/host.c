@@ -306,9 +306,9 @@ Test(host_net, finds_legacy_tables_without_making_one)
 
 	own_network();
 	cr_assert_eq(host_tables(CHECK_INSTALL, &facts, NULL), 0);
-	cr_expect(facts.family[FAMILY_V4].legacy ==
+	cr_expect(!facts.family[FAMILY_V4].iptables.no_redirect ==
 		  (access("/proc/self/net/ip_tables_names", F_OK) == 0));
-	cr_expect(facts.family[FAMILY_V6].legacy ==
+	cr_expect(!facts.family[FAMILY_V6].iptables.no_redirect ==
 		  (access("/proc/self/net/ip6_tables_names", F_OK) == 0));
 	tables("/proc/self/net/ip_tables_names", names, sizeof(names));
 	cr_expect_str_eq(names, "");

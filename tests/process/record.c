@@ -56,9 +56,9 @@ static struct record sample(const char *path)
 	struct record record = { .path = path };
 
 	cr_assert_eq(record_add(&record, &(struct record_item){ .family = FAMILY_V6,
+								.kind = RECORD_XT_RULE,
 								.table = TABLE_MANGLE,
 								.chain = "PREROUTING",
-								.is_rule = true,
 								.appended = true,
 								.digest = { 0xab, 1, 2 } }),
 		     0);
@@ -70,7 +70,7 @@ static struct record sample(const char *path)
 	for (unsigned n = 0; n < 40; n++)
 		cr_assert_eq(record_add(&record, &(struct record_item){ .table = TABLE_RAW,
 									.chain = "OUTPUT",
-									.is_rule = true,
+									.kind = RECORD_XT_RULE,
 									.digest = { (uint8_t)n } }),
 			     0);
 	return record;
@@ -94,7 +94,7 @@ Test(record, what_is_saved_is_loaded)
 		cr_expect_eq(a->family, b->family);
 		cr_expect_eq(a->table, b->table);
 		cr_expect_str_eq(a->chain, b->chain);
-		cr_expect_eq(a->is_rule, b->is_rule);
+		cr_expect_eq(a->kind, b->kind);
 		cr_expect_eq(a->appended, b->appended);
 		cr_expect_arr_eq(a->digest, b->digest, sizeof(a->digest));
 	}

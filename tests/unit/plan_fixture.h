@@ -91,9 +91,6 @@ static inline void fixture_init(void)
 		.corefile = file_with("text"),
 		.now_sec = 1800000000,
 	};
-	for (unsigned family = 0; family < FAMILY_COUNT; family++)
-		facts->family[family] =
-			(struct facts_family){ .legacy = true, .raw = true, .mangle = true };
 	/* Of the warnings that a healthy host gets, these two are tested on their own. */
 	fx.listeners[0] = (struct facts_socket){ .addr = address("::"), .port = 22, .sshd = true };
 	facts->listeners.items = fx.listeners;

@@ -52,16 +52,22 @@ Test(families, leave_ipv6_out_without_its_loopback_address)
 
 Test(families, leave_ipv6_out_without_tables)
 {
-	fx.facts.family[FAMILY_V6] = (struct facts_family){ 0 };
+	fx.facts.family[FAMILY_V6].iptables.no_redirect = "no legacy tables (ip6_tables)";
 	build_run("");
 	expect_accepted();
 	cr_expect_not(V6.enabled);
 	expect_said(SEVERITY_NOTICE, "ipFamilyMode", "ip6_tables");
 }
 
+static const struct facts_abilities nothing = {
+	.no_redirect = "no legacy tables (ip_tables)",
+	.no_zones = "no raw table",
+	.no_drop_invalid = "no mangle table",
+};
+
 Test(families, need_legacy_tables)
 {
-	fx.facts.family[FAMILY_V4] = (struct facts_family){ 0 };
+	fx.facts.family[FAMILY_V4].iptables = nothing;
 	build_run("");
 	expect_refused("backend", "no legacy tables (ip_tables) and nftables is not built yet");
 	cr_expect(diag_has_error(&fx.diags, true));
@@ -69,7 +75,7 @@ Test(families, need_legacy_tables)
 
 Test(families, need_no_tables_to_be_printed)
 {
-	fx.facts.family[FAMILY_V4] = (struct facts_family){ 0 };
+	fx.facts.family[FAMILY_V4].iptables = nothing;
 	build_install("dryRun: true\ndropInvalidPackets: true\n" WITH_DNS);
 	expect_accepted();
 	cr_expect(V4.enabled);
@@ -79,7 +85,7 @@ Test(families, need_no_tables_to_be_printed)
 
 Test(families, need_no_tables_of_ipv6_to_be_printed)
 {
-	fx.facts.family[FAMILY_V6].legacy = false;
+	fx.facts.family[FAMILY_V6].iptables.no_redirect = "no legacy tables (ip6_tables)";
 	build_install("dryRun: true\n");
 	expect_accepted();
 	cr_expect(V6.enabled);
@@ -117,7 +123,7 @@ Test(families, drop_invalid_packets_when_asked)
 
 Test(families, cannot_drop_invalid_packets_without_mangle)
 {
-	fx.facts.family[FAMILY_V6].mangle = false;
+	fx.facts.family[FAMILY_V6].iptables.no_drop_invalid = "no mangle table for IPv6";
 	build_run("dropInvalidPackets: true\n");
 	expect_refused("dropInvalidPackets", "no mangle table for IPv6");
 }
@@ -198,7 +204,7 @@ Test(dns, gets_no_zones_where_they_are_not_wanted)
 
 Test(dns, gets_no_zones_without_the_raw_table)
 {
-	fx.facts.family[FAMILY_V6].raw = false;
+	fx.facts.family[FAMILY_V6].iptables.no_zones = "no raw table";
 	build_run(WITH_DNS);
 	expect_accepted();
 	cr_expect(V4.dns_zones);

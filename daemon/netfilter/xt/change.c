@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/netfilter/xt/xt.h"
+#include "daemon/netfilter/xt/change.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "common/base/cleanup.h"
+#include "common/base/array.h"
+#include "common/rules/xt_entry.h"
+#include "daemon/netfilter/xt/family.h"
 
 /* Others that do not take the lock can be faster; not for ever. */
 #define ATTEMPTS 5
@@ -12,7 +14,7 @@
 static int take_out(const struct xt_table *table, struct xtc_handle *handle,
 		    const struct xt_state *now, const struct xt_state *want, struct error *err)
 {
-	const struct xt_family *f = table->f;
+	const struct xt_family *f = &xt_families[table->family];
 
 	for (size_t i = 0; i < now->n; i++) {
 		const struct xt_chain *chain = &now->items[i];
@@ -28,39 +30,33 @@ static int take_out(const struct xt_table *table, struct xtc_handle *handle,
 	for (size_t i = 0; i < now->n; i++) {
 		const struct xt_chain *chain = &now->items[i];
 
-		if (!chain->builtin && !xt_wants_chain(want, chain->name) &&
+		if (!chain->builtin && !xt_state_has_own(want, chain->name) &&
 		    !f->delete_chain(chain->name, handle))
 			return error_sys(err, xt_errno(), "delete chain %s", chain->name);
 	}
 	return 0;
 }
 
-static int put_rule(const struct xt_table *table, struct xtc_handle *handle,
-		    const struct xt_chain *chain, const struct xt_rule *rule, size_t *total,
-		    struct error *err)
+/* Puts a rule into a chain that holds total rules. */
+static int put_rule(const struct xt_table *table, struct xtc_handle *handle, const char *chain,
+		    const struct xt_rule *rule, size_t total)
 {
-	const struct xt_family *f = table->f;
-	bool last = !chain->builtin || rule->position >= *total;
-	int ok;
+	const struct xt_family *f = &xt_families[table->family];
+	unsigned char *counters = rule->entry + xt_layouts[table->family].counters;
+	int r = 0;
 
-	memcpy(rule->entry + f->counters, &rule->counters, sizeof(rule->counters));
-	ok = last ? f->append(chain->name, rule->entry, handle)
-		  : f->insert(chain->name, rule->entry, rule->position, handle);
-	if (!ok) {
-		int r = xt_errno();
-
-		memset(rule->entry + f->counters, 0, sizeof(rule->counters));
-		return error_sys(err, r, "add a rule to chain %s", chain->name);
-	}
-	memset(rule->entry + f->counters, 0, sizeof(rule->counters));
-	(*total)++;
-	return 0;
+	memcpy(counters, &rule->counters, sizeof(rule->counters));
+	if (!(rule->position >= total ? f->append(chain, rule->entry, handle)
+				      : f->insert(chain, rule->entry, rule->position, handle)))
+		r = xt_errno();
+	memset(counters, 0, sizeof(rule->counters));
+	return r;
 }
 
 static int put_in(const struct xt_table *table, struct xtc_handle *handle,
 		  const struct xt_state *now, const struct xt_state *want, struct error *err)
 {
-	const struct xt_family *f = table->f;
+	const struct xt_family *f = &xt_families[table->family];
 
 	for (size_t i = 0; i < want->n; i++) {
 		const struct xt_chain *chain = &want->items[i];
@@ -74,11 +70,11 @@ static int put_in(const struct xt_table *table, struct xtc_handle *handle,
 				      *old = xt_state_find(now, chain->name);
 		size_t total = old && old->builtin ? old->total - old->n : 0;
 
-		for (size_t n = 0; n < chain->n; n++) {
-			int r = put_rule(table, handle, chain, &chain->items[n], &total, err);
+		for (size_t n = 0; n < chain->n; n++, total++) {
+			int r = put_rule(table, handle, chain->name, &chain->items[n], total);
 
 			if (r < 0)
-				return r;
+				return error_sys(err, r, "add a rule to chain %s", chain->name);
 		}
 	}
 	return 0;
@@ -88,7 +84,7 @@ static int put_in(const struct xt_table *table, struct xtc_handle *handle,
 static int keep_policies(const struct xt_table *table, struct xtc_handle *handle,
 			 const struct xt_state *now, struct error *err)
 {
-	const struct xtc_ops *ops = table->f->ops;
+	const struct xtc_ops *ops = xt_families[table->family].ops;
 
 	for (size_t i = 0; i < now->n; i++) {
 		const struct xt_chain *chain = &now->items[i];
@@ -131,97 +127,124 @@ static void carry_counters(const struct xt_state *now, const struct xt_state *wa
 	}
 }
 
-static bool same(const struct xt_fingerprint *a, const struct xt_fingerprint *b)
+/* A name that neither is a verdict nor has a payload of its own is a chain's. */
+static const char *jump_target(enum family family, const struct xt_rule *rule)
 {
-	return memcmp(a, b, sizeof(*a)) == 0;
+	static const char *const verdicts[] = { "", "ACCEPT", "DROP", "RETURN", "QUEUE" };
+	const struct xt_entry_target *target = xt_entry_target(family, rule->entry);
+
+	if (target->u.target_size != XT_ALIGN(sizeof(*target)) + XT_ALIGN(sizeof(int)))
+		return NULL;
+	for (size_t i = 0; i < ELEMENTS(verdicts); i++)
+		if (strcmp(target->u.user.name, verdicts[i]) == 0)
+			return NULL;
+	return target->u.user.name;
 }
 
-int xt_is_as_before(const struct xt_table *table, const struct xt_outcome *outcome,
-		    struct arena *arena, struct error *err)
+static int check_chain(enum family family, const struct xt_state *all, const struct xt_state *want,
+		       const struct xt_chain *chain, struct error *err)
 {
-	struct xtc_handle *handle = NULL;
-	struct xt_fingerprint now;
-	int r = xt_open(table, &handle, err);
+	for (size_t i = 0; i < chain->n; i++) {
+		const char *target = jump_target(family, &chain->items[i]);
 
-	if (r < 0)
-		return r;
-	xt_fingerprint(table, handle, arena, &now);
-	table->f->ops->free(handle);
-	return arena->failed ? error_sys(err, -ENOMEM, "read") : same(&now, &outcome->before);
+		/* libiptc would take it for an extension and the kernel say ENOENT. */
+		if (target && !xt_state_has_own(want, target) && !xt_state_has_own(all, target))
+			return error_set(err, -ENOENT, "there is no chain %s to jump to", target);
+	}
+	return 0;
 }
 
-/* What is in the kernel, seen by the claims of what should be there; and as a whole, where that is
- * wanted. */
-static int read_back(const struct xt_change *change, struct xt_state *ret,
-		     struct xt_fingerprint *ret_whole, struct error *err)
+int xt_change_check(const struct xt_table *table, const struct xt_state *all,
+		    const struct xt_state *now, const struct xt_state *want, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < now->references.n; i++) {
+		const struct xt_reference *ref = &now->references.items[i];
+
+		if (!xt_state_has_own(want, ref->target))
+			return error_set(err, -EMLINK,
+					 "rule %u of chain %s jumps to %s, which has to go: remove "
+					 "that rule first",
+					 ref->number, ref->chain, ref->target);
+	}
+	for (size_t i = 0; i < want->n && r == 0; i++) {
+		const struct xt_chain *chain = &want->items[i];
+
+		if (!chain->builtin && !xt_state_find(now, chain->name) &&
+		    xt_state_find(all, chain->name))
+			return error_set(err, -EEXIST, "chain %s exists already and is not ours",
+					 chain->name);
+		r = check_chain(table->family, all, want, chain, err);
+	}
+	return r;
+}
+
+/* What is in the kernel, and of it what is wanted. */
+static int read_back(const struct xt_change *change, struct xt_look *ret, struct xt_state *ret_now,
+		     struct error *err)
 {
 	struct record wanted = { 0 };
-	struct xt_claims claims = { .record = &wanted, .scope = SCOPE_RECORDED, .trusted = true };
-	struct xtc_handle *handle = NULL;
-	int r = xt_state_claim(change->table, change->want, &wanted);
+	const struct xt_proof proof = { .record = &wanted, .trusted = true };
+	int r = xt_own_record(change->table, change->want, &wanted);
 
 	if (r < 0)
 		r = error_sys(err, r, "read back");
-	if (r == 0)
-		r = xt_open(change->table, &handle, err);
-	if (r == 0)
-		r = xt_read(change->table, handle, &claims, change->arena, ret, err);
-	if (r == 0 && ret_whole) {
-		xt_fingerprint(change->table, handle, change->arena, ret_whole);
-		r = change->arena->failed ? error_sys(err, -ENOMEM, "read") : 0;
+	else
+		r = xt_look(change->table, change->arena, ret, err);
+	if (r == 0) {
+		xt_own(&proof, change->table, &ret->all, change->arena, ret_now);
+		xt_look_close(change->table, ret);
 	}
-	if (handle)
-		change->table->f->ops->free(handle);
 	record_done(&wanted);
+	if (r == 0 && change->arena->failed)
+		return error_sys(err, -ENOMEM, "read");
 	return r;
 }
 
 /* One try. Returns 0 when it is as wanted, 1 to try again. */
-static int attempt(const struct xt_change *change, struct xtc_handle *handle,
+static int attempt(const struct xt_change *change, const struct xt_look *look,
 		   const struct xt_state *now, struct xt_outcome *outcome, struct error *err)
 {
 	const struct xt_table *table = change->table;
 	const bool touched = outcome->touched;
-	struct xt_fingerprint before, whole;
-	struct xt_state after = { 0 };
+	struct xt_state after;
+	struct xt_look later;
 	int failure = 0, r;
 	bool equal;
 
-	xt_fingerprint(table, handle, change->arena, &before);
 	if (!touched)
-		outcome->before = before;
-	r = change->arena->failed ? error_sys(err, -ENOMEM, "read") : 0;
+		outcome->before = look->whole;
+	r = xt_change_check(table, &look->all, now, change->want, err);
 	if (r == 0)
-		r = xt_check(table, handle, now, change->want, err);
+		r = take_out(table, look->handle, now, change->want, err);
 	if (r == 0)
-		r = take_out(table, handle, now, change->want, err);
+		r = put_in(table, look->handle, now, change->want, err);
 	if (r == 0)
-		r = put_in(table, handle, now, change->want, err);
-	if (r == 0)
-		r = keep_policies(table, handle, now, err);
+		r = keep_policies(table, look->handle, now, err);
 	if (r < 0)
 		return r;
 
-	if (!table->f->ops->commit(handle))
+	if (!xt_families[table->family].ops->commit(look->handle))
 		failure = xt_errno();
 	if (failure == -EAGAIN)
 		return 1; /* somebody else committed, nothing was changed */
 	outcome->touched = true;
-	r = read_back(change, &after, failure ? &whole : NULL, err);
+	r = read_back(change, &later, &after, err);
 	if (r < 0)
 		return r;
 	equal = xt_state_equal(&after, change->want);
 	if (!failure)
 		return equal ? 0 : 1;
 	/* It can also fail after it was done, over the counters. */
-	if (same(&whole, &before))
+	if (xt_fingerprint_equal(&later.whole, &look->whole))
 		outcome->touched = touched;
 	else if (equal)
 		return 0;
 	return error_sys(err, failure, "commit");
 }
 
-int xt_change(const struct xt_change *change, struct xtc_handle *handle, const struct xt_state *now,
+int xt_change(const struct xt_change *change, struct xt_look *look, const struct xt_state *now,
 	      struct xt_outcome *ret, struct error *err)
 {
 	const struct xt_table *table = change->table;
@@ -231,21 +254,32 @@ int xt_change(const struct xt_change *change, struct xtc_handle *handle, const s
 	*ret = (struct xt_outcome){ 0 };
 	for (unsigned n = 0; n < ATTEMPTS && r == 1; n++) {
 		r = 0;
-		if (!handle) {
-			r = xt_open(table, &handle, err);
+		if (!look->handle) {
+			r = xt_look(table, change->arena, look, err);
 			if (r == 0)
-				r = xt_read(table, handle,
-					    ret->touched ? change->claims_touched : change->claims,
-					    change->arena, &current, err);
+				xt_own(ret->touched ? change->proof_touched : change->proof, table,
+				       &look->all, change->arena, &current);
+			if (r == 0 && change->arena->failed)
+				r = error_sys(err, -ENOMEM, "read");
 			now = &current;
 		}
 		if (r == 0) {
 			carry_counters(now, change->want);
-			r = attempt(change, handle, now, ret, err);
+			r = attempt(change, look, now, ret, err);
 		}
-		if (handle)
-			table->f->ops->free(handle);
-		handle = NULL;
+		xt_look_close(table, look);
 	}
 	return r == 1 ? NETFILTER_BUSY : r;
+}
+
+int xt_change_is_undone(const struct xt_change *change, const struct xt_outcome *outcome,
+			struct error *err)
+{
+	struct xt_look now;
+	int r = xt_look(change->table, change->arena, &now, err);
+
+	if (r < 0)
+		return r;
+	xt_look_close(change->table, &now);
+	return xt_fingerprint_equal(&now.whole, &outcome->before);
 }

@@ -11,5 +11,9 @@
 #include "common/base/error.h"
 
 /* Takes the lock without waiting. Returns 0 with the descriptor that holds it (owned by the caller,
- * closing it unlocks), NETFILTER_BUSY when another has it, or a negative errno. */
+ * closing it unlocks), NETFILTER_BUSY with the sentence when another has it, or a negative errno. */
 int xtables_lock(int *ret_fd, struct error *err) _must_check_;
+
+/* Makes the file: the sandboxed daemon can lock it but not make it. It stays when tproxyd ends:
+ * iptables makes it too, and a lock file that is removed locks nobody out. */
+int xtables_lock_prepare(struct error *err) _must_check_;

@@ -1,161 +1,251 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/netfilter/xt/xt.h"
+#include "daemon/netfilter/xt/own.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <linux/netfilter/xt_comment.h>
-
+#include "common/base/array.h"
 #include "common/base/cleanup.h"
+#include "common/rules/decode_xt.h"
 #include "common/rules/leftovers.h"
 
-bool xt_comment_recognised(const struct xt_family *f, const void *entry)
-{
-	const struct xt_entry_match *m = NULL;
-
-	while ((m = xt_match(f, entry, m))) {
-		const struct xt_comment_info *info = (const void *)m->data;
-
-		if (strcmp(m->u.user.name, "comment") == 0 &&
-		    strncmp(info->comment, COMMENT_PREFIX, strlen(COMMENT_PREFIX)) == 0)
-			return true;
-	}
-	return false;
-}
-
-static size_t count_comments(const struct xt_family *f, const struct xt_chain *chain)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < chain->n; i++)
-		n += xt_comment_recognised(f, chain->items[i].entry);
-	return n;
-}
-
-static bool item_is_chain(const struct record_item *item, const struct xt_table *table,
+static bool is_chain_item(const struct record_item *item, const struct xt_table *table,
 			  const char *chain)
 {
-	return !item->is_rule && item->family == table->family && item->table == table->table &&
-	       strcmp(item->chain, chain) == 0;
-}
-
-bool xt_claims_name(const struct xt_claims *claims, const struct xt_table *table, const char *chain)
-{
-	for (size_t i = 0; i < claims->record->n; i++)
-		if (item_is_chain(&claims->record->items[i], table, chain))
-			return true;
-	return false;
+	return item->kind == RECORD_XT_CHAIN && item->family == table->family &&
+	       item->table == table->table && strcmp(item->chain, chain) == 0;
 }
 
 /* The record alone does not make a chain ours: something in the kernel has to speak for it. */
-bool xt_owns_chain(const struct xt_claims *claims, const struct xt_table *table,
-		   const struct xt_chain *chain)
+static bool owns_chain(const struct xt_proof *proof, const struct xt_table *table,
+		       const struct xt_chain *chain)
 {
-	size_t comments = count_comments(table->f, chain);
+	const struct record *record = proof->record;
+	bool listed = false, as_listed = proof->trusted || mesh_chain(chain->name);
+	size_t comments = 0;
 	uint8_t digest[16];
 
-	if (claims->scope == SCOPE_RECOGNISED &&
+	for (size_t i = 0; i < record->n && !listed; i++)
+		listed = is_chain_item(&record->items[i], table, chain->name);
+	if (!listed && proof->scope == SCOPE_RECORDED)
+		return false;
+	for (size_t i = 0; i < chain->n; i++)
+		comments += decode_xt_commented(table->family, chain->items[i].entry);
+	if (proof->scope == SCOPE_RECOGNISED &&
 	    (mesh_chain(chain->name) || (comments && comments == chain->n)))
 		return true;
-	if (!xt_claims_name(claims, table, chain->name))
-		return false;
-	if (claims->trusted || mesh_chain(chain->name) || comments)
-		return true;
+	if (!listed || as_listed || comments)
+		return listed;
 
 	xt_digest(chain->items, chain->n, digest);
-	for (size_t i = 0; i < claims->record->n; i++) {
-		const struct record_item *item = &claims->record->items[i];
-
-		if (item_is_chain(item, table, chain->name) &&
-		    memcmp(item->digest, digest, sizeof(digest)) == 0)
+	for (size_t i = 0; i < record->n; i++)
+		if (is_chain_item(&record->items[i], table, chain->name) &&
+		    memcmp(record->items[i].digest, digest, sizeof(digest)) == 0)
 			return true;
-	}
 	return false;
 }
 
-/* Finds a rule with this digest that is not marked, beginning at *cursor, forwards or backwards. */
-static bool mark_one(const uint8_t digests[][16], size_t n, const uint8_t digest[16], size_t step,
-		     size_t *cursor, bool *own)
+/* For rules of a chain by their digests, forwards or backwards from where the last was found. */
+struct search {
+	const uint8_t (*digests)[16];
+	size_t n, step, cursor;
+};
+
+/* Marks one that is not marked yet. */
+static bool mark_one(struct search *search, const uint8_t digest[16], bool *own)
 {
-	for (size_t k = 0, i = *cursor; k < n; k++, i = (i + step) % n) {
-		if (own[i] || memcmp(digests[i], digest, 16) != 0)
-			continue;
-		own[i] = true;
-		*cursor = (i + step) % n;
-		return true;
+	for (size_t k = 0, i = search->cursor; k < search->n; k++) {
+		size_t next = (i + search->step) % search->n;
+
+		if (!own[i] && memcmp(search->digests[i], digest, 16) == 0) {
+			own[i] = true;
+			search->cursor = next;
+			return true;
+		}
+		i = next;
 	}
 	return false;
 }
 
-/* As many as are claimed, no more: an equal rule may be somebody else's. Ours were put before (or
+/* As many as are listed, no more: an equal rule may be somebody else's. Ours were put before (or
  * appended after) those of others, so the search begins there. Returns whether the record tells all
- * of this chain: it claims rules of it, and all of them are there. */
-static bool mark_claimed(const struct xt_claims *claims, const struct xt_table *table,
-			 struct arena *arena, const struct xt_chain *chain, bool *own)
+ * of this chain: it lists rules of it, and all of them are there. */
+static bool mark_recorded(const struct record *record, const struct xt_table *table,
+			  const struct xt_chain *chain, const uint8_t digests[][16], bool *own)
 {
-	_free_ uint8_t(*digests)[16] = calloc(chain->n, sizeof(*digests));
-	size_t front = 0, back = chain->n - 1, claimed = 0, found = 0;
+	struct search front = { .digests = digests, .n = chain->n, .step = 1 };
+	struct search back = {
+		.digests = digests,
+		.n = chain->n,
+		.step = chain->n - 1,
+		.cursor = chain->n - 1,
+	};
+	size_t listed = 0, found = 0;
 
-	if (!digests) {
-		arena->failed = true;
-		return false;
-	}
-	for (size_t i = 0; i < chain->n; i++)
-		xt_digest(&chain->items[i], 1, digests[i]);
 	for (size_t pass = 0; pass < 2; pass++) {
-		for (size_t k = 0; k < claims->record->n; k++) {
+		for (size_t k = 0; k < record->n; k++) {
 			/* Appended ones from the last to the first. */
-			size_t i = pass == 0 ? k : claims->record->n - 1 - k;
-			const struct record_item *item = &claims->record->items[i];
+			size_t i = pass == 0 ? k : record->n - 1 - k;
+			const struct record_item *item = &record->items[i];
 
-			if (!item->is_rule || item->family != table->family ||
+			if (item->kind != RECORD_XT_RULE || item->family != table->family ||
 			    item->table != table->table || item->appended != (pass == 1) ||
 			    strcmp(item->chain, chain->name) != 0)
 				continue;
-			claimed++;
-			found += mark_one(digests, chain->n, item->digest,
-					  pass == 0 ? 1 : chain->n - 1, pass == 0 ? &front : &back,
-					  own);
+			listed++;
+			found += mark_one(pass == 0 ? &front : &back, item->digest, own);
 		}
 	}
-	return claimed && found == claimed;
+	return listed && found == listed;
 }
 
-static void recognise_builtin(const struct traces *traces, const struct xt_table *table,
-			      const struct xt_state *state, struct arena *arena,
-			      struct xt_chain *chain, bool *own)
+/* Shapes of a chain's rules; a jump to a chain of ours is ours whatever its name. */
+static void read_shapes(enum family family, const struct xt_chain *chain,
+			const struct xt_state *ours, struct arena *arena, struct shape_list *ret)
 {
-	_free_ struct shape *shapes = calloc(chain->n, sizeof(*shapes));
-	_free_ bool *doubt = calloc(chain->n, sizeof(*doubt));
-	const struct shape_list list = { .items = shapes, .n = chain->n };
+	for (size_t i = 0; chain && i < chain->n; i++) {
+		struct shape shape;
 
-	if (!shapes || !doubt) {
-		arena->failed = true;
+		decode_xt(family, chain->items[i].entry, &shape);
+		if (ours && xt_state_has_own(ours, xt_rule_target(family, &chain->items[i])))
+			shape.ours = true;
+		array_push(arena, ret, shape);
+	}
+}
+
+static void mark_recognised(const struct traces *traces, const struct xt_table *table,
+			    const struct xt_state *ours, struct arena *arena,
+			    struct xt_chain *chain, bool *own)
+{
+	struct shape_list shapes = { 0 };
+	bool *doubt = arena_alloc(arena, chain->n);
+
+	read_shapes(table->family, chain, ours, arena, &shapes);
+	if (arena->failed)
 		return;
-	}
-	for (size_t i = 0; i < chain->n; i++) {
-		const char *target = xt_target(table->f, chain->items[i].entry)->u.user.name;
-		const struct xt_chain *jumps_to = xt_state_find(state, target);
-
-		xt_shape(table, &chain->items[i], &shapes[i]);
-		shapes[i].ours = shapes[i].ours || (jumps_to && !jumps_to->builtin);
-	}
-	recognise(traces, table->table, chain->name, &list, own);
-	recognise_doubts(traces, table->table, chain->name, &list, own, doubt);
+	recognise(traces, table->table, chain->name, &shapes, own);
+	recognise_doubts(traces, table->table, chain->name, &shapes, own, doubt);
 	chain->doubtful = leftovers_rules(arena, chain->name, doubt, chain->n);
 }
 
-void xt_mark_own(const struct xt_claims *claims, const struct xt_table *table,
-		 const struct xt_state *state, struct arena *arena, struct xt_chain *chain,
+static void mark(const struct xt_proof *proof, const struct xt_table *table,
+		 const struct xt_state *ours, struct arena *arena, struct xt_chain *chain,
 		 bool *own)
 {
 	static const struct traces none;
+	uint8_t(*digests)[16] = arena_alloc(arena, chain->n * sizeof(*digests));
 	bool complete;
 
-	if (chain->n == 0)
+	if (arena->failed)
 		return;
-	complete = mark_claimed(claims, table, arena, chain, own);
+	for (size_t i = 0; i < chain->n; i++)
+		xt_digest(&chain->items[i], 1, digests[i]);
+	complete = mark_recorded(proof->record, table, chain, (const uint8_t(*)[16])digests, own);
 	/* Where the record tells all nothing is guessed. */
-	if (claims->scope == SCOPE_RECOGNISED)
-		recognise_builtin(complete || !claims->traces ? &none : claims->traces, table,
-				  state, arena, chain, own);
+	if (proof->scope == SCOPE_RECOGNISED)
+		mark_recognised(complete || !proof->traces ? &none : proof->traces, table, ours,
+				arena, chain, own);
+}
+
+static void pick_builtin(const struct xt_proof *proof, const struct xt_table *table,
+			 const struct xt_chain *all, struct arena *arena, struct xt_state *ret)
+{
+	struct xt_chain ours = *all;
+	bool *own = arena_alloc(arena, all->n + 1);
+
+	if (own && all->n)
+		mark(proof, table, ret, arena, &ours, own);
+	ours.items = NULL;
+	ours.n = 0;
+	for (size_t i = 0; i < all->n && !arena->failed; i++) {
+		struct xt_rule rule = all->items[i];
+
+		/* One behind a rule of others was appended, as far as can be told. */
+		rule.appended = i != ours.n;
+		if (own[i])
+			array_push(arena, &ours, rule);
+	}
+	array_push(arena, ret, ours);
+}
+
+static bool is_own_at(const struct xt_chain *chain, unsigned position)
+{
+	for (size_t i = 0; chain && i < chain->n; i++)
+		if (!chain->builtin || chain->items[i].position == position)
+			return true;
+	return false;
+}
+
+static void find_references(enum family family, const struct xt_chain *chain, struct arena *arena,
+			    struct xt_state *ours)
+{
+	const struct xt_chain *own = xt_state_find(ours, chain->name);
+
+	for (size_t i = 0; i < chain->n; i++) {
+		const char *target = xt_rule_target(family, &chain->items[i]);
+		struct xt_reference reference = { .number = (unsigned)i + 1 };
+
+		if (!xt_state_has_own(ours, target) || is_own_at(own, (unsigned)i))
+			continue;
+		memcpy(reference.chain, chain->name, sizeof(reference.chain));
+		memcpy(reference.target, target, strlen(target) + 1);
+		array_push(arena, &ours->references, reference);
+	}
+}
+
+void xt_own(const struct xt_proof *proof, const struct xt_table *table, const struct xt_state *all,
+	    struct arena *arena, struct xt_state *ret)
+{
+	*ret = (struct xt_state){ 0 };
+	for (size_t i = 0; i < all->n; i++)
+		if (!all->items[i].builtin && owns_chain(proof, table, &all->items[i]))
+			array_push(arena, ret, all->items[i]);
+	for (size_t i = 0; i < all->n; i++)
+		if (all->items[i].builtin)
+			pick_builtin(proof, table, &all->items[i], arena, ret);
+	for (size_t i = 0; i < all->n; i++)
+		find_references(table->family, &all->items[i], arena, ret);
+}
+
+void xt_learn(enum family family, const struct xt_state all[static TABLE_COUNT],
+	      struct arena *arena, struct traces *ret)
+{
+	const struct xt_state *nat = &all[TABLE_NAT], *raw = &all[TABLE_RAW];
+	struct shape_list in = { 0 }, out = { 0 }, zones = { 0 };
+
+	*ret = (struct traces){ 0 };
+	for (size_t i = 0; i < nat->n; i++) {
+		struct shape_list rules = { 0 };
+
+		if (!mesh_chain(nat->items[i].name))
+			continue;
+		read_shapes(family, &nat->items[i], NULL, arena, &rules);
+		traces_learn_chain(ret, &rules);
+	}
+	read_shapes(family, xt_state_find(raw, "OUTPUT"), NULL, arena, &zones);
+	traces_learn_raw(ret, arena, &zones);
+	read_shapes(family, xt_state_find(nat, "PREROUTING"), NULL, arena, &in);
+	read_shapes(family, xt_state_find(nat, "OUTPUT"), NULL, arena, &out);
+	traces_learn_nat(ret, &in, &out);
+}
+
+int xt_own_record(const struct xt_table *table, const struct xt_state *state, struct record *record)
+{
+	for (size_t i = 0; i < state->n; i++) {
+		const struct xt_chain *chain = &state->items[i];
+		struct record_item item = { .family = table->family, .table = table->table };
+		/* A chain of ours is listed as a whole. */
+		size_t n = chain->builtin ? chain->n : 1, len = chain->builtin ? 1 : chain->n;
+
+		item.kind = chain->builtin ? RECORD_XT_RULE : RECORD_XT_CHAIN;
+		memcpy(item.chain, chain->name, sizeof(item.chain));
+		for (size_t k = 0; k < n; k++) {
+			item.appended = chain->builtin && chain->items[k].appended;
+			xt_digest(chain->items + k, len, item.digest);
+			if (record_add(record, &item) < 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/netfilter/xt/xt.h"
+#include "daemon/netfilter/xt/state.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,9 +8,35 @@
 #include "common/base/cleanup.h"
 #include "common/rules/encode_xt.h"
 #include "common/rules/leftovers.h"
+#include "common/rules/xt_entry.h"
+#include "daemon/netfilter/netfilter.h"
+#include "daemon/netfilter/xt/family.h"
+
+void xt_rule_init(enum family family, struct arena *arena, const void *entry, const char *target,
+		  struct xt_rule *ret)
+{
+	size_t len = xt_entry_size(family, entry);
+	unsigned char *copy = arena_alloc(arena, len);
+
+	*ret = (struct xt_rule){ .entry = copy, .len = len };
+	if (!copy)
+		return;
+	memcpy(copy, entry, len);
+	memcpy(&ret->counters, copy + xt_layouts[family].counters, sizeof(ret->counters));
+	xt_entry_normalise(family, copy, target);
+}
+
+const char *xt_rule_target(enum family family, const struct xt_rule *rule)
+{
+	return xt_entry_target(family, rule->entry)->u.user.name;
+}
+
+bool xt_rule_equal(const struct xt_rule *a, const struct xt_rule *b)
+{
+	return a->len == b->len && memcmp(a->entry, b->entry, a->len) == 0;
+}
 
 struct builder {
-	const struct xt_family *f;
 	enum family family;
 	struct arena *arena;
 	struct xt_chain *chain;
@@ -32,7 +58,7 @@ static int on_rule(const struct rule *rule, const struct rule_text *text, void *
 	r = encode_xt(rule, text, b->family, &b->blob, b->err);
 	if (r < 0)
 		return error_wrap(b->err, r, "chain %s", b->chain->name);
-	xt_rule_init(b->f, b->arena, b->blob.data, "", &encoded);
+	xt_rule_init(b->family, b->arena, b->blob.data, "", &encoded);
 	encoded.appended = appended;
 	encoded.position = b->chain->builtin && !appended ? b->inserted++ : XT_LAST;
 	array_push(b->arena, b->chain, encoded);
@@ -58,7 +84,7 @@ int xt_state_build(const struct xt_table *table, const struct ruleset *rules, st
 {
 	const struct family_rules *family = &rules->family[table->family];
 	const struct table_rules *from = &family->table[table->table];
-	struct builder b = { .f = table->f, .family = table->family, .arena = arena, .err = err };
+	struct builder b = { .family = table->family, .arena = arena, .err = err };
 	int r = 0;
 
 	*ret = (struct xt_state){ 0 };
@@ -92,9 +118,11 @@ struct xt_chain *xt_state_find(const struct xt_state *state, const char *chain)
 	return NULL;
 }
 
-bool xt_rule_equal(const struct xt_rule *a, const struct xt_rule *b)
+bool xt_state_has_own(const struct xt_state *state, const char *chain)
 {
-	return a->len == b->len && memcmp(a->entry, b->entry, a->len) == 0;
+	const struct xt_chain *found = xt_state_find(state, chain);
+
+	return found && !found->builtin;
 }
 
 /* Whether b has everything of a: chains of ours, and the same rules in each. */
@@ -168,104 +196,6 @@ void xt_digest(const struct xt_rule *rules, size_t n, uint8_t ret[static 16])
 	memcpy(ret + sizeof(a), &b, sizeof(b));
 }
 
-/* Where a rule stands among those of others is a hint, not a property. */
-static bool item_equal(const struct record_item *a, const struct record_item *b)
-{
-	return a->family == b->family && a->table == b->table && a->is_rule == b->is_rule &&
-	       strcmp(a->chain, b->chain) == 0 &&
-	       memcmp(a->digest, b->digest, sizeof(a->digest)) == 0;
-}
-
-/* The items that a record had at first, by digest; each can be taken once. */
-struct claim_index {
-	size_t *heads, *next; /* number of an item, counted from 1; 0: no more */
-	size_t mask;
-};
-
-static void claim_index_done(struct claim_index *index)
-{
-	free(index->heads);
-	free(index->next);
-}
-
-static size_t *find_head(const struct claim_index *index, const struct record_item *item)
-{
-	uint64_t hash;
-
-	memcpy(&hash, item->digest, sizeof(hash));
-	return &index->heads[(size_t)(hash ^ hash >> 32) & index->mask];
-}
-
-static int claim_index_init(struct claim_index *index, const struct record *record)
-{
-	size_t size = 1;
-
-	while (size < record->n)
-		size *= 2;
-	index->mask = size - 1;
-	index->heads = calloc(size, sizeof(*index->heads));
-	index->next = calloc(size, sizeof(*index->next));
-	if (!index->heads || !index->next)
-		return -ENOMEM;
-	for (size_t i = record->n; i > 0; i--) {
-		size_t *head = find_head(index, &record->items[i - 1]);
-
-		index->next[i - 1] = *head;
-		*head = i;
-	}
-	return 0;
-}
-
-static bool take_claim(struct claim_index *index, const struct record *record,
-		       const struct record_item *item)
-{
-	size_t *slot = find_head(index, item);
-
-	while (*slot && !item_equal(&record->items[*slot - 1], item))
-		slot = &index->next[*slot - 1];
-	if (!*slot)
-		return false;
-	*slot = index->next[*slot - 1];
-	return true;
-}
-
-static int claim(const struct record_item *item, struct claim_index *index, struct record *record)
-{
-	return take_claim(index, record, item) ? 0 : record_add(record, item);
-}
-
-static int claim_chain(const struct xt_table *table, const struct xt_chain *chain,
-		       struct claim_index *index, struct record *record)
-{
-	struct record_item item = { .family = table->family, .table = table->table };
-	int r = 0;
-
-	memcpy(item.chain, chain->name, sizeof(item.chain));
-	if (!chain->builtin) {
-		xt_digest(chain->items, chain->n, item.digest);
-		return claim(&item, index, record);
-	}
-	item.is_rule = true;
-	for (size_t i = 0; i < chain->n && r == 0; i++) {
-		item.appended = chain->items[i].appended;
-		xt_digest(&chain->items[i], 1, item.digest);
-		r = claim(&item, index, record);
-	}
-	return r;
-}
-
-int xt_state_claim(const struct xt_table *table, const struct xt_state *state,
-		   struct record *record)
-{
-	/* Of what is claimed already, one claim for each equal pair is enough. */
-	_cleanup_(claim_index_done) struct claim_index index = { 0 };
-	int r = claim_index_init(&index, record);
-
-	for (size_t i = 0; i < state->n && r == 0; i++)
-		r = claim_chain(table, &state->items[i], &index, record);
-	return r;
-}
-
 static void report_builtin(const struct xt_table *table, const struct xt_chain *chain,
 			   struct netfilter_report *report)
 {
@@ -276,15 +206,17 @@ static void report_builtin(const struct xt_table *table, const struct xt_chain *
 		return;
 	if (chain->doubtful)
 		array_push(&report->arena, &report->left,
-			   arena_printf(&report->arena, "%s " LEFTOVERS_DOUBT, table->f->name,
-					table_name(table->table), chain->doubtful));
+			   arena_printf(&report->arena, "%s " LEFTOVERS_DOUBT,
+					xt_families[table->family].name, table_name(table->table),
+					chain->doubtful));
 	for (size_t i = 0; i < chain->n; i++)
 		own[chain->items[i].position] = true;
 	rules = leftovers_rules(&report->arena, chain->name, own, chain->total);
 	if (rules)
 		array_push(&report->arena, &report->removed,
-			   arena_printf(&report->arena, "%s %s: %s", table->f->name,
-					table_name(table->table), rules));
+			   arena_printf(&report->arena, "%s %s: %s",
+					xt_families[table->family].name, table_name(table->table),
+					rules));
 }
 
 void xt_state_report(const struct xt_table *table, const struct xt_state *now,
@@ -300,8 +232,8 @@ void xt_state_report(const struct xt_table *table, const struct xt_state *now,
 		else if (chain->n || !xt_state_find(want, chain->name))
 			array_push(&report->arena, &report->removed,
 				   arena_printf(&report->arena, "%s %s: chain %s (%zu rule%s)",
-						table->f->name, name, chain->name, chain->n,
-						chain->n == 1 ? "" : "s"));
+						xt_families[table->family].name, name, chain->name,
+						chain->n, chain->n == 1 ? "" : "s"));
 	}
 	for (size_t i = 0; i < now->references.n; i++) {
 		const struct xt_reference *ref = &now->references.items[i];
@@ -309,7 +241,7 @@ void xt_state_report(const struct xt_table *table, const struct xt_state *now,
 		array_push(&report->arena, &report->left,
 			   arena_printf(&report->arena,
 					"%s %s: rule %u of %s jumps to %s, which stays, empty",
-					table->f->name, name, ref->number, ref->chain,
-					ref->target));
+					xt_families[table->family].name, name, ref->number,
+					ref->chain, ref->target));
 	}
 }

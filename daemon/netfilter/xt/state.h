@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * A table of one family as a value: all that is in it, what of it is ours, or what a ruleset wants
+ * there. In the transaction's arena; look at arena->failed.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libiptc/libiptc.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/rules/ruleset.h"
+
+struct netfilter_report;
+
+struct xt_table {
+	enum family family;
+	enum table table;
+};
+
+/* An entry, normalised (xt_entry.h), and its counters. */
+struct xt_rule {
+	unsigned char *entry;
+	size_t len;
+	struct xt_counters counters;
+	unsigned position; /* in a built-in chain: where it stands, or is to be put; XT_LAST */
+	bool appended;
+};
+#define XT_LAST UINT32_MAX
+
+struct xt_chain {
+	xt_chainlabel name;
+	bool builtin;
+	struct xt_rule *items;
+	size_t n;
+	size_t total;         /* as read: with those of others */
+	const char *doubtful; /* "rules 1, 2 of OUTPUT" that may be kumactl's; NULL: none */
+};
+
+/* A rule of somebody else that jumps to one of our chains. */
+struct xt_reference {
+	xt_chainlabel chain, target;
+	unsigned number; /* counted from 1 */
+};
+
+struct xt_state {
+	struct xt_chain *items; /* ours as read: all built-in chains; to be: those with rules */
+	size_t n;
+	struct {
+		struct xt_reference *items;
+		size_t n;
+	} references;
+};
+
+/* Copies an entry into the arena, normalised; target is its name as libiptc tells it. */
+void xt_rule_init(enum family family, struct arena *arena, const void *entry, const char *target,
+		  struct xt_rule *ret);
+const char *xt_rule_target(enum family family, const struct xt_rule *rule);
+bool xt_rule_equal(const struct xt_rule *a, const struct xt_rule *b); /* counters aside */
+void xt_digest(const struct xt_rule *rules, size_t n, uint8_t ret[static 16]);
+
+/* Encodes what a ruleset wants in a table. */
+int xt_state_build(const struct xt_table *table, const struct ruleset *rules, struct arena *arena,
+		   struct xt_state *ret, struct error *err) _must_check_;
+
+struct xt_chain *xt_state_find(const struct xt_state *state, const char *chain);
+bool xt_state_has_own(const struct xt_state *state, const char *chain);  /* one that users made */
+bool xt_state_equal(const struct xt_state *a, const struct xt_state *b); /* places aside */
+bool xt_state_placed(const struct xt_state *now, const struct xt_state *want);
+size_t xt_state_count(const struct xt_state *state);
+
+/* Says what of ours is in `now`, and what of others keeps a chain that `want` has not. */
+void xt_state_report(const struct xt_table *table, const struct xt_state *now,
+		     const struct xt_state *want, struct netfilter_report *report);
