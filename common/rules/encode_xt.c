@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/rules/encode_xt.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <linux/netfilter_ipv4/ip_tables.h>
@@ -27,26 +27,12 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
-/* Returns size zeroed bytes at the end of the blob, valid until the next call; NULL once it has
- * failed. */
+/* Returns size zeroed bytes at the end of the blob. */
 static void *grow(struct xt_blob *blob, size_t size)
 {
-	unsigned char *p;
+	unsigned char *p = blob->data + blob->len;
 
-	if (blob->failed)
-		return NULL;
-	if (blob->size - blob->len < size) {
-		size_t larger = (blob->len + size) * 2;
-		unsigned char *data = realloc(blob->data, larger);
-
-		if (!data) {
-			blob->failed = true;
-			return NULL;
-		}
-		blob->data = data;
-		blob->size = larger;
-	}
-	p = blob->data + blob->len;
+	assert(size <= sizeof(blob->data) - blob->len);
 	memset(p, 0, size);
 	blob->len += size;
 	return p;
@@ -57,8 +43,6 @@ static void *add_match(struct xt_blob *blob, const char *name, uint8_t revision,
 	size_t total = XT_ALIGN(sizeof(struct xt_entry_match)) + XT_ALIGN(size);
 	struct xt_entry_match *m = grow(blob, total);
 
-	if (!m)
-		return NULL;
 	m->u.match_size = (uint16_t)total;
 	m->u.user.revision = revision;
 	memcpy(m->u.user.name, name, strlen(name) + 1);
@@ -70,8 +54,6 @@ static void *add_target(struct xt_blob *blob, const char *name, uint8_t revision
 	size_t total = XT_ALIGN(sizeof(struct xt_entry_target)) + XT_ALIGN(size);
 	struct xt_entry_target *t = grow(blob, total);
 
-	if (!t)
-		return NULL;
 	t->u.target_size = (uint16_t)total;
 	t->u.user.revision = revision;
 	memcpy(t->u.user.name, name, strlen(name) + 1);
@@ -111,8 +93,6 @@ static void add_head(const struct rule *rule, const struct xt_layout *layout, st
 	unsigned char *e = grow(blob, layout->head);
 	uint16_t proto = rule->proto;
 
-	if (!e)
-		return;
 	fill_net(&rule->src, layout->address, e + layout->src, e + layout->src_mask);
 	fill_net(&rule->dst, layout->address, e + layout->dst, e + layout->dst_mask);
 	fill_iface(&rule->iif, (char *)e + layout->iif, e + layout->iif_mask);
@@ -130,8 +110,7 @@ static void add_comment(const char *comment, struct xt_blob *blob)
 {
 	struct xt_comment_info *info = add_match(blob, "comment", 0, sizeof(*info));
 
-	if (info)
-		memcpy(info->comment, comment, strnlen(comment, sizeof(info->comment) - 1));
+	memcpy(info->comment, comment, strnlen(comment, sizeof(info->comment) - 1));
 }
 
 /* An unused range is 0..65535; all zero would mean "port 0". */
@@ -145,8 +124,6 @@ static void add_tcp(const struct rule *rule, struct xt_blob *blob)
 {
 	struct xt_tcp *info = add_match(blob, "tcp", 0, sizeof(*info));
 
-	if (!info)
-		return;
 	fill_ports(&rule->sport, info->spts);
 	fill_ports(&rule->dport, info->dpts);
 	info->invflags = (uint8_t)((rule->sport.op == OP_NOT ? XT_TCP_INV_SRCPT : 0) |
@@ -162,8 +139,6 @@ static void add_udp(const struct rule *rule, struct xt_blob *blob)
 {
 	struct xt_udp *info = add_match(blob, "udp", 0, sizeof(*info));
 
-	if (!info)
-		return;
 	fill_ports(&rule->sport, info->spts);
 	fill_ports(&rule->dport, info->dpts);
 	info->invflags = (uint8_t)((rule->sport.op == OP_NOT ? XT_UDP_INV_SRCPT : 0) |
@@ -174,8 +149,6 @@ static void add_multiport(const struct match_multiport *m, struct xt_blob *blob)
 {
 	struct xt_multiport_v1 *info = add_match(blob, "multiport", 1, sizeof(*info));
 
-	if (!info)
-		return;
 	info->flags = XT_MULTIPORT_DESTINATION;
 	for (size_t i = 0; i < m->n; i++) {
 		info->ports[info->count] = m->ranges[i].lo;
@@ -191,8 +164,6 @@ static void add_conntrack_invalid(struct xt_blob *blob)
 {
 	struct xt_conntrack_mtinfo3 *info = add_match(blob, "conntrack", 3, sizeof(*info));
 
-	if (!info)
-		return;
 	info->match_flags = XT_CONNTRACK_STATE;
 	info->state_mask = XT_CONNTRACK_STATE_INVALID;
 }
@@ -201,8 +172,6 @@ static void add_owner(const struct match_uid *m, struct xt_blob *blob)
 {
 	struct xt_owner_match_info *info = add_match(blob, "owner", 1, sizeof(*info));
 
-	if (!info)
-		return;
 	info->uid_min = m->lo;
 	info->uid_max = m->hi;
 	info->match = XT_OWNER_UID;
@@ -234,8 +203,6 @@ static void add_redirect_v4(uint16_t port, struct xt_blob *blob)
 	struct nf_nat_ipv4_multi_range_compat *info =
 		add_target(blob, "REDIRECT", 0, sizeof(*info));
 
-	if (!info)
-		return;
 	info->rangesize = 1;
 	info->range[0].flags = NF_NAT_RANGE_PROTO_SPECIFIED;
 	info->range[0].min.all = htons(port);
@@ -246,8 +213,6 @@ static void add_redirect_v6(uint16_t port, struct xt_blob *blob)
 {
 	struct nf_nat_range *info = add_target(blob, "REDIRECT", 0, sizeof(*info));
 
-	if (!info)
-		return;
 	info->flags = NF_NAT_RANGE_PROTO_SPECIFIED;
 	info->min_proto.all = htons(port);
 	info->max_proto.all = htons(port);
@@ -257,16 +222,13 @@ static void add_ct_zone(uint16_t zone, struct xt_blob *blob)
 {
 	struct xt_ct_target_info_v1 *info = add_target(blob, "CT", 2, sizeof(*info));
 
-	if (info)
-		info->zone = zone;
+	info->zone = zone;
 }
 
 static void add_log(const struct verdict *verdict, struct xt_blob *blob)
 {
 	struct xt_log_info *info = add_target(blob, "LOG", 0, sizeof(*info));
 
-	if (!info)
-		return;
 	info->level = (unsigned char)verdict->number;
 	memcpy(info->prefix, verdict->text, strlen(verdict->text));
 }
@@ -374,22 +336,12 @@ int encode_xt(const struct rule *rule, const struct rule_text *text, enum family
 	if (r < 0)
 		return r;
 	blob->len = 0;
-	blob->failed = false;
 	add_head(rule, layout, blob);
 	add_matches(rule, text, blob);
 	target_offset = (uint16_t)blob->len;
 	add_verdict(&rule->verdict, family, blob);
-	if (blob->failed)
-		return error_sys(err, -ENOMEM, "encode a rule");
-
 	next_offset = (uint16_t)blob->len;
 	memcpy(blob->data + layout->target_offset, &target_offset, sizeof(target_offset));
 	memcpy(blob->data + layout->next_offset, &next_offset, sizeof(next_offset));
 	return 0;
-}
-
-void xt_blob_done(struct xt_blob *blob)
-{
-	free(blob->data);
-	*blob = (struct xt_blob){ 0 };
 }

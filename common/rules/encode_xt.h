@@ -11,17 +11,16 @@
 #include "common/base/error.h"
 #include "common/rules/ruleset.h"
 
-/* A blob that grows; failure is sticky (look at failed once per rule). Owned by the caller. */
+/* Longer than any entry that encode_xt() makes. */
+#define XT_ENTRY_MAX 1024
+
 struct xt_blob {
-	unsigned char *data; /* a struct ipt_entry or ip6t_entry, aligned for either */
-	size_t len, size;
-	bool failed;
+	_Alignas(max_align_t) unsigned char data
+		[XT_ENTRY_MAX]; /* a struct ipt_entry or ip6t_entry */
+	size_t len;
 };
 
-/* Writes one expanded rule into blob (its former content is dropped). Returns 0, -ENOMEM, or
- * -EINVAL when the rule cannot be expressed (more than 15 multiport slots, an interface name of 16
- * bytes). */
+/* Writes one expanded rule into blob (its former content is dropped). Returns 0, or -EINVAL when
+ * the rule cannot be expressed (more than 15 multiport slots, an interface name of 16 bytes). */
 int encode_xt(const struct rule *rule, const struct rule_text *text, enum family family,
 	      struct xt_blob *blob, struct error *err) _must_check_;
-
-void xt_blob_done(struct xt_blob *blob);

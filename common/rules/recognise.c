@@ -56,135 +56,50 @@ static bool of_user(const struct traces *t, const struct shape *s)
 	return t->uid_known && s->uid_lo == t->uid && s->uid_hi == t->uid;
 }
 
-/* The user's requests. */
-static const struct pattern zone_request = {
-	.proto = IPPROTO_UDP,
-	.dport = DNS_PORT,
-	.owner = OP_IS,
-	.target = TARGET_ZONE,
-	.number = ZONE_SERVERS,
-};
+#define UDP          .proto = IPPROTO_UDP
+#define TCP          .proto = IPPROTO_TCP
+#define TO_DNS       .dport = DNS_PORT
+#define INTO_ZONE(n) .target = TARGET_ZONE, .number = (n)
+#define SERVERS      INTO_ZONE(ZONE_SERVERS)
+#define APPLICATIONS INTO_ZONE(ZONE_APPLICATIONS)
+#define TO(verdict)  .target = TARGET_##verdict
 
-/* The user's answers from the proxy's own port. */
-static const struct pattern zone_answer = {
-	.proto = IPPROTO_UDP,
-	.sport = true,
-	.owner = OP_IS,
-	.target = TARGET_ZONE,
-	.number = ZONE_APPLICATIONS,
-};
-
-/* What applications ask, of all servers or of one. */
-static const struct pattern zone_all = {
-	.proto = IPPROTO_UDP,
-	.dport = DNS_PORT,
-	.target = TARGET_ZONE,
-	.number = ZONE_APPLICATIONS,
-};
-static const struct pattern zone_server = {
-	.proto = IPPROTO_UDP,
-	.dport = DNS_PORT,
-	.dst = OP_IS,
-	.target = TARGET_ZONE,
-	.number = ZONE_APPLICATIONS,
-};
-
-/* What servers answer, all of them or one. */
-static const struct pattern zone_answer_all = {
-	.proto = IPPROTO_UDP,
-	.sport = true,
-	.target = TARGET_ZONE,
-	.number = ZONE_SERVERS,
-};
-static const struct pattern zone_answer_server = {
-	.proto = IPPROTO_UDP,
-	.sport = true,
-	.src = OP_IS,
-	.target = TARGET_ZONE,
-	.number = ZONE_SERVERS,
-};
-
-/* The same of a server on this host, whose port a DNAT may have changed. */
-static const struct pattern zone_local = {
-	.proto = IPPROTO_UDP,
-	.src = OP_IS,
-	.dst = OP_IS,
-	.target = TARGET_ZONE,
-	.number = ZONE_SERVERS,
-};
-
-static const struct pattern log_all = { .target = TARGET_LOG };
-
-static const struct pattern drop_invalid = { .invalid = true, .target = TARGET_DROP };
-
-/* DNS of a virtual network, and what goes from there to other than its own network. */
-static const struct pattern vnet_dns = {
-	.proto = IPPROTO_UDP,
-	.dport = DNS_PORT,
-	.iif = true,
-	.target = TARGET_REDIRECT,
-};
-static const struct pattern vnet_tcp = {
-	.proto = IPPROTO_TCP,
-	.iif = true,
-	.dst = OP_NOT,
-	.target = TARGET_REDIRECT,
-};
-
-/* The user's DNS goes as it is, to Docker's own chain where there is one. */
-static const struct pattern dns_direct = {
-	.proto = IPPROTO_UDP,
-	.dport = DNS_PORT,
-	.owner = OP_IS,
-	.target = TARGET_RETURN,
-};
-static const struct pattern dns_docker = {
-	.proto = IPPROTO_UDP,
-	.dport = DNS_PORT,
-	.owner = OP_IS,
-	.target = TARGET_DOCKER,
-};
-
-/* So does DNS over TCP of all others. */
-static const struct pattern dns_tcp = {
-	.proto = IPPROTO_TCP,
-	.dport = DNS_PORT,
-	.owner = OP_NOT,
-	.target = TARGET_RETURN,
-};
-
-/* The redirects of DNS: of all, or to one server. */
-static const struct pattern dns_all = {
-	.proto = IPPROTO_UDP,
-	.dport = DNS_PORT,
-	.target = TARGET_REDIRECT,
-};
-static const struct pattern dns_server = {
-	.proto = IPPROTO_UDP,
-	.dport = DNS_PORT,
-	.dst = OP_IS,
-	.target = TARGET_REDIRECT,
-};
-
-static const struct pattern excluded_address = { .dst = OP_IS, .target = TARGET_RETURN };
+/* clang-format off */
+static const struct pattern
+	/* raw: what the user asks, and what it answers from the proxy's own port */
+	zone_request       = { UDP, TO_DNS, .owner = OP_IS, SERVERS },
+	zone_answer        = { UDP, .sport = true, .owner = OP_IS, APPLICATIONS },
+	/* what applications ask, of all servers or of one */
+	zone_all           = { UDP, TO_DNS, APPLICATIONS },
+	zone_server        = { UDP, TO_DNS, .dst = OP_IS, APPLICATIONS },
+	/* what servers answer, all or one; one on this host, whose port a DNAT may have changed */
+	zone_answer_all    = { UDP, .sport = true, SERVERS },
+	zone_answer_server = { UDP, .sport = true, .src = OP_IS, SERVERS },
+	zone_local         = { UDP, .src = OP_IS, .dst = OP_IS, SERVERS },
+	/* nat: a virtual network's DNS, and what goes from it to other than its own network */
+	vnet_dns           = { UDP, TO_DNS, .iif = true, TO(REDIRECT) },
+	vnet_tcp           = { TCP, .iif = true, .dst = OP_NOT, TO(REDIRECT) },
+	/* the user's DNS goes as it is, to Docker's own chain where there is one */
+	dns_direct         = { UDP, TO_DNS, .owner = OP_IS, TO(RETURN) },
+	dns_docker         = { UDP, TO_DNS, .owner = OP_IS, TO(DOCKER) },
+	/* so does DNS over TCP of all others */
+	dns_tcp            = { TCP, TO_DNS, .owner = OP_NOT, TO(RETURN) },
+	/* the redirects of DNS: of all, or to one server */
+	dns_all            = { UDP, TO_DNS, TO(REDIRECT) },
+	dns_server         = { UDP, TO_DNS, .dst = OP_IS, TO(REDIRECT) },
+	excluded_address   = { .dst = OP_IS, TO(RETURN) },
+	log_all            = { TO(LOG) },
+	/* mangle */
+	drop_invalid       = { .invalid = true, TO(DROP) };
+/* clang-format on */
 
 /* Ports of some users, or of all; TCP or UDP. */
 static bool is_excluded_ports(const struct shape *s)
 {
-	const struct pattern of_some = {
-		.proto = s->proto,
-		.multiport = true,
-		.owner = OP_IS,
-		.target = TARGET_RETURN,
-	};
-	const struct pattern of_all = {
-		.proto = s->proto,
-		.multiport = true,
-		.target = TARGET_RETURN,
-	};
+	struct pattern ports = { .proto = s->proto, .multiport = true, TO(RETURN) };
 
-	return (s->proto == IPPROTO_TCP || s->proto == IPPROTO_UDP) &&
-	       (matches(s, &of_some) || matches(s, &of_all));
+	ports.owner = s->owner == OP_IS ? OP_IS : OP_ANY;
+	return (s->proto == IPPROTO_TCP || s->proto == IPPROTO_UDP) && matches(s, &ports);
 }
 
 static bool is_user_request(const struct shape *s)

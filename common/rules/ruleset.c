@@ -147,7 +147,6 @@ static bool add_all(struct image *image, const struct ruleset *rules)
 
 static void image_done(struct image *image)
 {
-	xt_blob_done(&image->rule);
 	strbuf_done(&image->bytes);
 }
 

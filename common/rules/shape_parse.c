@@ -38,7 +38,7 @@ size_t words_split(char *line, char **ret_words, size_t max)
 struct parser {
 	char *const *words;
 	size_t n, at;
-	enum op op; /* of the option that is being read */
+	bool negated; /* the option that is being read */
 	struct shape *shape;
 	const char *target;
 };
@@ -60,18 +60,56 @@ static uint64_t number(struct parser *p, const char *text, uint64_t max)
 	return value;
 }
 
-/* Nothing of kumactl's has this option with "!". */
-static void never_negated(struct parser *p)
+static uint16_t small_number(struct parser *p)
 {
-	if (p->op == OP_NOT)
+	return (uint16_t)number(p, argument(p), UINT16_MAX);
+}
+
+/* Notes that it is so; anything else is nothing of kumactl's. */
+static void only(struct parser *p, bool *ret, bool so)
+{
+	if (ret)
+		*ret = so;
+	if (!so)
 		p->shape->other = true;
 }
 
-static void on_proto(struct parser *p)
+static void word(struct parser *p, char *ret, size_t size)
+{
+	const char *text = argument(p);
+
+	if (strlen(text) >= size)
+		p->shape->other = true;
+	else
+		memcpy(ret, text, strlen(text) + 1);
+}
+
+static void net(struct parser *p, enum op *ret_op, struct ip_prefix *ret_net)
+{
+	*ret_op = p->negated ? OP_NOT : OP_IS;
+	if (!ip_prefix_parse(argument(p), ret_net))
+		p->shape->other = true;
+}
+
+/* "1000", or "106-108". */
+static void uids(struct parser *p)
+{
+	const char *text = argument(p);
+	size_t len = strcspn(text, "-");
+	char lo[16] = "";
+
+	if (len < sizeof(lo))
+		memcpy(lo, text, len);
+	p->shape->owner = p->negated ? OP_NOT : OP_IS;
+	p->shape->uid_lo = (uint32_t)number(p, lo, UINT32_MAX);
+	p->shape->uid_hi =
+		text[len] ? (uint32_t)number(p, text + len + 1, UINT32_MAX) : p->shape->uid_lo;
+}
+
+static void proto(struct parser *p)
 {
 	const char *name = argument(p);
 
-	never_negated(p);
 	if (strcmp(name, "tcp") == 0)
 		p->shape->proto = IPPROTO_TCP;
 	else if (strcmp(name, "udp") == 0)
@@ -80,99 +118,19 @@ static void on_proto(struct parser *p)
 		p->shape->other = true;
 }
 
-static void net(struct parser *p, enum op *ret_op, struct ip_prefix *ret_net)
-{
-	*ret_op = p->op;
-	if (!ip_prefix_parse(argument(p), ret_net))
-		p->shape->other = true;
-}
-
-static void on_source(struct parser *p)
-{
-	net(p, &p->shape->src, &p->shape->src_net);
-}
-
-static void on_destination(struct parser *p)
-{
-	net(p, &p->shape->dst, &p->shape->dst_net);
-}
-
-static void on_iif(struct parser *p)
-{
-	const char *name = argument(p);
-
-	never_negated(p);
-	if (strlen(name) >= sizeof(p->shape->iif))
-		p->shape->other = true;
-	else
-		memcpy(p->shape->iif, name, strlen(name) + 1);
-}
-
 /* Each kind of match is followed by options that say what it matches. */
-static void on_match(struct parser *p)
+static bool known_match(const char *name)
 {
 	static const char *const known[] = { "tcp",   "udp",     "multiport",
 					     "owner", "comment", "conntrack" };
-	const char *name = argument(p);
 
 	for (size_t i = 0; i < ELEMENTS(known); i++)
 		if (strcmp(name, known[i]) == 0)
-			return;
-	p->shape->other = true;
+			return true;
+	return false;
 }
 
-static void on_sport(struct parser *p)
-{
-	never_negated(p);
-	p->shape->sport = (uint16_t)number(p, argument(p), UINT16_MAX);
-}
-
-static void on_dport(struct parser *p)
-{
-	never_negated(p);
-	p->shape->dport = (uint16_t)number(p, argument(p), UINT16_MAX);
-}
-
-static void on_dports(struct parser *p)
-{
-	never_negated(p);
-	(void)argument(p);
-	p->shape->multiport = true;
-}
-
-/* "1000", or "106-108". */
-static void on_uid(struct parser *p)
-{
-	const char *text = argument(p);
-	size_t len = strcspn(text, "-");
-	char lo[16] = "";
-
-	if (len < sizeof(lo))
-		memcpy(lo, text, len);
-	p->shape->owner = p->op;
-	p->shape->uid_lo = (uint32_t)number(p, lo, UINT32_MAX);
-	p->shape->uid_hi =
-		text[len] ? (uint32_t)number(p, text + len + 1, UINT32_MAX) : p->shape->uid_lo;
-}
-
-static void on_state(struct parser *p)
-{
-	never_negated(p);
-	if (strcmp(argument(p), "INVALID") == 0)
-		p->shape->invalid = true;
-	else
-		p->shape->other = true;
-}
-
-static void on_comment(struct parser *p)
-{
-	if (mesh_comment(argument(p)))
-		p->shape->commented = true;
-	else
-		p->shape->other = true;
-}
-
-static void on_target(struct parser *p)
+static void target(struct parser *p)
 {
 	p->target = argument(p);
 	shape_target(p->shape, p->target);
@@ -181,70 +139,71 @@ static void on_target(struct parser *p)
 		p->shape->number = 4;
 }
 
-static void on_goto(struct parser *p)
+/* Options that kumactl uses with "!" as well. */
+static bool option_or_not(struct parser *p, const char *name)
 {
-	p->target = argument(p);
-	p->shape->other = true;
-}
-
-static void on_number(struct parser *p)
-{
-	p->shape->number = (uint16_t)number(p, argument(p), UINT16_MAX);
-}
-
-static void on_prefix(struct parser *p)
-{
-	const char *prefix = argument(p);
-
-	if (strlen(prefix) >= sizeof(p->shape->prefix))
-		p->shape->other = true;
+	if (strcmp(name, "-s") == 0)
+		net(p, &p->shape->src, &p->shape->src_net);
+	else if (strcmp(name, "-d") == 0)
+		net(p, &p->shape->dst, &p->shape->dst_net);
+	else if (strcmp(name, "--uid-owner") == 0)
+		uids(p);
 	else
-		memcpy(p->shape->prefix, prefix, strlen(prefix) + 1);
+		return false;
+	return true;
 }
 
-static const struct {
-	const char *name;
-	void (*read)(struct parser *p);
-} options[] = {
-	{ "-p", on_proto },
-	{ "-s", on_source },
-	{ "-d", on_destination },
-	{ "-i", on_iif },
-	{ "-m", on_match },
-	{ "--sport", on_sport },
-	{ "--dport", on_dport },
-	{ "--dports", on_dports },
-	{ "--uid-owner", on_uid },
-	{ "--comment", on_comment },
-	{ "-j", on_target },
-	{ "-g", on_goto },
-	{ "--to-ports", on_number },
-	{ "--zone", on_number },
-	{ "--ctstate", on_state },
-	{ "--log-level", on_number },
-	{ "--log-prefix", on_prefix },
-};
+/* False for what kumactl never uses. */
+static bool option(struct parser *p, const char *name)
+{
+	struct shape *s = p->shape;
+
+	if (strcmp(name, "-p") == 0)
+		proto(p);
+	else if (strcmp(name, "-i") == 0)
+		word(p, s->iif, sizeof(s->iif));
+	else if (strcmp(name, "-m") == 0)
+		only(p, NULL, known_match(argument(p)));
+	else if (strcmp(name, "--sport") == 0)
+		s->sport = small_number(p);
+	else if (strcmp(name, "--dport") == 0)
+		s->dport = small_number(p);
+	else if (strcmp(name, "--dports") == 0)
+		s->multiport = argument(p)[0] != '\0';
+	else if (strcmp(name, "--ctstate") == 0)
+		only(p, &s->invalid, strcmp(argument(p), "INVALID") == 0);
+	else if (strcmp(name, "--comment") == 0)
+		only(p, &s->commented, mesh_comment(argument(p)));
+	else if (strcmp(name, "-j") == 0)
+		target(p);
+	else if (strcmp(name, "--to-ports") == 0 || strcmp(name, "--zone") == 0 ||
+		 strcmp(name, "--log-level") == 0)
+		s->number = small_number(p);
+	else if (strcmp(name, "--log-prefix") == 0)
+		word(p, s->prefix, sizeof(s->prefix));
+	else
+		return false;
+	return true;
+}
 
 void shape_parse(char *const *words, size_t n, struct shape *ret, const char **ret_target)
 {
-	struct parser p = { .words = words, .n = n, .op = OP_IS, .shape = ret, .target = "" };
+	struct parser p = { .words = words, .n = n, .shape = ret, .target = "" };
 
 	*ret = (struct shape){ 0 };
 	while (p.at < n) {
-		const char *word = words[p.at++];
-		size_t i = 0;
+		const char *name = words[p.at++];
 
-		if (strcmp(word, "!") == 0) {
-			p.op = OP_NOT;
+		if (strcmp(name, "!") == 0) {
+			p.negated = true;
 			continue;
 		}
-		while (i < ELEMENTS(options) && strcmp(options[i].name, word) != 0)
-			i++;
-		if (i < ELEMENTS(options))
-			options[i].read(&p);
-		else
+		if (strcmp(name, "-g") == 0)
+			p.target = argument(&p);
+		/* Nothing of kumactl's has one of the second kind with "!". */
+		if (!option_or_not(&p, name) && (!option(&p, name) || p.negated))
 			ret->other = true;
-		p.op = OP_IS;
+		p.negated = false;
 	}
 	ret->ours = ret->commented || mesh_chain(p.target);
 	*ret_target = p.target;

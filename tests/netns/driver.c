@@ -169,7 +169,7 @@ static int run_apply(char **argv, struct error *err)
 	int r;
 
 	setup_init(&s, argv[0], level_of(argv[1]));
-	r = record_load(argv[3], &record, err);
+	r = record_load(argv[3], &record, err) == 0 ? 0 : err->code;
 	if (r == 0)
 		r = apply(&s, scope, &record, err);
 	if (r == 0)

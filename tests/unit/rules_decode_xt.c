@@ -65,7 +65,6 @@ static struct shape from_bytes(const struct reader *reader, const struct rule *r
 	cr_expect_eq(xt_entry_size(reader->family, blob.data), blob.len);
 	decode_xt(reader->family, blob.data, &shape);
 	cr_expect_eq(decode_xt_commented(reader->family, blob.data), shape.commented);
-	xt_blob_done(&blob);
 	return shape;
 }
 

@@ -104,7 +104,6 @@ int xt_state_build(const struct xt_table *table, const struct ruleset *rules, st
 		b.chain = slot;
 		r = build_chain_rules(chain, &b);
 	}
-	xt_blob_done(&b.blob);
 	if (r == 0 && arena->failed)
 		r = error_sys(err, -ENOMEM, "encode the rules");
 	return r;
