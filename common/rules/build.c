@@ -26,26 +26,10 @@ void chain_append(struct build *b, struct chain *chain, const struct rule *rule)
 	b->table->n_rules++;
 }
 
-void chain_append_all(struct build *b, struct chain *chain, const struct rule *rules, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		chain_append(b, chain, &rules[i]);
-}
-
 struct match_net build_localhost(const struct build *b, enum op op)
 {
-	static const struct match_net localhost[FAMILY_COUNT] = {
-		[FAMILY_V4] = {
-			.net = { .addr = { FAMILY_V4, { 127, 0, 0, 1 } }, .len = 32 },
-			.text = "127.0.0.1/32",
-		},
-		[FAMILY_V6] = {
-			.net = { .addr = { FAMILY_V6, { [15] = 1 } }, .len = 128 },
-			.text = "::1/128",
-		},
-	};
-	struct match_net net = localhost[b->family];
-
-	net.op = op;
-	return net;
+	if (b->family == FAMILY_V4)
+		return match_address(op, &(struct ip_addr){ FAMILY_V4, { 127, 0, 0, 1 } },
+				     "127.0.0.1/32");
+	return match_address(op, &(struct ip_addr){ FAMILY_V6, { [15] = 1 } }, "::1/128");
 }

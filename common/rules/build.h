@@ -23,7 +23,13 @@ struct chain *build_chain(struct build *b, const char *name, bool builtin);
 /* Appends a copy of the rule, without its comment where the plan wants none. A rule that stands for
  * the elements of an empty list is left out. */
 void chain_append(struct build *b, struct chain *chain, const struct rule *rule);
-void chain_append_all(struct build *b, struct chain *chain, const struct rule *rules, size_t n);
+
+/* The same with the rule spelled out: its comment, then what it states. */
+#define RULE(b, chain, text, ...) \
+	chain_append(b, chain, &(struct rule){ .comment = (text), __VA_ARGS__ })
+
+/* A comment that names a value; "%%s" where the element of a list goes. */
+#define TEXT(b, ...) arena_printf((b)->arena, __VA_ARGS__)
 
 void build_raw(struct build *b);
 void build_nat(struct build *b);
@@ -37,10 +43,20 @@ static inline struct match_uid match_uid(enum op op, uid_t uid)
 	return (struct match_uid){ .op = op, .lo = uid, .hi = uid };
 }
 
+static inline struct match_net match_address(enum op op, const struct ip_addr *addr,
+					     const char *text)
+{
+	uint8_t len = addr->family == FAMILY_V4 ? 32 : 128;
+
+	return (struct match_net){ .op = op, .net = { .addr = *addr, .len = len }, .text = text };
+}
+
 static inline struct match_port match_port(uint16_t port)
 {
 	return (struct match_port){ .op = OP_IS, .port = port };
 }
+
+#define RETURN ((struct verdict){ .kind = VERDICT_RETURN })
 
 static inline struct verdict jump_to(const char *chain)
 {
