@@ -38,6 +38,7 @@ enum scope {
 struct netfilter_wish {
 	const struct ruleset *rules;
 	enum scope scope;
+	bool dry_run; /* only the report is made */
 };
 
 struct snapshot_table {
@@ -86,11 +87,6 @@ struct netfilter_backend {
 	 * last the new ones alone. report, where it is not NULL, is added to. */
 	int (*apply)(struct netfilter *nf, const struct netfilter_wish *wish, struct record *record,
 		     struct netfilter_report *report, struct error *err);
-
-	/* Makes the report of that apply and changes nothing. */
-	int (*survey)(struct netfilter *nf, const struct netfilter_wish *wish,
-		      const struct record *record, struct netfilter_report *report,
-		      struct error *err);
 
 	/* Compares what is in the kernel with the ruleset; never creates a table. */
 	int (*read)(struct netfilter *nf, const struct ruleset *rules, const struct record *record,

@@ -116,7 +116,7 @@ int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 	bool added = false;
 	int r = 0;
 
-	if (rules->loopback_v6) {
+	if (rules->loopback_v6 && !wish->dry_run) {
 		/* The address would be added and removed again with each try. */
 		if (!redirect->record.address)
 			r = redirect->backend->ready(redirect->nf, err);
@@ -129,7 +129,7 @@ int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 		r = error_wrap(err, r, "apply rules");
 	if (r != 0)
 		return added ? without_address(redirect, err, r) : r;
-	if (!rules->loopback_v6) {
+	if (!rules->loopback_v6 && !wish->dry_run) {
 		r = remove_address(redirect, err);
 		if (r < 0)
 			return error_wrap(err, r, "remove ::6/128");
@@ -190,11 +190,8 @@ static int add_record(const char *path, struct record *all, struct netfilter_rep
 static int remove_with(const struct redirect_removal *removal, struct redirect *redirect,
 		       struct netfilter_report *report, struct error *err)
 {
-	const struct netfilter_wish wish = { &nothing, removal->scope };
+	const struct netfilter_wish wish = { &nothing, removal->scope, removal->dry_run };
 
-	if (removal->dry_run)
-		return redirect->backend->survey(redirect->nf, &wish, &redirect->record, report,
-						 err);
 	return redirect_apply_wait(redirect, &wish, &removal->patience, report, err);
 }
 

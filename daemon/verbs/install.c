@@ -53,7 +53,10 @@ static int print(const struct generation *g, struct error *err)
 static int apply_patiently(const struct generation *g, struct redirect *redirect, struct error *err)
 {
 	const struct config *config = &g->options.loaded.config;
-	const struct netfilter_wish wish = { &g->rules[LEVEL_FULL], SCOPE_RECOGNISED };
+	const struct netfilter_wish wish = {
+		.rules = &g->rules[LEVEL_FULL],
+		.scope = SCOPE_RECOGNISED,
+	};
 	const struct redirect_patience patience = {
 		.timeout_usec = config->wait ? (uint64_t)config->wait * 1000000 : WAIT_MAX_USEC,
 		.interval_usec = config->wait_interval,

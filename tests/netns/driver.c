@@ -133,7 +133,7 @@ static void setup_init(struct setup *s, const char *name, enum level level)
 
 static int apply(const struct setup *s, enum scope scope, struct record *record, struct error *err)
 {
-	const struct netfilter_wish wish = { &s->rules, scope };
+	const struct netfilter_wish wish = { .rules = &s->rules, .scope = scope };
 	struct netfilter_report report = { 0 };
 	struct netfilter *nf = NULL;
 	int r = backend_xt.open(&nf, err);

@@ -130,7 +130,7 @@ static int apply(struct run *run, struct redirect *redirect, struct side *side, 
 		 struct error *err)
 {
 	static const struct timespec pause = { .tv_nsec = 1000000 };
-	const struct netfilter_wish wish = { side->rules, run->scope };
+	const struct netfilter_wish wish = { .rules = side->rules, .scope = run->scope };
 
 	for (unsigned tries = 0; tries < 30000; tries++) {
 		uint64_t begin = now_nsec();

@@ -330,33 +330,28 @@ static bool anything_to_change(const struct transaction *t)
 	return false;
 }
 
+static int run(struct transaction *t, struct record *record, struct error *err)
+{
+	int r = survey(t, err);
+
+	if (r < 0 || t->wish->dry_run)
+		return r;
+	r = list_rules(t, err);
+	if (r < 0)
+		return r;
+	return anything_to_change(t) ? commit(t, record, err) : keep_next(t, record, err);
+}
+
 static int backend_apply(_unused_ struct netfilter *nf, const struct netfilter_wish *wish,
 			 struct record *record, struct netfilter_report *ret, struct error *err)
 {
 	_cleanup_(transaction_done) struct transaction t = { .wish = wish, .record = record };
 	struct error unread;
 	_close_ int lock = -EBADF;
-	int r = xtables_lock(&lock, err);
+	int r = wish->dry_run ? 0 : xtables_lock(&lock, err);
 
-	err = err ? err : &unread; /* undoing adds to what it says */
 	if (r == 0)
-		r = survey(&t, err);
-	if (r == 0)
-		r = list_rules(&t, err);
-	if (r == 0)
-		r = anything_to_change(&t) ? commit(&t, record, err) : keep_next(&t, record, err);
-	if (r == 0)
-		report(&t, ret);
-	return r;
-}
-
-static int backend_survey(_unused_ struct netfilter *nf, const struct netfilter_wish *wish,
-			  const struct record *record, struct netfilter_report *ret,
-			  struct error *err)
-{
-	_cleanup_(transaction_done) struct transaction t = { .wish = wish, .record = record };
-	int r = survey(&t, err);
-
+		r = run(&t, record, err ? err : &unread); /* undoing adds to what it says */
 	if (r == 0)
 		report(&t, ret);
 	return r;
@@ -402,7 +397,7 @@ static int compare(struct transaction *t, struct snapshot *ret, struct error *er
 static int backend_read(_unused_ struct netfilter *nf, const struct ruleset *rules,
 			const struct record *record, struct snapshot *ret, struct error *err)
 {
-	const struct netfilter_wish wish = { rules, SCOPE_RECORDED };
+	const struct netfilter_wish wish = { .rules = rules };
 	_cleanup_(transaction_done) struct transaction t = { .wish = &wish, .record = record };
 	struct snapshot snapshot = { 0 };
 	int r = compare(&t, &snapshot, err);
@@ -457,6 +452,5 @@ const struct netfilter_backend backend_xt = {
 	.close = backend_close,
 	.ready = backend_ready,
 	.apply = backend_apply,
-	.survey = backend_survey,
 	.read = backend_read,
 };

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The redirect as a whole, with a backend that changes nothing: in which order address, rules and
+ * record come and go, and what is left when one of them fails. Without root: in a network namespace
+ * of its own. */
+
+#include "daemon/netfilter/redirect.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "common/base/cleanup.h"
+#include "daemon/netfilter/loopback.h"
+#include "tests/process/namespace.h"
+
+/* What the backend does, and what it saw when it was last asked. */
+struct netfilter {
+	int ready, apply;
+	unsigned readied, applied;
+	unsigned busy; /* so many times at first */
+	bool address, dry_run;
+	size_t listed;
+	enum scope scope;
+};
+
+static struct netfilter fake;
+static int answer_open;
+static char dir[32], path[64], path_installed[64];
+static const struct ruleset full = { .level = LEVEL_FULL, .loopback_v6 = true, .loopback = "lo" };
+static const struct ruleset none = { .level = LEVEL_NONE };
+
+static bool has_address(void)
+{
+	struct error err = { 0 };
+	bool ret = false;
+
+	cr_assert_eq(loopback_v6_present("lo", &ret, &err), 0, "%s", err.text);
+	return ret;
+}
+
+static int busy(struct error *err)
+{
+	(void)error_set(err, -EBUSY, "others are at it");
+	return NETFILTER_BUSY;
+}
+
+static int fake_open(struct netfilter **ret, struct error *err)
+{
+	*ret = &fake;
+	if (answer_open == NETFILTER_ABSENT)
+		(void)error_set(err, -EOPNOTSUPP, "there is none here");
+	return answer_open;
+}
+
+static void fake_close(struct netfilter *nf)
+{
+	cr_expect_eq(nf, &fake);
+}
+
+static int fake_ready(struct netfilter *nf, struct error *err)
+{
+	nf->readied++;
+	return nf->ready == NETFILTER_BUSY ? busy(err) : 0;
+}
+
+static int fake_apply(struct netfilter *nf, const struct netfilter_wish *wish,
+		      struct record *record, struct netfilter_report *report, struct error *err)
+{
+	const struct record_item item = { .chain = "KUMA_MESH_FAKE" };
+
+	nf->applied++;
+	nf->address = has_address();
+	nf->listed = record->n;
+	nf->scope = wish->scope;
+	nf->dry_run = wish->dry_run;
+	if (nf->busy) {
+		nf->busy--;
+		return busy(err);
+	}
+	if (nf->apply < 0)
+		return error_set(err, nf->apply, "table nat: no");
+	if (nf->apply > 0)
+		return busy(err);
+	if (report)
+		array_push(&report->arena, &report->removed, "everything");
+	if (wish->dry_run)
+		return 0;
+	record->n = 0;
+	if (wish->rules->level != LEVEL_NONE)
+		cr_assert_eq(record_add(record, &item), 0);
+	return record_save(record, err);
+}
+
+static const struct netfilter_backend backend = {
+	.name = "fake",
+	.open = fake_open,
+	.close = fake_close,
+	.ready = fake_ready,
+	.apply = fake_apply,
+};
+
+static struct redirect redirect;
+
+static void setup(void)
+{
+	struct error err = { 0 };
+
+	strcpy(dir, "/tmp/redirect.XXXXXX");
+	cr_assert_not_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/record", dir);
+	(void)snprintf(path_installed, sizeof(path_installed), "%s/installed", dir);
+	cr_assert_eq(redirect_open(&redirect, &backend, path, &err), 0, "%s", err.text);
+}
+
+static void teardown(void)
+{
+	_free_ char *command = NULL;
+
+	redirect_done(&redirect);
+	cr_assert_geq(asprintf(&command, "rm -r %s", dir), 0);
+	cr_assert_eq(system(command), 0);
+}
+
+TestSuite(redirect, .init = setup, .fini = teardown);
+
+static int apply(const struct ruleset *rules, struct error *err)
+{
+	const struct netfilter_wish wish = { .rules = rules, .scope = SCOPE_RECORDED };
+
+	return redirect_apply(&redirect, &wish, NULL, err);
+}
+
+static void expect_apply(const struct ruleset *rules)
+{
+	struct error err = { 0 };
+
+	cr_expect_eq(apply(rules, &err), 0, "%s", err.text);
+}
+
+static bool recorded(void)
+{
+	return access(path, F_OK) == 0;
+}
+
+/* Nothing can be written in the record's place, or it can be again. */
+static void record_fails(bool fails)
+{
+	_free_ char *temporary = NULL;
+
+	cr_assert_geq(asprintf(&temporary, "%s.new", path), 0);
+	cr_assert_eq(fails ? mkdir(temporary, 0700) : rmdir(temporary), 0);
+}
+
+Test(redirect, the_address_comes_before_the_rules_and_goes_after_them)
+{
+	expect_apply(&full);
+	cr_expect(fake.address, "before the rules");
+	cr_expect(redirect.record.address);
+	cr_expect(has_address());
+	cr_expect(recorded());
+	expect_apply(&none);
+	cr_expect(fake.address, "until the rules are gone");
+	cr_expect_not(has_address());
+	cr_expect_not(recorded());
+}
+
+Test(redirect, an_address_that_was_there_stays)
+{
+	bool added;
+
+	cr_assert_eq(loopback_v6_add("lo", &added, NULL), 0);
+	expect_apply(&full);
+	cr_expect_not(redirect.record.address);
+	expect_apply(&none);
+	cr_expect(has_address());
+}
+
+Test(redirect, an_address_that_somebody_removed_is_put_back)
+{
+	expect_apply(&full);
+	cr_assert_eq(loopback_v6_remove("lo", NULL), 0);
+	expect_apply(&full);
+	cr_expect(fake.address);
+	cr_expect_eq(fake.readied, 1, "asked only before an address is added");
+}
+
+Test(redirect, busy_at_once_touches_nothing)
+{
+	struct error err = { 0 };
+
+	fake.ready = NETFILTER_BUSY;
+	cr_expect_eq(apply(&full, &err), NETFILTER_BUSY);
+	cr_expect_str_eq(err.text, "others are at it");
+	cr_expect_eq(fake.applied, 0);
+	cr_expect_not(has_address());
+	cr_expect_not(recorded());
+}
+
+Test(redirect, busy_later_takes_the_address_back)
+{
+	struct error err = { 0 };
+
+	fake.apply = NETFILTER_BUSY;
+	cr_expect_eq(apply(&full, &err), NETFILTER_BUSY);
+	cr_expect_str_eq(err.text, "others are at it");
+	cr_expect(fake.address);
+	cr_expect_not(has_address());
+	cr_expect_not(recorded());
+}
+
+Test(redirect, an_apply_that_fails_takes_its_own_address_back_and_no_older_one)
+{
+	struct error err = { 0 };
+
+	fake.apply = -EIO;
+	cr_expect_eq(apply(&full, &err), -EIO);
+	cr_expect_str_eq(err.text, "apply rules: table nat: no");
+	cr_expect_not(has_address());
+
+	fake.apply = 0;
+	expect_apply(&full);
+	fake.apply = -EIO;
+	cr_expect_eq(apply(&full, &err), -EIO);
+	cr_expect(has_address());
+	cr_expect_eq(apply(&none, &err), -EIO);
+	cr_expect(has_address(), "the rules are still in");
+}
+
+Test(redirect, without_a_record_no_address_and_no_rules)
+{
+	struct error err = { 0 };
+
+	record_fails(true);
+	cr_expect_lt(apply(&full, &err), 0);
+	cr_expect_eq(strncmp(err.text, "apply rules: open /tmp/redirect.", 32), 0, "%s", err.text);
+	cr_expect_eq(fake.applied, 0);
+	cr_expect_not(has_address());
+	cr_expect_not(redirect.record.address);
+	record_fails(false);
+	expect_apply(&full);
+	cr_expect(has_address());
+}
+
+Test(redirect, waits_until_it_is_free)
+{
+	const struct netfilter_wish wish = { .rules = &none };
+	const struct redirect_patience patience = { 1000000, 1000 };
+	struct error err = { 0 };
+
+	fake.busy = 3;
+	cr_expect_eq(redirect_apply_wait(&redirect, &wish, &patience, NULL, &err), 0);
+	cr_expect_eq(fake.applied, 4);
+}
+
+Test(redirect, waits_no_longer_than_it_may_and_says_how_long)
+{
+	const struct netfilter_wish wish = { .rules = &none };
+	const struct redirect_patience patience = { 20000, 10000 };
+	struct error err = { 0 };
+
+	fake.apply = NETFILTER_BUSY;
+	cr_expect_eq(redirect_apply_wait(&redirect, &wish, &patience, NULL, &err), NETFILTER_BUSY);
+	cr_expect_str_eq(err.text, "others are at it (waited 20 ms)");
+	cr_expect_eq(fake.applied, 3);
+	cr_expect_lt(err.code, 0);
+}
+
+Test(redirect, says_why_the_backend_is_absent)
+{
+	struct redirect other;
+	struct error err = { 0 };
+
+	answer_open = NETFILTER_ABSENT;
+	cr_expect_eq(redirect_open(&other, &backend, path, &err), NETFILTER_ABSENT);
+	cr_expect_str_eq(err.text, "there is none here");
+}
+
+static struct redirect_removal removal(enum scope scope, bool dry_run)
+{
+	return (struct redirect_removal){ &backend, path, path_installed, scope, dry_run, { 0 } };
+}
+
+static int take_out(enum scope scope, bool dry_run, struct error *err)
+{
+	struct redirect_removal how = removal(scope, dry_run);
+	struct netfilter_report report;
+	int r = redirect_remove(&how, &report, err);
+
+	netfilter_report_done(&report);
+	return r;
+}
+
+Test(redirect, what_is_recorded_is_removed_by_the_record_of_the_daemon)
+{
+	struct error err = { 0 };
+
+	expect_apply(&full);
+	cr_expect_eq(take_out(SCOPE_RECORDED, false, &err), 0, "%s", err.text);
+	cr_expect_eq(fake.scope, SCOPE_RECORDED);
+	cr_expect_eq(fake.listed, 1);
+	cr_expect_not(has_address());
+	cr_expect_not(recorded());
+}
+
+Test(redirect, what_is_recognised_is_removed_with_both_records)
+{
+	const struct redirect_removal how = removal(SCOPE_RECOGNISED, false);
+	struct netfilter_report report;
+	struct redirect installed;
+	struct error err = { 0 };
+
+	expect_apply(&full);
+	cr_assert_eq(redirect_open(&installed, &backend, path_installed, &err), 0);
+	cr_assert_eq(record_add(&installed.record, &(struct record_item){ .chain = "X" }), 0);
+	cr_assert_eq(record_save(&installed.record, &err), 0, "%s", err.text);
+	redirect_done(&installed);
+
+	cr_expect_eq(redirect_remove(&how, &report, &err), 0, "%s", err.text);
+	cr_expect_eq(fake.listed, 2);
+	cr_assert_eq(report.removed.n, 2);
+	cr_expect_str_eq(report.removed.items[0], "everything");
+	cr_expect_str_eq(report.removed.items[1], "::6/128 on lo");
+	netfilter_report_done(&report);
+	cr_expect_not(has_address());
+	cr_expect_not(recorded());
+	cr_expect_neq(access(path_installed, F_OK), 0);
+}
+
+Test(redirect, a_dry_run_removes_nothing)
+{
+	struct error err = { 0 };
+
+	expect_apply(&full);
+	cr_expect_eq(take_out(SCOPE_RECOGNISED, true, &err), 0, "%s", err.text);
+	cr_expect(fake.dry_run);
+	cr_expect(has_address());
+	cr_expect(recorded());
+}
+
+Test(redirect, without_the_backend_the_address_goes_all_the_same)
+{
+	struct error err = { 0 };
+
+	expect_apply(&full);
+	answer_open = NETFILTER_ABSENT;
+	cr_expect_eq(take_out(SCOPE_RECORDED, false, &err), 0, "nothing to do");
+	cr_expect(has_address());
+	cr_expect_eq(take_out(SCOPE_RECOGNISED, false, &err), 0, "%s", err.text);
+	cr_expect_not(has_address());
+	cr_expect_not(recorded());
+}
+
+Test(redirect, a_damaged_record_is_told_and_keeps_nothing_from_going)
+{
+	const struct redirect_removal how = removal(SCOPE_RECOGNISED, false);
+	struct netfilter_report report;
+	struct error err = { 0 };
+
+	{
+		_fclose_ FILE *f = fopen(path, "we");
+
+		cr_assert_not_null(f);
+		(void)fputs("no record\n", f);
+	}
+	cr_expect_lt(take_out(SCOPE_RECORDED, false, &err), 0);
+	cr_expect_str_eq(strrchr(err.text, '/'), "/record is damaged");
+	cr_expect_eq(redirect_remove(&how, &report, &err), 0, "%s", err.text);
+	cr_assert_eq(report.left.n, 1);
+	cr_expect_eq(strncmp(report.left.items[0], "The record is of no use: ", 25), 0);
+	netfilter_report_done(&report);
+	cr_expect_not(recorded());
+}
