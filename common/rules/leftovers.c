@@ -23,7 +23,7 @@ struct saved_chain {
 		struct line *items;
 		size_t n;
 	} lines;
-	bool *own; /* of a built-in chain: which rules are ours */
+	bool *own, *doubt; /* of a built-in chain: which rules are ours, which may be */
 };
 
 struct saved_table {
@@ -188,10 +188,12 @@ static void mark(struct finder *f, enum table t)
 		if (chain->ours)
 			continue;
 		chain->own = arena_alloc(f->arena, chain->rules.n + 1);
-		if (!chain->own)
+		chain->doubt = arena_alloc(f->arena, chain->rules.n + 1);
+		if (!chain->own || !chain->doubt)
 			return;
 		if (chain->builtin)
-			recognise(&f->traces, t, chain->name, &chain->rules, chain->own);
+			recognise(&f->traces, &(struct recognised){ t, chain->name, &chain->rules,
+								    chain->own, chain->doubt });
 		for (size_t n = 0; n < chain->rules.n; n++) {
 			const char *target = chain->lines.items[n].target;
 			struct saved_chain *to = find_chain(table, target);
@@ -211,15 +213,12 @@ static void mark(struct finder *f, enum table t)
 /* Names the rules that may or may not be kumactl's. */
 static void tell_doubts(struct finder *f, enum table t)
 {
-	for (size_t i = 0; i < f->tables[t].n; i++) {
+	for (size_t i = 0; i < f->tables[t].n && !f->arena->failed; i++) {
 		const struct saved_chain *chain = &f->tables[t].items[i];
-		bool *doubt = arena_alloc(f->arena, chain->rules.n + 1);
-		const char *numbers;
+		const char *numbers = chain->ours ? NULL
+						  : leftovers_rules(f->arena, chain->name,
+								    chain->doubt, chain->rules.n);
 
-		if (!chain->builtin || !doubt)
-			continue;
-		recognise_doubts(&f->traces, t, chain->name, &chain->rules, chain->own, doubt);
-		numbers = leftovers_rules(f->arena, chain->name, doubt, chain->rules.n);
 		if (numbers)
 			array_push(f->arena, &f->found->left,
 				   arena_printf(f->arena, LEFTOVERS_DOUBT, table_name(t), numbers));

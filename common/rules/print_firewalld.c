@@ -33,7 +33,7 @@ static int on_rule(const struct rule *rule, const struct rule_text *text, void *
 
 	if (rule->position == POSITION_INSERT ? !c->inserted : !c->appended)
 		return 0;
-	print_rule_arguments(c->rules, rule, text, &args);
+	print_rule_arguments(false, rule, text, &args); /* verbose is about what is shown */
 	if (args.failed)
 		c->arena->failed = true;
 	c->entry.args =
@@ -82,11 +82,9 @@ static void collect(struct collector *c, bool chains)
 void firewalld_entries(struct arena *arena, const struct ruleset *rules,
 		       struct firewalld_entries *ret)
 {
-	struct ruleset brief = *rules;
-	struct collector c = { .arena = arena, .rules = &brief, .out = ret };
+	struct collector c = { .arena = arena, .rules = rules, .out = ret };
 
 	*ret = (struct firewalld_entries){ 0 };
-	brief.verbose = false; /* is about what is shown, not about what is stored */
 	collect(&c, true);
 	collect(&c, false);
 }

@@ -261,10 +261,10 @@ static void print_arguments(const struct printer *p, const struct rule *rule)
 	print_verdict(p, &rule->verdict);
 }
 
-void print_rule_arguments(const struct ruleset *rules, const struct rule *rule,
-			  const struct rule_text *text, struct strbuf *out)
+void print_rule_arguments(bool verbose, const struct rule *rule, const struct rule_text *text,
+			  struct strbuf *out)
 {
-	const struct printer p = { .out = out, .verbose = rules->verbose };
+	const struct printer p = { .out = out, .verbose = verbose };
 
 	if (text->comment[0]) {
 		print_match(&p, "comment");
@@ -274,24 +274,20 @@ void print_rule_arguments(const struct ruleset *rules, const struct rule *rule,
 	print_arguments(&p, rule);
 }
 
-void print_rule(const struct ruleset *rules, const struct chain *chain, const struct rule *rule,
-		const struct rule_text *text, unsigned position, struct strbuf *out)
+void print_rule(const struct rule_line *line, const struct rule *rule, const struct rule_text *text,
+		struct strbuf *out)
 {
-	const struct printer p = { .out = out, .verbose = rules->verbose };
 	enum option command = rule->position == POSITION_INSERT ? OPTION_INSERT : OPTION_APPEND;
 
-	strbuf_add(out, options[command][p.verbose]);
-	print_word(&p, chain->name);
+	strbuf_addf(out, "%s %s", options[command][line->verbose], line->chain);
 	if (command == OPTION_INSERT)
-		strbuf_addf(out, " %u", position);
-	print_rule_arguments(rules, rule, text, out);
+		strbuf_addf(out, " %u", line->position);
+	print_rule_arguments(line->verbose, rule, text, out);
 }
 
-/* One chain on its way out. */
+/* One chain on its way out. The reference counts inserts per chain, from 1. */
 struct chain_printer {
-	const struct ruleset *rules;
-	const struct chain *chain;
-	unsigned inserted; /* inserts so far: the reference counts them per chain, from 1 */
+	struct rule_line line;
 	struct strbuf *out;
 };
 
@@ -300,8 +296,8 @@ static int on_rule(const struct rule *rule, const struct rule_text *text, void *
 	struct chain_printer *p = userdata;
 
 	if (rule->position == POSITION_INSERT)
-		p->inserted++;
-	print_rule(p->rules, p->chain, rule, text, p->inserted, p->out);
+		p->line.position++;
+	print_rule(&p->line, rule, text, p->out);
 	strbuf_addc(p->out, '\n');
 	return 0;
 }
@@ -334,12 +330,11 @@ static void print_table(const struct ruleset *rules, enum table id, const struct
 		strbuf_add(out, "# Rules:\n");
 	for (size_t i = 0; i < table->n; i++) {
 		struct chain_printer p = {
-			.rules = rules,
-			.chain = &table->chains[i],
+			.line = { .verbose = rules->verbose, .chain = table->chains[i].name },
 			.out = out,
 		};
 
-		(void)chain_visit(p.chain, on_rule, &p);
+		(void)chain_visit(&table->chains[i], on_rule, &p);
 	}
 	strbuf_addf(out, "%sCOMMIT\n", gap);
 }

@@ -13,10 +13,17 @@ void print_restore(const struct ruleset *rules, enum family family, struct strbu
 /* Both families with their "### IPv4 ###" headings: the whole of a dry run. */
 void print_dry_run(const struct ruleset *rules, struct strbuf *out);
 
+/* How and where a rule is printed. */
+struct rule_line {
+	bool verbose;
+	const char *chain;
+	unsigned position; /* of an insert */
+};
+
 /* One rule without newline, as in the text: "-A CHAIN …" or "-I CHAIN n …". */
-void print_rule(const struct ruleset *rules, const struct chain *chain, const struct rule *rule,
-		const struct rule_text *text, unsigned position, struct strbuf *out);
+void print_rule(const struct rule_line *line, const struct rule *rule, const struct rule_text *text,
+		struct strbuf *out);
 
 /* What follows the chain's name in it, each word with a blank in front. */
-void print_rule_arguments(const struct ruleset *rules, const struct rule *rule,
-			  const struct rule_text *text, struct strbuf *out);
+void print_rule_arguments(bool verbose, const struct rule *rule, const struct rule_text *text,
+			  struct strbuf *out);

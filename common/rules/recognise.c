@@ -350,43 +350,34 @@ static void recognise_nat_output(const struct traces *t, const struct shape_list
 		mark(own, jump - n, n);
 }
 
-void recognise(const struct traces *traces, enum table table, const char *chain,
-	       const struct shape_list *rules, bool *own)
+static bool is_doubtful(enum table table, bool output, const struct shape *s)
 {
-	bool output = strcmp(chain, "OUTPUT") == 0, prerouting = strcmp(chain, "PREROUTING") == 0;
+	if (table == TABLE_MANGLE && !output)
+		return matches(s, &drop_invalid);
+	return table == TABLE_NAT && output &&
+	       ((is_excluded_ports(s) && s->owner == OP_IS) || matches(s, &excluded_address));
+}
+
+void recognise(const struct traces *traces, const struct recognised *chain)
+{
+	const struct shape_list *rules = chain->rules;
+	bool output = strcmp(chain->chain, "OUTPUT") == 0, *own = chain->own;
 
 	for (size_t i = 0; i < rules->n; i++)
 		own[i] = own[i] || rules->items[i].ours;
-	if (!traces->guess || traces->commented)
+	if (!traces->guess || traces->commented ||
+	    (!output && strcmp(chain->chain, "PREROUTING") != 0))
 		return;
-	if (table == TABLE_RAW && output)
+	if (chain->table == TABLE_RAW && output)
 		recognise_raw_output(traces, rules, own);
-	if (table == TABLE_RAW && prerouting)
+	else if (chain->table == TABLE_RAW)
 		recognise_raw_prerouting(traces, rules, own);
-	if (table == TABLE_NAT && (output || prerouting))
+	if (chain->table == TABLE_NAT)
 		recognise_log(traces, output ? LOG_OUTPUT : LOG_PREROUTING, rules, own);
-	if (table == TABLE_NAT && prerouting)
-		recognise_nat_prerouting(traces, rules, own);
-	if (table == TABLE_NAT && output)
+	if (chain->table == TABLE_NAT && output)
 		recognise_nat_output(traces, rules, own);
-}
-
-void recognise_doubts(const struct traces *traces, enum table table, const char *chain,
-		      const struct shape_list *rules, const bool *own, bool *doubt)
-{
-	bool output = strcmp(chain, "OUTPUT") == 0, prerouting = strcmp(chain, "PREROUTING") == 0;
-
-	if (!traces->guess || traces->commented)
-		return;
-	for (size_t i = 0; i < rules->n; i++) {
-		const struct shape *s = &rules->items[i];
-
-		if (own[i])
-			continue;
-		if (table == TABLE_MANGLE && prerouting)
-			doubt[i] = matches(s, &drop_invalid);
-		if (table == TABLE_NAT && output)
-			doubt[i] = (is_excluded_ports(s) && s->owner == OP_IS) ||
-				   matches(s, &excluded_address);
-	}
+	else if (chain->table == TABLE_NAT)
+		recognise_nat_prerouting(traces, rules, own);
+	for (size_t i = 0; i < rules->n; i++)
+		chain->doubt[i] = !own[i] && is_doubtful(chain->table, output, &rules->items[i]);
 }

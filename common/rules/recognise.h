@@ -92,11 +92,14 @@ void traces_learn_raw(struct traces *traces, struct arena *arena, const struct s
 void traces_learn_nat(struct traces *traces, const struct shape_list *prerouting,
 		      const struct shape_list *output);
 
-/* Tells which rules of a built-in chain are ours: sets own[i] for them, leaves the others alone. */
-void recognise(const struct traces *traces, enum table table, const char *chain,
-	       const struct shape_list *rules, bool *own);
-
-/* The same for rules that kumactl makes and where nothing proves that it has made these: exclusions
- * without a block, INVALID packets. They stay, and are told of. */
-void recognise_doubts(const struct traces *traces, enum table table, const char *chain,
-		      const struct shape_list *rules, const bool *own, bool *doubt);
+/* A built-in chain, and what is told of its rules. */
+struct recognised {
+	enum table table;
+	const char *chain;
+	const struct shape_list *rules;
+	bool *own; /* is set for what is ours, else left alone */
+	/* is set for what kumactl makes and where nothing proves that it has made it: exclusions
+	 * without a block, INVALID packets; they stay, and are told of */
+	bool *doubt;
+};
+void recognise(const struct traces *traces, const struct recognised *chain);

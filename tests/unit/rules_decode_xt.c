@@ -13,7 +13,6 @@
 #define WORDS_MAX 64
 
 struct reader {
-	const struct ruleset *rules;
 	const char *example;
 	enum family family;
 	unsigned seen, other, commented;
@@ -34,8 +33,7 @@ static void as_saved(char **words, size_t n)
 	}
 }
 
-static struct shape from_text(const struct reader *reader, const struct rule *rule,
-			      const struct rule_text *text)
+static struct shape from_text(const struct rule *rule, const struct rule_text *text)
 {
 	_strbuf_ struct strbuf out = { 0 };
 	char *words[WORDS_MAX];
@@ -43,7 +41,7 @@ static struct shape from_text(const struct reader *reader, const struct rule *ru
 	struct shape shape;
 	size_t n;
 
-	print_rule_arguments(reader->rules, rule, text, &out);
+	print_rule_arguments(false, rule, text, &out);
 	n = words_split(out.text, words, WORDS_MAX);
 	cr_assert_leq(n, WORDS_MAX);
 	as_saved(words, n);
@@ -87,7 +85,7 @@ static bool same(const struct shape *a, const struct shape *b)
 static int on_rule(const struct rule *rule, const struct rule_text *text, void *userdata)
 {
 	struct reader *reader = userdata;
-	struct shape bytes = from_bytes(reader, rule, text), words = from_text(reader, rule, text);
+	struct shape bytes = from_bytes(reader, rule, text), words = from_text(rule, text);
 
 	cr_expect(same(&bytes, &words), "%s %s: %s", reader->example, family_name(reader->family),
 		  text->comment);
@@ -109,9 +107,7 @@ Test(decode_xt, a_rule_has_one_shape_in_bytes_and_in_text)
 		struct plan plan = plan_example(&arena, &examples[i]);
 		struct ruleset rules;
 
-		plan.verbose = false;
 		ruleset_build(&arena, &plan, LEVEL_FULL, &rules);
-		all.rules = &rules;
 		all.example = examples[i].name;
 		for (enum family f = 0; f < FAMILY_COUNT; f++) {
 			all.family = f;

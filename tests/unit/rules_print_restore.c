@@ -7,15 +7,14 @@
 static void expect_text(const struct rule *rule, const char *comment, const char *brief,
 			const char *verbose)
 {
-	const struct chain chain = { .name = "CHAIN" };
 	struct rule_text text = { 0 };
 
 	(void)snprintf(text.comment, sizeof(text.comment), "%s", comment);
 	for (int i = 0; i < 2; i++) {
-		struct ruleset rules = { .verbose = i };
+		const struct rule_line line = { i, "CHAIN", 3 };
 		_strbuf_ struct strbuf out = { 0 };
 
-		print_rule(&rules, &chain, rule, &text, 3, &out);
+		print_rule(&line, rule, &text, &out);
 		cr_expect_str_eq(strbuf_text(&out), i ? verbose : brief);
 	}
 }

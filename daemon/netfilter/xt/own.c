@@ -114,59 +114,64 @@ static void read_shapes(enum family family, const struct xt_chain *chain,
 	}
 }
 
-static void mark_recognised(const struct traces *traces, const struct xt_table *table,
-			    const struct xt_state *ours, struct arena *arena,
+/* What is ours of a table, on its way into ret. */
+struct picker {
+	const struct xt_proof *proof;
+	const struct xt_table *table;
+	struct arena *arena;
+	struct xt_state *ret;
+};
+
+static void mark_recognised(const struct picker *p, const struct traces *traces,
 			    struct xt_chain *chain, bool *own)
 {
 	struct shape_list shapes = { 0 };
-	bool *doubt = arena_alloc(arena, chain->n);
+	struct recognised all = { p->table->table, chain->name, &shapes, own, NULL };
 
-	read_shapes(table->family, chain, ours, arena, &shapes);
-	if (arena->failed)
+	all.doubt = arena_alloc(p->arena, chain->n);
+	read_shapes(p->table->family, chain, p->ret, p->arena, &shapes);
+	if (p->arena->failed)
 		return;
-	recognise(traces, table->table, chain->name, &shapes, own);
-	recognise_doubts(traces, table->table, chain->name, &shapes, own, doubt);
-	chain->doubtful = leftovers_rules(arena, chain->name, doubt, chain->n);
+	recognise(traces, &all);
+	chain->doubtful = leftovers_rules(p->arena, chain->name, all.doubt, chain->n);
 }
 
-static void mark(const struct xt_proof *proof, const struct xt_table *table,
-		 const struct xt_state *ours, struct arena *arena, struct xt_chain *chain,
-		 bool *own)
+static void mark(const struct picker *p, struct xt_chain *chain, bool *own)
 {
 	static const struct traces none;
-	uint8_t(*digests)[16] = arena_alloc(arena, chain->n * sizeof(*digests));
+	const struct xt_proof *proof = p->proof;
+	uint8_t(*digests)[16] = arena_alloc(p->arena, chain->n * sizeof(*digests));
 	bool complete;
 
-	if (arena->failed)
+	if (p->arena->failed)
 		return;
 	for (size_t i = 0; i < chain->n; i++)
 		xt_digest(&chain->items[i], 1, digests[i]);
-	complete = mark_recorded(proof->record, table, chain, (const uint8_t(*)[16])digests, own);
+	complete =
+		mark_recorded(proof->record, p->table, chain, (const uint8_t(*)[16])digests, own);
 	/* Where the record tells all nothing is guessed. */
 	if (proof->scope == SCOPE_RECOGNISED)
-		mark_recognised(complete || !proof->traces ? &none : proof->traces, table, ours,
-				arena, chain, own);
+		mark_recognised(p, complete || !proof->traces ? &none : proof->traces, chain, own);
 }
 
-static void pick_builtin(const struct xt_proof *proof, const struct xt_table *table,
-			 const struct xt_chain *all, struct arena *arena, struct xt_state *ret)
+static void pick_builtin(const struct picker *p, const struct xt_chain *all)
 {
 	struct xt_chain ours = *all;
-	bool *own = arena_alloc(arena, all->n + 1);
+	bool *own = arena_alloc(p->arena, all->n + 1);
 
 	if (own && all->n)
-		mark(proof, table, ret, arena, &ours, own);
+		mark(p, &ours, own);
 	ours.items = NULL;
 	ours.n = 0;
-	for (size_t i = 0; i < all->n && !arena->failed; i++) {
+	for (size_t i = 0; i < all->n && !p->arena->failed; i++) {
 		struct xt_rule rule = all->items[i];
 
 		/* One behind a rule of others was appended, as far as can be told. */
 		rule.appended = i != ours.n;
 		if (own[i])
-			array_push(arena, &ours, rule);
+			array_push(p->arena, &ours, rule);
 	}
-	array_push(arena, ret, ours);
+	array_push(p->arena, p->ret, ours);
 }
 
 static bool is_own_at(const struct xt_chain *chain, unsigned position)
@@ -197,13 +202,15 @@ static void find_references(enum family family, const struct xt_chain *chain, st
 void xt_own(const struct xt_proof *proof, const struct xt_table *table, const struct xt_state *all,
 	    struct arena *arena, struct xt_state *ret)
 {
+	const struct picker p = { proof, table, arena, ret };
+
 	*ret = (struct xt_state){ 0 };
 	for (size_t i = 0; i < all->n; i++)
 		if (!all->items[i].builtin && owns_chain(proof, table, &all->items[i]))
 			array_push(arena, ret, all->items[i]);
 	for (size_t i = 0; i < all->n; i++)
 		if (all->items[i].builtin)
-			pick_builtin(proof, table, &all->items[i], arena, ret);
+			pick_builtin(&p, &all->items[i]);
 	for (size_t i = 0; i < all->n; i++)
 		find_references(table->family, &all->items[i], arena, ret);
 }
