@@ -62,6 +62,17 @@ static const yaml_node_t *member(yaml_document_t *document, const yaml_node_t *n
 	return NULL;
 }
 
+/* The same of what every file has. */
+static const yaml_node_t *section(yaml_document_t *document, const yaml_node_t *node,
+				  const char *key)
+{
+	const yaml_node_t *found = member(document, node, key);
+
+	if (!found)
+		die("no %s", key);
+	return found;
+}
+
 static const char *case_text(const struct recorded *c, const char *key)
 {
 	return text_of(member(c->document, c->node, key));
@@ -85,7 +96,7 @@ static void each_pair(const struct recorded *c, const char *key,
 				    void *userdata),
 		      void *userdata)
 {
-	const yaml_node_t *node = member(c->document, c->node, key);
+	const yaml_node_t *node = section(c->document, c->node, key);
 
 	for (yaml_node_pair_t *i = node->data.mapping.pairs.start; i < node->data.mapping.pairs.top;
 	     i++)
@@ -221,7 +232,7 @@ static int install(const struct recorded *c, struct word_list *words, struct str
 /* Whether out is what was recorded. */
 static bool is_recorded(const struct recorded *c, const yaml_node_t *lines, const char *out)
 {
-	const yaml_node_t *expected = member(c->document, c->node, "stdout");
+	const yaml_node_t *expected = section(c->document, c->node, "stdout");
 
 	for (size_t i = 0; i < list_len(expected); i++) {
 		const char *index = list_text(c->document, expected, i);
@@ -246,7 +257,7 @@ static bool replay_case(yaml_document_t *document, const yaml_node_t *lines,
 	_cleanup_(arena_done) struct arena arena = { 0 };
 	_strbuf_ struct strbuf out = { 0 };
 	struct recorded c = { .arena = &arena, .document = document, .node = node };
-	const yaml_node_t *args = member(document, node, "args");
+	const yaml_node_t *args = section(document, node, "args");
 	struct word_list words = { 0 }, variables = { 0 };
 	int status, expected;
 
@@ -286,8 +297,8 @@ static bool replay_file(const char *path)
 	if (!yaml_parser_load(&parser, &document))
 		die("%s:%zu: %s", path, parser.problem_mark.line + 1, parser.problem);
 	root = yaml_document_get_root_node(&document);
-	lines = member(&document, root, "lines");
-	list = member(&document, root, "cases");
+	lines = section(&document, root, "lines");
+	list = section(&document, root, "cases");
 	if (list_len(list) == 0)
 		die("%s: no cases", path);
 	for (size_t i = 0; i < list_len(list); i++)

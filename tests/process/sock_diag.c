@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "daemon/host/sshd.h"
+#include "tests/present.h"
 #include "tests/process/namespace.h"
 
 #define SOME_ID 54321
@@ -164,10 +165,9 @@ Test(diag_sock, lists_all_listeners_of_the_namespace)
 	(void)connect_to("127.0.0.1", 8080);
 	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &n, &err), 0, "%s", err.text);
 	cr_expect_eq(n, before + 2);
-	cr_assert_not_null(find(sockets, n, "127.0.0.1", 8080));
-	cr_assert_not_null(find(sockets, n, "0.0.0.0", 8081));
-	cr_expect_eq(find(sockets, n, "0.0.0.0", 8081)->uid, getuid());
-	cr_expect_not(find(sockets, n, "0.0.0.0", 8081)->sshd);
+	cr_expect_not_null(find(sockets, n, "127.0.0.1", 8080));
+	cr_expect_eq(present(find(sockets, n, "0.0.0.0", 8081))->uid, getuid());
+	cr_expect_not(present(find(sockets, n, "0.0.0.0", 8081))->sshd);
 	arena_done(&arena);
 }
 
@@ -305,17 +305,15 @@ static pid_t listening_child(uint16_t port, void (*first)(void))
 
 static void expect_sshd(uint16_t port)
 {
-	const struct facts_socket *sockets, *socket;
+	const struct facts_socket *sockets;
 	struct arena arena = { 0 };
 	struct error err = { 0 };
 	size_t n;
 
 	(void)listen_on("127.0.0.1", 8080, 0);
 	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &n, &err), 0, "%s", err.text);
-	socket = find(sockets, n, "127.0.0.1", port);
-	cr_assert_not_null(socket);
-	cr_expect(socket->sshd);
-	cr_expect_not(find(sockets, n, "127.0.0.1", 8080)->sshd);
+	cr_expect(present(find(sockets, n, "127.0.0.1", port))->sshd);
+	cr_expect_not(present(find(sockets, n, "127.0.0.1", 8080))->sshd);
 	arena_done(&arena);
 }
 
@@ -347,9 +345,8 @@ Test(diag_sock, takes_port_22_of_root_for_sshds_where_no_unit_can_be_told)
 	(void)listen_on("0.0.0.0", 22, 0);
 	(void)listen_on("0.0.0.0", 23, 0);
 	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &n, &err), 0, "%s", err.text);
-	cr_assert_not_null(find(sockets, n, "0.0.0.0", 22));
-	cr_expect(find(sockets, n, "0.0.0.0", 22)->sshd);
-	cr_expect_not(find(sockets, n, "0.0.0.0", 23)->sshd);
+	cr_expect(present(find(sockets, n, "0.0.0.0", 22))->sshd);
+	cr_expect_not(present(find(sockets, n, "0.0.0.0", 23))->sshd);
 	arena_done(&arena);
 }
 

@@ -366,7 +366,7 @@ Test(spawn, names_the_stage_that_failed)
 			fail_at(i, fds[1]);
 		(void)close(fds[1]);
 		cr_assert_eq(waitpid(pid, &status, 0), pid);
-		(void)read(fds[0], text, sizeof(text) - 1);
+		cr_assert_geq(read(fds[0], text, sizeof(text) - 1), 0);
 		(void)close(fds[0]);
 		(void)snprintf(expected, sizeof(expected),
 			       "start child: %s: Operation not permitted", stages[i].what);

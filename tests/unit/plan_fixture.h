@@ -12,6 +12,7 @@
 
 #include "common/base/strbuf.h"
 #include "common/plan/plan_build.h"
+#include "tests/present.h"
 
 #define TOKEN                                                                       \
 	"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJOYW1lIjoid2ViIiwiZXhwIjoyMDAwMDAw" \

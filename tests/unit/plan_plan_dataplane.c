@@ -56,7 +56,8 @@ Test(resource, must_not_name_other_redirect_ports)
 	expect_refused(FILE_SETTING,
 		       "networking.transparentProxying.redirectPortOutbound is 15002, but "
 		       "redirect.outbound.port is 15001: they must be equal");
-	cr_expect_str_eq(find_said(SEVERITY_ERROR, FILE_SETTING, "")->origin.name, "/t/dp.yaml");
+	cr_expect_str_eq(present(find_said(SEVERITY_ERROR, FILE_SETTING, ""))->origin.name,
+			 "/t/dp.yaml");
 	cr_expect(diag_has_error(&fx.diags, false));
 }
 

@@ -49,7 +49,8 @@ Test(exclusions, name_the_setting_and_the_line_of_a_bad_uid)
 	build_run("redirect:\n  outbound:\n    excludePortsForUIDs: ['root']\n");
 	expect_refused("redirect.outbound.excludePortsForUIDs", "'root' is not a UID");
 	cr_expect_str_eq(
-		find_said(SEVERITY_ERROR, "redirect.outbound.excludePortsForUIDs", "")->origin.name,
+		present(find_said(SEVERITY_ERROR, "redirect.outbound.excludePortsForUIDs", ""))
+			->origin.name,
 		"test.yaml");
 }
 

@@ -71,7 +71,8 @@ Test(ports, of_the_redirect_must_not_be_the_proxys_own)
 	expect_refused("redirect.inbound.port",
 		       "port 9901 is Envoy's admin port already, and cannot "
 		       "be the inbound redirect's too");
-	cr_expect_eq(find_said(SEVERITY_ERROR, "redirect.inbound.port", "")->origin.line, 2);
+	cr_expect_eq(present(find_said(SEVERITY_ERROR, "redirect.inbound.port", ""))->origin.line,
+		     2);
 }
 
 Test(ports, of_dns_must_not_be_envoys_or_the_metrics)

@@ -88,7 +88,7 @@ Test(user, cannot_be_root)
 	build_run("kumaDPUser: root\n");
 	expect_refused(USER, "'root' has UID 0");
 	cr_expect(diag_has_error(&fx.diags, false));
-	cr_expect_eq(find_said(SEVERITY_ERROR, USER, "")->origin.line, 2);
+	cr_expect_eq(present(find_said(SEVERITY_ERROR, USER, ""))->origin.line, 2);
 }
 
 Test(user, is_not_whoever_has_uid_5678_unless_named)
