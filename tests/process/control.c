@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Both ends of the control socket, in a directory of our own. Who asks is a process of its own. */
+
+#include "daemon/operator/control.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_USEC ((uint64_t)60 * 1000 * 1000)
+#define NOBODY        65534
+#define BIG           ((size_t)600 * 1000)
+
+struct scene {
+	char dir[32], path[64];
+	sd_event *event;
+	struct control *control;
+	struct error err;
+	char asked[160]; /* "REQUEST|ARGUMENT" */
+	unsigned answers;
+};
+
+static struct scene s;
+
+static void answer(const char *request, const char *argument, struct strbuf *reply, void *userdata)
+{
+	struct scene *scene = userdata;
+
+	scene->answers++;
+	(void)snprintf(scene->asked, sizeof(scene->asked), "%s|%s", request, argument);
+	if (strcmp(argument, "big") == 0)
+		for (size_t i = 0; i < BIG; i++)
+			strbuf_addc(reply, 'x');
+	else
+		strbuf_addf(reply, "{\"ok\":true}");
+}
+
+static void setup(void)
+{
+	strcpy(s.dir, "/tmp/control.XXXXXX");
+	cr_assert_not_null(mkdtemp(s.dir));
+	cr_assert_eq(chmod(s.dir, 0755), 0);
+	(void)snprintf(s.path, sizeof(s.path), "%s/socket", s.dir);
+	cr_assert_eq(sd_event_new(&s.event), 0);
+}
+
+static void teardown(void)
+{
+	control_free(s.control);
+	sd_event_unref(s.event);
+	(void)unlink(s.path);
+	cr_expect_eq(rmdir(s.dir), 0, "%s", strerror(errno));
+}
+
+TestSuite(control, .init = setup, .fini = teardown);
+
+static int serve(void)
+{
+	return control_new(s.event, s.path, answer, &s, &s.control, &s.err);
+}
+
+static uint64_t now_usec(void)
+{
+	uint64_t now;
+
+	cr_assert_geq(sd_event_now(s.event, CLOCK_MONOTONIC, &now), 0);
+	return now;
+}
+
+static void turn(void)
+{
+	cr_assert_geq(sd_event_run(s.event, 10000), 0);
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	cr_assert_eq(connect(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	cr_assert_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* Runs the loop until the peer has something to say, which is read: its length; 0: it has hung up. */
+static size_t hear(int fd, char *text, size_t size)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	uint64_t end = now_usec() + PATIENCE_USEC;
+	ssize_t n;
+
+	while (poll(&poll_fd, 1, 0) == 0) {
+		cr_assert_lt(now_usec(), end, "no answer");
+		turn();
+	}
+	n = recv(fd, text, size - 1, 0);
+	if (n < 0)
+		cr_assert_eq(errno, ECONNRESET);
+	text[n < 0 ? 0 : n] = 0;
+	return n < 0 ? 0 : (size_t)n;
+}
+
+static void expect_hung_up(int fd)
+{
+	char text[64];
+
+	cr_expect_eq(hear(fd, text, sizeof(text)), 0, "said %s", text);
+	(void)close(fd);
+}
+
+/* What a process that asks has to say: how control_call() ended, and the reply or the error. */
+struct outcome {
+	int r;
+	size_t len;
+	char text[512];
+};
+
+static void ask(const char *request, uint64_t timeout_usec, int fd)
+{
+	struct outcome outcome = { 0 };
+	struct error err = { 0 };
+	char *reply = NULL;
+
+	outcome.r = control_call(s.path, request, timeout_usec, &reply, &err);
+	outcome.len = reply ? strlen(reply) : 0;
+	(void)snprintf(outcome.text, sizeof(outcome.text), "%s", reply ? reply : err.text);
+	_exit(write(fd, &outcome, sizeof(outcome)) != sizeof(outcome));
+}
+
+/* Runs the loop while another process asks, as this user (0: whoever we are). */
+static struct outcome call_as(uid_t uid, const char *request)
+{
+	struct outcome outcome = { 0 };
+	int fds[2], status = -1;
+	pid_t pid;
+
+	cr_assert_eq(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (uid && setresuid(uid, uid, uid) < 0)
+			_exit(2);
+		ask(request, PATIENCE_USEC, fds[1]);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		turn();
+	cr_assert_eq(status, 0);
+	cr_assert_eq(read(fds[0], &outcome, sizeof(outcome)), (ssize_t)sizeof(outcome));
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	return outcome;
+}
+
+static void expect_call(uid_t uid, const char *request, const char *reply)
+{
+	struct outcome outcome = call_as(uid, request);
+
+	cr_expect_eq(outcome.r, 0, "%s", outcome.text);
+	cr_expect_str_eq(outcome.text, reply);
+}
+
+Test(control, answers_a_request_with_its_argument)
+{
+	struct stat st;
+
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	cr_assert_eq(lstat(s.path, &st), 0);
+	cr_expect_eq(st.st_mode, S_IFSOCK | 0666);
+	expect_call(0, "status", "{\"ok\":true}\n");
+	cr_expect_str_eq(s.asked, "status|");
+	expect_call(0, "status one two", "{\"ok\":true}\n");
+	cr_expect_str_eq(s.asked, "status|one two");
+}
+
+Test(control, answers_nobody_but_root_more_than_status)
+{
+	static const char refusal[] = "{\"ok\":false,\"error\":\"only root may ask for that\"}\n";
+	uid_t other = getuid() == 0 ? NOBODY : 0;
+
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	expect_call(other, "retract", refusal);
+	expect_call(other, "statusx", refusal);
+	expect_call(other, "", refusal);
+	cr_expect_eq(s.answers, 0);
+	expect_call(other, "status", "{\"ok\":true}\n");
+	if (getuid() == 0) {
+		expect_call(0, "retract now", "{\"ok\":true}\n");
+		cr_expect_str_eq(s.asked, "retract|now");
+	}
+}
+
+Test(control, reads_a_request_in_pieces)
+{
+	char text[64];
+	int fd;
+
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	fd = connect_to(s.path);
+	say(fd, "sta");
+	turn();
+	turn();
+	say(fd, "tus\nand what comes after is for nobody");
+	cr_assert_gt(hear(fd, text, sizeof(text)), 0);
+	cr_expect_str_eq(text, "{\"ok\":true}\n");
+	cr_expect_str_eq(s.asked, "status|");
+	expect_hung_up(fd);
+}
+
+Test(control, hangs_up_on_a_request_that_is_too_long)
+{
+	char line[200];
+	int fd;
+
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	memset(line, 'a', sizeof(line));
+	memcpy(line, "status ", 7);
+	line[126] = '\n';
+	line[127] = 0;
+	fd = connect_to(s.path);
+	say(fd, line);
+	cr_expect_gt(hear(fd, line, sizeof(line)), 0, "126 bytes are not too many");
+	(void)close(fd);
+
+	memset(line, 'a', sizeof(line));
+	line[sizeof(line) - 1] = 0;
+	fd = connect_to(s.path);
+	say(fd, line);
+	expect_hung_up(fd);
+	cr_expect_eq(s.answers, 1);
+}
+
+Test(control, sends_a_long_reply_in_pieces)
+{
+	struct outcome outcome;
+
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	outcome = call_as(0, "status big");
+	cr_expect_eq(outcome.r, 0, "%s", outcome.text);
+	cr_expect_eq(outcome.len, BIG + 1);
+}
+
+/* Somebody who reads nothing, and somebody who says nothing, hold up nobody, and not for long. */
+Test(control, does_not_wait_for_a_slow_peer)
+{
+	int deaf, silent;
+
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	deaf = connect_to(s.path);
+	say(deaf, "status big\n");
+	silent = connect_to(s.path);
+	say(silent, "stat");
+	for (uint64_t end = now_usec() + PATIENCE_USEC; !s.answers && now_usec() < end;)
+		turn();
+	expect_call(0, "status", "{\"ok\":true}\n");
+	expect_hung_up(silent);
+	(void)close(deaf);
+}
+
+Test(control, keeps_places_for_root)
+{
+	int fds[12];
+
+	if (getuid() != 0)
+		cr_skip_test("needs root");
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	cr_assert_eq(seteuid(NOBODY), 0);
+	for (size_t i = 0; i < 12; i++)
+		fds[i] = connect_to(s.path);
+	/* They come in the order in which they were made: all twelve are in when this one is out. */
+	expect_hung_up(connect_to(s.path));
+	cr_assert_eq(seteuid(0), 0);
+	expect_call(0, "status", "{\"ok\":true}\n");
+	for (size_t i = 0; i < 12; i++)
+		(void)close(fds[i]);
+	turn();
+	expect_call(NOBODY, "status", "{\"ok\":true}\n");
+}
+
+Test(control, replaces_a_socket_that_was_left)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memcpy(addr.sun_path, s.path, sizeof(s.path));
+	cr_assert_eq(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+	(void)close(fd);
+	cr_expect_eq(call_as(0, "status").r, CONTROL_NOBODY);
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	expect_call(0, "status", "{\"ok\":true}\n");
+	control_free(s.control);
+	s.control = NULL;
+	cr_expect_eq(access(s.path, F_OK), -1, "the socket goes with its daemon");
+	cr_expect_eq(call_as(0, "status").r, CONTROL_NOBODY);
+}
+
+Test(control, says_why_it_cannot_listen)
+{
+	cr_assert_eq(mkdir(s.path, 0700), 0);
+	cr_expect_lt(serve(), 0);
+	cr_expect(strstr(s.err.text, "replace /tmp/control."), "%s", s.err.text);
+	cr_assert_eq(rmdir(s.path), 0);
+	cr_assert_null(s.control);
+}
+
+Test(control, says_that_there_was_no_answer)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct error err = { 0 };
+	char *reply = NULL;
+
+	memcpy(addr.sun_path, s.path, sizeof(s.path));
+	cr_assert_eq(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+	cr_assert_eq(listen(fd, 4), 0);
+	cr_expect_lt(control_call(s.path, "status", 50000, &reply, &err), 0);
+	cr_expect_str_eq(err.text, "tproxyd does not answer");
+	cr_expect_null(reply);
+	(void)close(fd);
+}
