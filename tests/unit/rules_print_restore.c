@@ -49,7 +49,7 @@ Test(print_rule, knows_every_match_with_and_without_negation)
 		.dport = { OP_IS, 54 },
 		.uid = { OP_NOT, 7, 9, NULL },
 		.ctstate_invalid = true,
-		.verdict = { VERDICT_DROP },
+		.verdict = { .kind = VERDICT_DROP },
 	};
 
 	expect_text(&rule, "c",
