@@ -14,6 +14,9 @@ import pytest
 
 from trial import PROGRAM, Trial
 
+# What does not come within so many seconds does not come: a limit to waiting, not to how long something may take.
+PATIENCE = 120
+
 KNOCK = ("import socket, sys; s = socket.create_connection((sys.argv[1], 80), 3); s.settimeout(3);"
          "s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n'); print(s.makefile().read())")
 
@@ -41,15 +44,20 @@ class Daemon:
         for line in self.process.stderr:
             self.log.append(line)
 
-    def await_(self, pattern, seconds, since=0):
+    def await_(self, pattern, since=0):
         """Waits until the service manager is told so; returns after which message."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             for n, message in enumerate(self.said[since:], since):
                 if re.match(pattern, message):
                     return n + 1
             time.sleep(0.01)
-        raise AssertionError(f"no {pattern} within {seconds} s: {self.said[since:]}\n{''.join(self.log)}")
+        raise AssertionError(f"no {pattern} within {PATIENCE} s: {self.said[since:]}\n{''.join(self.log)}")
+
+    def await_status(self, condition):
+        end = time.monotonic() + PATIENCE
+        while not condition(found := self.status()):
+            assert time.monotonic() < end, found
 
     def status(self):
         return json.loads(self.host.run([PROGRAM, "status", "--json"]).stdout)
@@ -71,9 +79,9 @@ class Daemon:
                         return pid
         raise AssertionError(f"no {name}")
 
-    def stop(self, status=0, seconds=20):
+    def stop(self, status=0):
         self.process.terminate()
-        assert self.process.wait(seconds) == status, "".join(self.log)
+        assert self.process.wait(PATIENCE) == status, "".join(self.log)
 
 
 @pytest.fixture
@@ -84,7 +92,7 @@ def trial(host, tproxyd):
 @pytest.fixture
 def daemon(trial, tmp_path):
     made = Daemon(trial, tmp_path)
-    made.await_("READY=1", 20)
+    made.await_("READY=1")
     return made
 
 
@@ -92,20 +100,19 @@ def test_rules_are_held_then_released_and_return_when_the_proxy_serves_again(dae
     """SIGSTOP: Envoy's listeners accept, and nothing answers. holdRules is 30 s."""
     envoy = daemon.child("envoy")
     assert daemon.level() == "full"
-    started = time.monotonic()
     os.kill(envoy, signal.SIGSTOP)
     try:
-        at = daemon.await_("STATUS=Holding the rules while the proxy does not serve: .*Envoy", 10)
+        at = daemon.await_("STATUS=Holding the rules while the proxy does not serve: .*Envoy")
         held = time.monotonic()
         # Names of the host resolve while the connections wait.
         assert daemon.level() == "no-dns" and daemon.status()["phase"] == "holding"
-        at = daemon.await_("STATUS=Released: traffic goes direct until the proxy serves: .*Envoy", 35, at)
-        assert 28 < time.monotonic() - held < 33 and time.monotonic() - started < 40
+        at = daemon.await_("STATUS=Released: traffic goes direct until the proxy serves: .*Envoy", at)
+        assert time.monotonic() - held > 28
         assert daemon.level() == "drain"
         assert "peer 10.77.0.2 " in daemon.host.run(["/usr/bin/python3", "-c", KNOCK, "10.77.0.1"]).stdout
     finally:
         os.kill(envoy, signal.SIGCONT)
-    daemon.await_("STATUS=Redirecting IPv4 and IPv6", 10, at)
+    daemon.await_("STATUS=Redirecting IPv4 and IPv6", at)
     assert daemon.level() == "full" and daemon.status()["phase"] == "redirecting"
     assert daemon.said.count("READY=1") == 1 and daemon.process.poll() is None
     daemon.stop()
@@ -116,9 +123,9 @@ def test_one_round_without_an_answer_changes_nothing(daemon):
     envoy, before = daemon.child("envoy"), len(daemon.said)
     for _ in range(3):
         os.kill(envoy, signal.SIGSTOP)
-        time.sleep(0.7)
+        daemon.await_status(lambda found: not found["readiness"]["envoy"])
         os.kill(envoy, signal.SIGCONT)
-        time.sleep(2)
+        daemon.await_status(lambda found: found["readiness"]["envoy"] and found["readiness"]["listeners"])
     assert not [message for message in daemon.said[before:] if message.startswith("STATUS=")]
     assert daemon.level() == "full"
     daemon.stop()
@@ -127,11 +134,11 @@ def test_one_round_without_an_answer_changes_nothing(daemon):
 def test_dns_goes_direct_while_only_dns_is_down_and_returns(daemon):
     dns = daemon.child("coredns")
     os.kill(dns, signal.SIGSTOP)
-    at = daemon.await_("STATUS=Degraded: DNS goes direct; DNS on IPv4, DNS on IPv6.* does not answer", 10)
+    at = daemon.await_("STATUS=Degraded: DNS goes direct; DNS on IPv4, DNS on IPv6.* does not answer")
     assert daemon.level() == "no-dns"
     assert any("DNS of the mesh does not answer" in line for line in daemon.log)
     os.kill(dns, signal.SIGCONT)
-    daemon.await_("STATUS=Redirecting", 10, at)
+    daemon.await_("STATUS=Redirecting", at)
     assert daemon.level() == "full"
     daemon.stop()
 
@@ -140,7 +147,7 @@ def test_dns_goes_direct_while_only_dns_is_down_and_returns(daemon):
 def test_the_death_of_a_child_takes_the_rules_out_and_ends_the_service(daemon, victim):
     pid = daemon.status()["processes"]["kuma-dp"]["pid"] if victim == "kuma-dp" else daemon.child(victim)
     os.kill(pid, signal.SIGKILL)
-    assert daemon.process.wait(10) == 1, "".join(daemon.log)
+    assert daemon.process.wait(PATIENCE) == 1, "".join(daemon.log)
     assert daemon.level() == "none"
     assert daemon.said.count("STOPPING=1") == 1
     # The reason is what the service manager shows last.
@@ -165,13 +172,15 @@ def unlock(process):
 def test_a_start_waits_for_the_lock_and_says_so(trial, tmp_path):
     holder = lock(trial)
     daemon = Daemon(trial, tmp_path)
-    at = daemon.await_("STATUS=.*xtables lock", 20)
+    at = daemon.await_("STATUS=.*xtables lock")
     assert daemon.level() == "none" and "READY=1" not in daemon.said
     extended = daemon.said.count("EXTEND_TIMEOUT_USEC=15000000")
-    time.sleep(3)
-    assert daemon.said.count("EXTEND_TIMEOUT_USEC=15000000") > extended
+    end = time.monotonic() + PATIENCE
+    while daemon.said.count("EXTEND_TIMEOUT_USEC=15000000") == extended:
+        assert time.monotonic() < end, daemon.said
+        time.sleep(0.01)
     unlock(holder)
-    daemon.await_("READY=1", 10, at)
+    daemon.await_("READY=1", at)
     assert daemon.level() == "full"
     daemon.stop()
 
@@ -180,7 +189,7 @@ def test_a_start_that_never_gets_the_lock_fails_by_its_deadline(trial, tmp_path)
     trial.set(readiness__timeout="3s")
     holder = lock(trial)
     daemon = Daemon(trial, tmp_path)
-    assert daemon.process.wait(40) == 1, "".join(daemon.log)
+    assert daemon.process.wait(PATIENCE) == 1, "".join(daemon.log)
     assert any("xtables lock" in line and line.startswith("<3>") for line in daemon.log), "".join(daemon.log)
     assert daemon.level() == "none"
     unlock(holder)
@@ -194,7 +203,7 @@ def test_a_stop_keeps_the_proxy_until_the_lock_is_free(daemon, world):
     assert daemon.level() == "full"
     daemon.host.run(["/usr/bin/python3", "-c", KNOCK, "10.77.0.1"])
     unlock(holder)
-    assert daemon.process.wait(10) == 0, "".join(daemon.log)
+    assert daemon.process.wait(PATIENCE) == 0, "".join(daemon.log)
     assert daemon.level() == "none"
 
 
@@ -205,7 +214,7 @@ def test_sigterm_at_any_moment_of_the_start_leaves_nothing(trial, tmp_path, dela
     time.sleep(delay)
     daemon.process.terminate()
     # Before main() a SIGTERM ends any program.
-    assert daemon.process.wait(20) == 0 or (daemon.process.returncode, daemon.log) == (-signal.SIGTERM, [])
+    assert daemon.process.wait(PATIENCE) == 0 or (daemon.process.returncode, daemon.log) == (-signal.SIGTERM, [])
     assert daemon.level() == "none"
     assert "::6/128" not in str(daemon.host.addresses())
     left = daemon.host.run(["find", "/run/tproxyd"], check=False).stdout.split()
@@ -246,7 +255,7 @@ def test_a_status_is_json_whatever_is_in_it(trial, tmp_path):
     trial.host.run(["sed", "-i", "s/^kuma-dp:/k\\xfc\\x9bma\\xc3\\xbc:/", "/etc/passwd"], env={"LANG": "C"})
     trial.set(kumaDPUser="5678")
     daemon = Daemon(trial, tmp_path)
-    daemon.await_("READY=1", 20)
+    daemon.await_("READY=1")
     assert daemon.status()["user"]["name"] == "k\ufffd\ufffdma\xfc"
     assert "phase: redirecting" in daemon.host.run([PROGRAM, "status"]).stdout
     daemon.stop()

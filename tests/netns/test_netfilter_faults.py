@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -165,9 +164,8 @@ def test_others_that_never_stop_make_it_busy_and_nothing_is_changed(fw):
 def test_a_lock_that_others_hold_makes_it_busy_at_once(fw):
     before = fw.legacy()
     holder = fw.hold_lock(60)
-    begin = time.monotonic()
     assert fw.apply("e14", check=False).returncode == BUSY
-    assert time.monotonic() - begin < 5
+    assert holder.poll() is None, "it waited until the lock was free"
     holder.kill()
     assert fw.legacy() == before and not fw.has_record()
 

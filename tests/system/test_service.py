@@ -121,7 +121,7 @@ def test_a_stop_waits_for_a_redirected_connection_and_says_so(machine):
     assert machine.show(sample.UNIT, "ActiveState") == "deactivating"
     hold.stdin.close()
     machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "inactive", 5)
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 25, "it waited for the whole drain time, 30 s"
     hold.wait(5)
     sample.assert_as_before(machine, before)
 

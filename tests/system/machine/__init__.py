@@ -31,6 +31,9 @@ from .network import (CommandFailed, DNS_SERVERS, FAR4, FAR6, INSIDE4, INSIDE6, 
 __all__ = ["CommandFailed", "DNS_SERVERS", "FAR4", "FAR6", "INSIDE4", "INSIDE6", "Machine", "MachineError", "Namespace",
            "Network", "OUTSIDE4", "OUTSIDE6", "sweep", "unavailable"]
 
+# How much longer than they should we wait for things: a busy machine is no fault, and what never comes is one any time.
+PATIENCE = 6
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 STANDIN = os.path.join(HERE, "..", "..", "standin")
 # On a real host ProtectSystem=strict makes /run read-only; within nspawn it does not, and a file that tproxyd
@@ -243,7 +246,8 @@ class Machine:
         return self._network.serve(ports)
 
     def wait_until(self, condition, timeout=10, what=None):
-        """Calls condition() until it says something true, and returns that."""
+        """Calls condition() until it says something true, and returns that; timeout is for a machine that is not busy."""
+        timeout *= PATIENCE
         end = time.monotonic() + timeout
         while True:
             value = condition()
