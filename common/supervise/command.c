@@ -395,37 +395,3 @@ void command_core_dns(struct arena *arena, const struct plan *plan, const struct
 	array_push(arena, &b.digested, RESOLV_CONF);
 	finish(&b, "coredns", plan->children.core_dns, ret);
 }
-
-static bool texts_equal(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static bool lists_equal(const char *const *a, const char *const *b)
-{
-	for (; *a && *b; a++, b++)
-		if (strcmp(*a, *b) != 0)
-			return false;
-	return !*a && !*b;
-}
-
-static bool files_equal(const struct command_file *a, const struct command_file *b)
-{
-	return texts_equal(a->path, b->path) && a->mode == b->mode && a->len == b->len &&
-	       (!a->len || memcmp(a->text, b->text, a->len) == 0);
-}
-
-bool command_equal(const struct command *a, const struct command *b)
-{
-	if (!texts_equal(a->path, b->path) || a->n_files != b->n_files ||
-	    a->n_digested != b->n_digested || !lists_equal(a->argv, b->argv) ||
-	    !lists_equal(a->environ, b->environ))
-		return false;
-	for (size_t i = 0; i < a->n_files; i++)
-		if (!files_equal(&a->files[i], &b->files[i]))
-			return false;
-	for (size_t i = 0; i < a->n_digested; i++)
-		if (!texts_equal(a->digested[i], b->digested[i]))
-			return false;
-	return true;
-}

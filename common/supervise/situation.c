@@ -3,6 +3,8 @@
 
 #include "common/base/attr.h"
 
+#define MISSES_MAX 2 /* rounds in a row that count as down */
+
 static bool dns_answers(const struct situation *s)
 {
 	return s->dns_serving || !s->dns_redirected;
@@ -33,6 +35,16 @@ enum level wanted_level(const struct situation *s)
 	if (s->applied == LEVEL_FULL && !dns_answers(s) && s->hold_until_usec != USEC_NEVER)
 		return LEVEL_NO_DNS;
 	return s->applied;
+}
+
+bool must_apply(const struct situation *s)
+{
+	enum level wanted = wanted_level(s);
+
+	if (wanted != s->applied)
+		return true;
+	return s->wish == WISH_RUN && s->proxy_serving && wanted != LEVEL_NONE &&
+	       s->applied_generation != s->generation;
 }
 
 static enum phase phase_of_stop(const struct situation *s)
@@ -89,4 +101,44 @@ const char *phase_name(enum phase phase)
 	};
 
 	return phase < ELEMENTS(names) ? names[phase] : "unknown";
+}
+
+enum proxy_news situation_proxy(struct situation *s, bool serving, uint64_t hold_usec,
+				uint64_t now_usec)
+{
+	if (serving == s->proxy_serving)
+		return PROXY_AS_BEFORE;
+	s->proxy_serving = serving;
+	if (serving)
+		return PROXY_SERVES;
+	s->hold_until_usec = hold_usec > USEC_NEVER - now_usec ? USEC_NEVER : now_usec + hold_usec;
+	return PROXY_LOST;
+}
+
+bool probe_verdict(const struct situation *s, struct sighting seen, unsigned *misses)
+{
+	*misses = seen.proxy && seen.dns ? 0 : *misses + 1;
+	return !s->served || *misses == 0 || *misses >= MISSES_MAX;
+}
+
+enum proxy_news situation_probed(struct situation *s, struct sighting seen, uint64_t hold_usec,
+				 uint64_t now_usec)
+{
+	bool in_full = seen.proxy && seen.dns;
+
+	s->dns_serving = seen.dns;
+	if (!s->served && !in_full)
+		return PROXY_AS_BEFORE;
+	s->served = true;
+	return situation_proxy(s, seen.proxy, hold_usec, now_usec);
+}
+
+enum ending situation_ended(struct situation *s, enum proxy_process process, uint64_t hold_usec,
+			    uint64_t now_usec)
+{
+	if (process == PROCESS_CORE_DNS)
+		s->dns_serving = false;
+	else
+		(void)situation_proxy(s, false, hold_usec, now_usec);
+	return s->wish == WISH_RUN ? ENDING_FATAL : ENDING_EXPECTED;
 }

@@ -2,20 +2,25 @@
 #pragma once
 
 /*
- * The few facts that change while the daemon runs, and the three questions that are asked about
- * them after every event: which level of the redirect is wanted, what phase are we in, when must we
- * look again. Pure and total: every combination of facts has an answer.
+ * The few facts that change while the daemon runs, what events mean for them, and the questions
+ * that are asked about them once per turn of the loop: which level of the redirect is wanted, must
+ * anything be applied for it, what phase are we in, when must we look again. Pure and total: every
+ * combination of facts has an answer.
  *
- *   wish  proxy (5.1)                            DNS                  wanted level
- *   run   never yet served in full               -                    NONE
- *   run   serving                                answers, or not      FULL
- *                                                redirected
- *   run   serving                                down                 NO_DNS
- *   run   not serving, hold time left            answers              as it is
- *   run   not serving, hold time left            down                 as it is, but FULL becomes
- * NO_DNS unless the hold is infinite run   not serving, hold over, process alive  - DRAIN, where
- * anything is applied run   not serving, hold over, otherwise      -                    NONE stop
- * process alive, anything applied        -                    DRAIN stop  otherwise - NONE
+ *   wish  proxy                                    DNS                  wanted level
+ *   ----  ---------------------------------------  -------------------  ------------------------------
+ *   run   never yet served in full                 -                    NONE
+ *   run   serving                                  answers, or is not   FULL
+ *                                                  redirected
+ *   run   serving                                  down                 NO_DNS
+ *   run   not serving, hold time left              answers              as it is
+ *   run   not serving, hold time left              down                 as it is, but FULL becomes
+ *                                                                       NO_DNS unless the hold is
+ *                                                                       infinite
+ *   run   not serving, hold over, process alive    -                    DRAIN, where anything is in
+ *   run   not serving, hold over, otherwise        -                    NONE
+ *   stop  process alive, anything is in            -                    DRAIN
+ *   stop  otherwise                                -                    NONE
  *
  * A kuma-dp that was asked to restart counts as serving while its listeners accept; the hold time
  * starts when it is gone.
@@ -33,41 +38,104 @@ enum wish {
 	WISH_STOP,
 };
 
+/* All times are CLOCK_MONOTONIC in microseconds. */
 struct situation {
 	enum wish wish;
-	bool proxy_alive;    /* kuma-dp has a process */
-	bool proxy_serving;  /* its listeners accept and Envoy says ready */
-	bool dns_redirected; /* the plan redirects DNS in some family */
+	/* kuma-dp has a process */
+	bool proxy_alive;
+	/* its listeners accept and Envoy says ready; written by situation_proxy() alone */
+	bool proxy_serving;
+	/* the plan redirects DNS in some family */
+	bool dns_redirected;
 	bool dns_serving;
-	bool served;        /* proxy and DNS have served in full at least once */
-	enum level applied; /* LEVEL_UNKNOWN at start and after a failed apply */
-	/* CLOCK_MONOTONIC; USEC_NEVER: infinite; meaningful while not serving */
+	/* proxy and DNS have served in full at least once */
+	bool served;
+	/* what is in the kernel: LEVEL_UNKNOWN at start and after a failed apply; of which generation */
+	enum level applied;
+	unsigned applied_generation;
+	/* the generation whose rules are wanted */
+	unsigned generation;
+	/* when a proxy that does not serve is held no longer; USEC_NEVER: held without end */
 	uint64_t hold_until_usec;
-	uint64_t start_deadline_usec; /* when waiting for the first service is given up */
+	/* when waiting for the first service is given up */
+	uint64_t start_deadline_usec;
 	uint64_t now_usec;
 };
 
 enum phase {
-	PHASE_STARTING, /* waiting for the children to serve */
-	PHASE_APPLYING, /* they serve, the wanted level is not in yet */
+	PHASE_STARTING,
+	PHASE_APPLYING,
 	PHASE_REDIRECTING,
-	PHASE_DEGRADED, /* redirecting without DNS */
-	PHASE_HOLDING,  /* the proxy does not serve, rules are kept */
-	PHASE_RELEASED, /* the proxy does not serve, traffic goes direct */
-	PHASE_DRAINING, /* stopping: open connections are served until they end */
-	PHASE_STOPPING, /* stopping: nothing is redirected any more */
+	PHASE_DEGRADED,
+	PHASE_HOLDING,
+	PHASE_RELEASED,
+	PHASE_DRAINING,
+	PHASE_STOPPING,
 	PHASE_STOPPED,
 	PHASE_COUNT,
 };
 
+/* The questions. */
+
 enum level wanted_level(const struct situation *s);
+
+/* Whether the kernel has to be changed: another level is wanted, or the rules of another generation
+ * are in while a proxy serves that the wanted ones fit. While the proxy does not serve, what is in
+ * stays that of its generation. */
+bool must_apply(const struct situation *s);
+
 enum phase phase(const struct situation *s);
 
-/* CLOCK_MONOTONIC time at which the answers change without an event; USEC_NEVER: not by time. */
-uint64_t next_deadline(const struct situation *s);
-
-/* Whether the first service did not come in time. */
+/* Whether waiting for the first service is over without one. */
 bool start_failed(const struct situation *s);
 
-/* "starting", "redirecting", … */
+/* The next moment at which an answer may change by time alone; USEC_NEVER: none. */
+uint64_t next_deadline(const struct situation *s);
+
+/* "starting", "applying", … */
 const char *phase_name(enum phase phase);
+
+/* What events mean. */
+
+enum proxy_news {
+	PROXY_AS_BEFORE,
+	PROXY_SERVES,
+	PROXY_LOST,
+};
+
+/* The proxy serves, or does not. Where it ceases to, the hold time starts: hold_usec, USEC_NEVER
+ * for an infinite one. */
+enum proxy_news situation_proxy(struct situation *s, bool serving, uint64_t hold_usec,
+				uint64_t now_usec);
+
+/* What a round of probes has found. */
+struct sighting {
+	bool proxy; /* Envoy is ready and listens on every port */
+	bool dns;   /* everything asked about DNS has answered */
+};
+
+/* Whether a round counts. One round without an answer may be a hiccup, two in a row are none; before
+ * the first service, and when all is well, each round counts. *misses counts rounds in a row that
+ * found something missing. */
+bool probe_verdict(const struct situation *s, struct sighting seen, unsigned *misses);
+
+/* Takes over what a round that counts has found. Before the first service proxy and DNS count
+ * together: nothing is redirected until both serve. */
+enum proxy_news situation_probed(struct situation *s, struct sighting seen, uint64_t hold_usec,
+				 uint64_t now_usec);
+
+enum proxy_process {
+	PROCESS_KUMA_DP,
+	PROCESS_CORE_DNS,
+	PROCESS_ENVOY,
+};
+
+enum ending {
+	ENDING_EXPECTED, /* we are stopping */
+	ENDING_FATAL,    /* the service ends with it: the service manager starts everything again */
+};
+
+/* What the end of a process means: without kuma-dp or Envoy the proxy does not serve, without our
+ * own coredns DNS does not. */
+enum ending situation_ended(struct situation *s, enum proxy_process process, uint64_t hold_usec,
+			    uint64_t now_usec);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -50,16 +51,27 @@ static int derive(struct generation *g, enum generation_purpose purpose, struct 
 	build_rules(g);
 	if (purpose == GENERATION_INSTALL)
 		return 0;
-	command_kuma_dp(&g->arena, &g->plan, &dirs, &g->kuma_dp, diags);
+	command_kuma_dp(&g->arena, &g->plan, &dirs, &g->command[CHILD_KUMA_DP], diags);
 	if (g->plan.children.dns_mode == CORE_DNS_TPROXYD)
-		command_core_dns(&g->arena, &g->plan, &dirs, &g->core_dns, diags);
+		command_core_dns(&g->arena, &g->plan, &dirs, &g->command[CHILD_CORE_DNS], diags);
 	return 0;
+}
+
+static struct generation *make(unsigned number)
+{
+	struct generation *g = calloc(1, sizeof(*g));
+
+	if (g) {
+		g->number = number;
+		g->references = 1;
+	}
+	return g;
 }
 
 int generation_new(int argc, char *argv[], enum generation_purpose purpose, struct generation **ret,
 		   struct error *err)
 {
-	_cleanup_(generation_freep) struct generation *g = calloc(1, sizeof(*g));
+	_cleanup_(generation_freep) struct generation *g = make(1);
 	const struct command_line line = {
 		.argc = argc,
 		.argv = argv,
@@ -69,7 +81,8 @@ int generation_new(int argc, char *argv[], enum generation_purpose purpose, stru
 
 	if (!g)
 		return error_sys(err, -ENOMEM, "load the configuration");
-	g->number = 1;
+	g->argc = argc;
+	g->argv = argv;
 	r = options_load(&g->arena, &line, &g->options, err);
 	if (r != OPTIONS_LOADED)
 		return r;
@@ -82,21 +95,23 @@ int generation_new(int argc, char *argv[], enum generation_purpose purpose, stru
 	return 0;
 }
 
-int generation_follow(const struct generation *base, unsigned number, struct generation **ret,
-		      struct error *err)
+int generation_follow(struct generation *former, struct generation **ret, struct error *err)
 {
-	_cleanup_(generation_freep) struct generation *g = calloc(1, sizeof(*g));
+	_cleanup_(generation_freep) struct generation *g = make(former->number + 1);
+	struct generation *base = former->loaded_by;
 	struct diag_list *diags;
 	int r;
 
 	if (!g)
 		return error_sys(err, -ENOMEM, "follow resolv.conf");
-	g->number = number;
+	g->loaded_by = base = base ? base : former;
+	base->references++;
+	g->argc = base->argc;
+	g->argv = base->argv;
 	g->options = base->options;
 	g->options.diags = (struct diag_list){ .arena = &g->arena };
 	g->facts = base->facts;
-	g->kuma_dp = base->kuma_dp;
-	g->core_dns = base->core_dns;
+	memcpy(g->command, base->command, sizeof(g->command));
 	diags = &g->options.diags;
 	host_resolv_conf(&g->arena, &g->options.loaded.config, &g->facts);
 	r = plan_build(&g->arena, &g->options.loaded, &g->facts, CHECK_RUN, &g->plan, diags);
@@ -112,13 +127,14 @@ int generation_follow(const struct generation *base, unsigned number, struct gen
 
 void generation_free(struct generation *g)
 {
-	struct arena arena;
+	while (g && --g->references == 0) {
+		struct generation *loaded_by = g->loaded_by;
+		struct arena arena = g->arena;
 
-	if (!g)
-		return;
-	arena = g->arena;
-	arena_done(&arena);
-	free(g);
+		arena_done(&arena);
+		free(g);
+		g = loaded_by;
+	}
 }
 
 int generation_exit_status(const struct generation *g)

@@ -9,6 +9,7 @@
 #include "common/base/cleanup.h"
 #include "common/plan/plan.h"
 #include "common/rules/ruleset.h"
+#include "common/supervise/carry.h"
 #include "common/supervise/command.h"
 #include "daemon/load/options.h"
 
@@ -18,12 +19,18 @@
 struct generation {
 	struct arena arena;
 	unsigned number;
+	/* Generations that share what was loaded refer to the one that has loaded it. */
+	unsigned references;
+	struct generation *loaded_by; /* NULL: itself */
+	/* The command line it was loaded with, so that it can be loaded again; lives as long as the
+	 * process. */
+	int argc;
+	char **argv;
 	struct options options;
 	struct facts facts;
 	struct plan plan;
 	struct ruleset rules[LEVEL_COUNT];
-	struct command kuma_dp;
-	struct command core_dns; /* path NULL: none of our own */
+	struct command command[CHILD_COUNT]; /* path NULL: we do not run that one */
 };
 
 /* Which part of a generation a verb needs. */
@@ -39,14 +46,14 @@ enum generation_purpose {
  * a negative errno. */
 int generation_new(int argc, char *argv[], enum generation_purpose purpose, struct generation **ret,
 		   struct error *err) _must_check_;
-void generation_free(struct generation *generation);
+void generation_free(struct generation *generation); /* NULL is nothing */
 DEFINE_CLEANUP(struct generation *, generation_free, NULL);
 
-/* The generation that follows when only the name servers in resolv.conf have changed:
- * configuration, commands and all other facts are those of base, which must outlive it. Returns 0
- * with *ret set (look at its diagnostics), or a negative errno. */
-int generation_follow(const struct generation *base, unsigned number, struct generation **ret,
-		      struct error *err) _must_check_;
+/* The generation that follows one when only the name servers in resolv.conf have changed:
+ * configuration, commands and all other facts stay. It does not need the former one to live on.
+ * Returns 0 with *ret set (look at its diagnostics), or a negative errno. */
+int generation_follow(struct generation *former, struct generation **ret, struct error *err)
+	_must_check_;
 
 /* The exit status for the diagnostics: 0, 78 (configuration), 1 (host). */
 int generation_exit_status(const struct generation *generation);

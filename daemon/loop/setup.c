@@ -13,35 +13,27 @@
 #include <time.h>
 
 #include "daemon/loop/daemon.h"
-#include "daemon/os/fd.h"
-#include "daemon/operator/log.h"
-#include "daemon/operator/messages.h"
-#include "daemon/operator/notify.h"
+#include "daemon/loop/state.h"
 #include "daemon/loop/status.h"
 #include "daemon/netfilter/xt/backend.h"
-#include "daemon/process/sweep.h"
+#include "daemon/operator/log.h"
+#include "daemon/os/fd.h"
 #include "daemon/process/workdir.h"
+
+static int on_step(_unused_ sd_event_source *source, void *userdata)
+{
+	daemon_update(userdata);
+	return 0;
+}
 
 static int on_signal(_unused_ sd_event_source *source, const struct signalfd_siginfo *si,
 		     void *userdata)
 {
-	struct daemon *d = userdata;
-
-	if (si->ssi_signo == SIGHUP) {
-		log_warning(
-			"Reload is not built yet; restart the service to apply a changed configuration");
-		return 0;
-	}
-	if (d->situation.wish == WISH_STOP) {
-		log_info("Asked to stop again: not waiting for open connections");
-		proc_hurry(&d->child[CHILD_KUMA_DP]);
-	} else {
-		log_info("Stopping");
-		d->situation.wish = WISH_STOP;
-		d->retries = 0;
-		notify_stopping();
-	}
-	daemon_update(d);
+	if (si->ssi_signo == SIGHUP)
+		log_warning("Reload is not built yet; restart the service to apply a changed "
+			    "configuration");
+	else
+		daemon_stop(userdata);
 	return 0;
 }
 
@@ -50,6 +42,12 @@ static int loop_up(struct daemon *d, struct error *err)
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 	int r = sd_event_default(&d->event);
 
+	if (r >= 0)
+		r = sd_event_add_defer(d->event, &d->step, on_step, d);
+	if (r >= 0)
+		r = sd_event_source_set_priority(d->step, PRIORITY_STEP);
+	if (r >= 0)
+		r = sd_event_source_set_description(d->step, "step");
 	if (r < 0)
 		return error_sys(err, r, "create the event loop");
 	for (size_t i = 0; i < ELEMENTS(signals); i++) {
@@ -68,16 +66,15 @@ static int loop_up(struct daemon *d, struct error *err)
 	r = sd_event_set_watchdog(d->event, true);
 	if (r < 0)
 		return error_sys(err, r, "serve the watchdog");
-	return 0;
+	return daemon_make_timers(d, err);
 }
 
 static void loop_down(struct daemon *d)
 {
 	sd_event_source_disable_unref(d->envoy_exit);
-	sd_event_source_disable_unref(d->probe_timer);
-	sd_event_source_disable_unref(d->deadline_timer);
-	sd_event_source_disable_unref(d->retry_timer);
-	sd_event_source_disable_unref(d->drain_timer);
+	for (unsigned i = 0; i < TIMER_COUNT; i++)
+		sd_event_source_disable_unref(d->timer[i]);
+	sd_event_source_disable_unref(d->step);
 	sd_event_unref(d->event);
 }
 
@@ -93,10 +90,11 @@ static void rules_down(struct daemon *d)
 	redirect_done(&d->redirect);
 }
 
-/* The unit makes the runtime directory; by hand, in a namespace say, it is made here. */
+/* The unit makes the runtime directory; by hand, in a namespace say, it is made here. The work
+ * directory is tried at once, so that a start fails before anything else is done. */
 static int files_up(struct daemon *d, struct error *err)
 {
-	const struct plan *plan = &d->generation->plan;
+	const struct plan *plan = &d->current->plan;
 
 	if (mkdir(RUNTIME_DIR, 0755) < 0 && errno != EEXIST)
 		return error_sys(err, -errno, "make " RUNTIME_DIR);
@@ -107,20 +105,27 @@ static int files_up(struct daemon *d, struct error *err)
 
 static void files_down(struct daemon *d)
 {
-	const struct plan *plan = &d->base->plan;
+	const struct generation *g = d->current;
 	struct error err = { 0 };
 
-	if (workdir_remove(WORK_DIR, plan->user.uid, plan->user.gid, &err) < 0)
+	if (workdir_remove(WORK_DIR, g->plan.user.uid, g->plan.user.gid, &err) < 0)
 		log_error(&err, "Cannot remove the work directory");
-	for (size_t i = 0; i < d->base->kuma_dp.n_files; i++)
-		(void)unlink(d->base->kuma_dp.files[i].path);
-	for (size_t i = 0; i < d->base->core_dns.n_files; i++)
-		(void)unlink(d->base->core_dns.files[i].path);
+	for (unsigned i = 0; i < CHILD_COUNT; i++)
+		for (size_t n = 0; n < g->command[i].n_files; n++)
+			(void)unlink(g->command[i].files[n].path);
 }
 
 static int control_up(struct daemon *d, struct error *err)
 {
-	return control_new(d->event, CONTROL_SOCKET, status_answer, d, &d->control, err);
+	const struct control_setup setup = {
+		.event = d->event,
+		.path = CONTROL_SOCKET,
+		.priority = PRIORITY_CONTROL,
+		.answer = status_answer,
+		.userdata = d,
+	};
+
+	return control_new(&setup, &d->control, err);
 }
 
 static void control_down(struct daemon *d)
@@ -130,12 +135,12 @@ static void control_down(struct daemon *d)
 
 static int probe_up(struct daemon *d, struct error *err)
 {
-	return probe_new(d->event, &d->probe, err);
+	return probe_new(d->event, &d->probe.prober, err);
 }
 
 static void probe_down(struct daemon *d)
 {
-	probe_free(d->probe);
+	probe_free(d->probe.prober);
 }
 
 /* A stream to the journal under the child's own name, so that nobody pumps its output. */
@@ -146,95 +151,137 @@ static int child_output(const char *name)
 	return fd >= 0 ? fd : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 }
 
-static int child_up(struct daemon *d, const char *name, struct error *err)
-{
-	size_t i = d->n_children;
-	int r = proc_init(&d->child[i], d->event, name, NULL, &daemon_owner, d, err);
-
-	if (r < 0)
-		return r;
-	d->n_children++;
-	d->child[i].start_usec = USEC_NEVER; /* the situation has the deadline */
-	d->child[i].drain_usec =
-		i == CHILD_KUMA_DP ? (uint64_t)d->generation->plan.children.drain_time_nsec / 1000
-				   : 0;
-	d->output[i] = child_output(name);
-	return d->output[i] < 0 ? error_sys(err, -errno, "open an output for %s", name) : 0;
-}
-
 static int children_up(struct daemon *d, struct error *err)
 {
 	int r = sweep_prepare(err);
 
-	if (r == 0)
-		r = child_up(d, "kuma-dp", err);
-	if (r == 0 && d->base->core_dns.path)
-		r = child_up(d, "coredns", err);
+	for (unsigned i = 0; i < CHILD_COUNT && r >= 0 && d->current->command[i].path; i++) {
+		const char *name = d->current->command[i].name;
+
+		r = daemon_add_child(d, NULL, err);
+		if (r < 0)
+			return r;
+		d->child[i].output = child_output(name);
+		if (d->child[i].output < 0)
+			return error_sys(err, -errno, "open an output for %s", name);
+	}
 	return r;
 }
 
 static void children_down(struct daemon *d)
 {
 	while (d->n_children > 0)
-		proc_done(&d->child[--d->n_children]);
+		proc_done(&d->child[--d->n_children].proc);
 	for (unsigned i = 0; i < CHILD_COUNT; i++)
-		if (d->output[i] >= 0)
-			(void)close(d->output[i]);
+		if (d->child[i].output >= 0)
+			(void)close(d->child[i].output);
 }
 
+/* Watches resolv.conf where the rules depend on it. */
 static int resolv_up(struct daemon *d, struct error *err)
 {
-	return daemon_watch_resolv(d, err);
+	const struct config *config = &d->current->options.loaded.config;
+
+	if (!config->redirect.dns.enabled || d->current->plan.dns_capture_all)
+		return 0;
+	return file_watch_new(d->event, config->redirect.dns.resolv_config_path,
+			      daemon_resolv_changed, d, &d->resolv_conf, err);
 }
 
 static void resolv_down(struct daemon *d)
 {
 	file_watch_free(d->resolv_conf);
-	generation_free(d->next);
-	d->next = NULL;
-	if (d->generation != d->base)
-		generation_free(d->generation);
-	d->generation = d->base;
 }
 
+/* clang-format off */
 static const struct step {
 	int (*up)(struct daemon *d, struct error *err);
 	void (*down)(struct daemon *d); /* also after a failed up */
 } steps[] = {
-	{ loop_up, loop_down },         { rules_up, rules_down }, { files_up, files_down },
-	{ control_up, control_down },   { probe_up, probe_down }, { resolv_up, resolv_down },
+	{ loop_up,     loop_down },
+	{ rules_up,    rules_down },
+	{ files_up,    files_down },
+	{ control_up,  control_down },
+	{ probe_up,    probe_down },
+	{ resolv_up,   resolv_down },
 	{ children_up, children_down },
 };
+/* clang-format on */
+
+int daemon_add_child(struct daemon *d, const struct proc_ops *ops, struct error *err)
+{
+	size_t i = d->n_children;
+	const struct plan *plan = &d->current->plan;
+	struct proc *proc = &d->child[i].proc;
+	const struct proc_setup setup = {
+		.name = d->current->command[i].name,
+		.event = d->event,
+		.ops = ops,
+		.owner = &daemon_owner,
+		.userdata = d,
+		.process = &d->carry.child[i],
+	};
+	int r = proc_init(proc, &setup, err);
+
+	if (r < 0)
+		return r;
+	d->n_children++;
+	/* The situation has the deadline of a start, and a proxy that ceases to serve is not ended
+	 * for it. */
+	proc->start_usec = proc->grace_usec = USEC_NEVER;
+	proc->backoff.delay_usec = (uint64_t)plan->restart_delay_nsec / 1000;
+	proc->backoff.max_usec = (uint64_t)plan->restart_max_delay_nsec / 1000;
+	if (i == CHILD_KUMA_DP)
+		proc->drain_usec = (uint64_t)plan->children.drain_time_nsec / 1000;
+	return 0;
+}
+
+void daemon_init(struct daemon *d, struct generation *generation, const struct daemon_ops *ops)
+{
+	d->ops = ops;
+	d->current = generation;
+	d->carry.said = PHASE_COUNT;
+	trouble_over(d);
+	for (unsigned i = 0; i < CHILD_COUNT; i++)
+		d->child[i].output = -1;
+}
+
+void daemon_start(struct daemon *d)
+{
+	const struct plan *plan = &d->current->plan;
+
+	d->carry.started_usec = d->ops->now(d);
+	d->carry.situation = (struct situation){
+		.wish = WISH_RUN,
+		.dns_redirected = plan->family[FAMILY_V4].dns || plan->family[FAMILY_V6].dns,
+		.applied = LEVEL_UNKNOWN,
+		.generation = d->current->number,
+		.hold_until_usec = USEC_NEVER,
+		.start_deadline_usec =
+			d->carry.started_usec + (uint64_t)plan->readiness_timeout_nsec / 1000,
+	};
+}
 
 int daemon_new(struct generation *generation, struct daemon **ret, struct error *err)
 {
 	_cleanup_(daemon_freep) struct daemon *d = calloc(1, sizeof(*d));
-	const struct plan *plan = &generation->plan;
-	struct timespec now;
+	struct timespec realtime;
 
-	if (!d)
+	if (!d) {
+		generation_free(generation);
 		return error_sys(err, -ENOMEM, "start the daemon");
-	d->base = d->generation = generation;
-	for (unsigned i = 0; i < CHILD_COUNT; i++)
-		d->output[i] = -1;
-	for (; d->n_up < ELEMENTS(steps);) {
+	}
+	daemon_init(d, generation, &daemon_system_ops);
+	while (d->n_up < ELEMENTS(steps)) {
 		int r = steps[d->n_up++].up(d, err);
 
 		if (r < 0)
 			return r;
 	}
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	d->started_realtime_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-	d->started_usec = daemon_now(d);
-	d->said = PHASE_COUNT;
-	d->situation = (struct situation){
-		.wish = WISH_RUN,
-		.dns_redirected = plan->family[FAMILY_V4].dns || plan->family[FAMILY_V6].dns,
-		.applied = LEVEL_UNKNOWN,
-		.hold_until_usec = USEC_NEVER,
-		.start_deadline_usec =
-			d->started_usec + (uint64_t)plan->readiness_timeout_nsec / 1000,
-	};
+	(void)clock_gettime(CLOCK_REALTIME, &realtime);
+	d->carry.started_realtime_usec =
+		(uint64_t)realtime.tv_sec * 1000000 + (uint64_t)realtime.tv_nsec / 1000;
+	daemon_start(d);
 	*ret = take_ptr(d);
 	return 0;
 }
@@ -245,32 +292,22 @@ void daemon_free(struct daemon *d)
 		return;
 	while (d->n_up > 0)
 		steps[--d->n_up].down(d);
+	generation_free(d->next);
+	generation_free(d->applied);
+	generation_free(d->current);
 	free(d);
 }
 
-/* What a killed predecessor left goes before anything starts; the children
- * need the plain network. */
-static int on_begin(_unused_ sd_event_source *source, void *userdata)
+sd_event *daemon_event(struct daemon *d)
 {
-	struct daemon *d = userdata;
-
-	daemon_update(d);
-	for (size_t i = 0; i < d->n_children && d->situation.wish == WISH_RUN; i++)
-		proc_start(&d->child[i]);
-	daemon_probe(d);
-	daemon_update(d);
-	return 0;
+	return d->event;
 }
 
 int daemon_run(struct daemon *d, struct error *err)
 {
-	sd_event_source *begin = NULL;
-	int r = sd_event_add_defer(d->event, &begin, on_begin, d);
+	int r;
 
-	if (r >= 0)
-		r = sd_event_loop(d->event);
-	sd_event_source_disable_unref(begin);
-	if (r < 0)
-		return error_sys(err, r, "run the event loop");
-	return r;
+	d->ops->wake(d);
+	r = sd_event_loop(d->event);
+	return r < 0 ? error_sys(err, r, "run the event loop") : r;
 }

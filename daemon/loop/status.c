@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "common/config/schema.h"
-#include "daemon/loop/daemon.h"
+#include "daemon/loop/state.h"
 #include "daemon/operator/json.h"
 #include "daemon/operator/log.h"
 
@@ -13,22 +13,23 @@ static void print_child(const struct proc *proc, struct strbuf *out)
 {
 	json_open(out, proc->name, '{');
 	json_string(out, "state", proc_state_name(proc->state));
-	json_number(out, "pid", (uint64_t)proc->pid);
+	json_number(out, "pid", (uint64_t)proc->process->pid);
 	json_close(out, '}');
 }
 
 static void print_rules(struct daemon *d, struct strbuf *out)
 {
-	enum level level =
-		d->situation.applied == LEVEL_UNKNOWN ? LEVEL_NONE : d->situation.applied;
+	enum level applied = situation_of(d)->applied;
+	enum level level = applied == LEVEL_UNKNOWN ? LEVEL_NONE : applied;
+	const struct generation *generation = d->applied ? d->applied : d->current;
 	struct redirect *redirect = &d->redirect;
 	struct snapshot snapshot = { 0 };
 	struct error err = { 0 };
 
 	json_open(out, "rules", '{');
 	json_string(out, "backend", redirect->backend->name);
-	json_string(out, "level", level_name(d->situation.applied));
-	if (redirect->backend->read(redirect->nf, &d->generation->rules[level], &redirect->record,
+	json_string(out, "level", level_name(applied));
+	if (redirect->backend->read(redirect->nf, &generation->rules[level], &redirect->record,
 				    &snapshot, &err) < 0) {
 		json_string(out, "error", err.text);
 		json_close(out, '}');
@@ -54,15 +55,15 @@ static void print_rules(struct daemon *d, struct strbuf *out)
 
 void status_print(struct daemon *d, struct strbuf *out)
 {
-	const struct plan *plan = &d->generation->plan;
+	const struct plan *plan = &d->current->plan;
 
 	json_open(out, NULL, '{');
 	json_bool(out, "ok", true);
-	json_string(out, "phase", phase_name(d->said));
+	json_string(out, "phase", phase_name(d->carry.said));
 	json_string(out, "status", d->status);
 	json_number(out, "pid", (uint64_t)getpid());
-	json_number(out, "uptime-seconds", (daemon_now(d) - d->started_usec) / 1000000);
-	json_number(out, "generation", d->generation->number);
+	json_number(out, "uptime-seconds", (d->ops->now(d) - d->carry.started_usec) / 1000000);
+	json_number(out, "generation", d->current->number);
 	json_string(out, "log-level", log_level_names[log_get_level()]);
 	json_open(out, "user", '{');
 	json_string(out, "name", plan->user.name);
@@ -70,18 +71,18 @@ void status_print(struct daemon *d, struct strbuf *out)
 	json_close(out, '}');
 	json_open(out, "processes", '{');
 	for (size_t i = 0; i < d->n_children; i++)
-		print_child(&d->child[i], out);
-	if (d->envoy > 0) {
+		print_child(&d->child[i].proc, out);
+	if (d->probe.envoy > 0) {
 		json_open(out, "envoy", '{');
-		json_number(out, "pid", (uint64_t)d->envoy);
+		json_number(out, "pid", (uint64_t)d->probe.envoy);
 		json_close(out, '}');
 	}
 	json_close(out, '}');
 	json_open(out, "readiness", '{');
-	json_bool(out, "envoy", d->probed.admin);
-	json_bool(out, "listeners", d->probed.listeners);
-	json_bool(out, "dns", d->probed.dns);
-	json_string(out, "missing", d->probed.missing);
+	json_bool(out, "envoy", d->probe.last.admin);
+	json_bool(out, "listeners", d->probe.last.listeners);
+	json_bool(out, "dns", d->probe.last.dns);
+	json_string(out, "missing", d->probe.last.missing);
 	json_close(out, '}');
 	print_rules(d, out);
 	json_close(out, '}');

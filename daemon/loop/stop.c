@@ -8,106 +8,135 @@
 
 #include <stdlib.h>
 
-#include "daemon/loop/daemon.h"
-#include "daemon/os/sock_diag.h"
+#include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
 #include "daemon/operator/notify.h"
-#include "daemon/process/sweep.h"
 
 #define DRAIN_LOOK_USEC   ((uint64_t)50 * 1000)
 #define DRAIN_EXTEND_USEC ((uint64_t)15 * 1000 * 1000)
-#define CORE_DNS_USEC     ((uint64_t)300 * 1000) /* for our coredns to end by itself */
+#define CORE_DNS_USEC     ((uint64_t)300 * 1000)       /* for our coredns to end by itself */
+#define GIVE_UP_USEC      ((uint64_t)10 * 1000 * 1000) /* on rules that cannot be taken out */
 #define IDLE_DRAINS       2 /* looks in a row: one may fall between two connections */
 
-static int on_drain_look(sd_event_source *source, _unused_ uint64_t usec, void *userdata)
+void daemon_stop(struct daemon *d)
 {
-	struct daemon *d = userdata;
-	const struct plan *plan = &d->generation->plan;
-	const uint16_t ports[] = { plan->inbound.port, plan->outbound.port };
+	if (situation_of(d)->wish == WISH_STOP) {
+		log_info("Asked to stop again: not waiting for open connections");
+		proc_hurry(proc_of(d, CHILD_KUMA_DP));
+	} else {
+		log_info("Stopping");
+		daemon_wish_stop(d);
+		notify_stopping();
+	}
+	d->ops->wake(d);
+}
+
+void daemon_drain_look(struct daemon *d)
+{
 	struct error err = { 0 };
 	size_t n = 0;
-	int r = sock_tcp_connections(ports, ELEMENTS(ports), plan->user.uid, &n, &err);
+	int r = d->ops->connections(d, &n, &err);
 
-	if (r < 0 && !d->drain_blind)
+	if (r < 0 && !d->stop.blind)
 		log_error(&err, "Cannot count redirected connections; not ending the drain early");
-	d->drain_blind = r < 0;
-	d->idle_drains = r >= 0 && n == 0 ? d->idle_drains + 1 : 0;
-	if (d->idle_drains >= IDLE_DRAINS) {
+	d->stop.blind = r < 0;
+	d->stop.idle = r >= 0 && n == 0 ? d->stop.idle + 1 : 0;
+	if (d->stop.idle >= IDLE_DRAINS) {
 		log_debug("No redirected connection is left; ending kuma-dp's drain");
-		proc_drained(&d->child[CHILD_KUMA_DP]);
-		return 0;
+		proc_drained(proc_of(d, CHILD_KUMA_DP));
+		return;
 	}
 	if (n > 0 && d->exit_status == 0)
 		notify_status(d->status, "Draining: %zu redirected connection%s open", n,
 			      n == 1 ? " is" : "s are");
 	notify_extend(DRAIN_EXTEND_USEC);
-	(void)sd_event_source_set_time_relative(source, DRAIN_LOOK_USEC);
-	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	return 0;
+	daemon_arm(d, TIMER_DRAIN, d->ops->now(d) + DRAIN_LOOK_USEC);
 }
 
 /* coredns waits seconds for answers to what it has asked Envoy, which is gone. */
-static int on_core_dns_late(_unused_ sd_event_source *source, _unused_ uint64_t usec,
-			    void *userdata)
+void daemon_core_dns_late(struct daemon *d)
 {
-	struct daemon *d = userdata;
-	struct error err = { 0 };
-
-	if (sweep_uid(d->generation->plan.user.uid, &err) < 0)
-		log_error(&err, "Cannot end coredns");
-	return 0;
-}
-
-static void ask_core_dns(struct daemon *d)
-{
-	if (d->child[CHILD_CORE_DNS].state == PROC_STOPPING)
-		return;
-	d->drain_timer = sd_event_source_disable_unref(d->drain_timer);
-	(void)sd_event_add_time_relative(d->event, &d->drain_timer, CLOCK_MONOTONIC, CORE_DNS_USEC,
-					 1000, on_core_dns_late, d);
-	proc_stop(&d->child[CHILD_CORE_DNS]);
+	d->stop.late = true;
+	d->ops->wake(d);
 }
 
 static void ask_kuma_dp(struct daemon *d)
 {
-	d->stop_asked = true;
-	proc_stop(&d->child[CHILD_KUMA_DP]);
-	if (sd_event_add_time_relative(d->event, &d->drain_timer, CLOCK_MONOTONIC, DRAIN_LOOK_USEC,
-				       1000, on_drain_look, d) < 0)
-		proc_hurry(&d->child[CHILD_KUMA_DP]);
-	else
-		(void)sd_event_source_set_description(d->drain_timer, "drain");
+	d->stop.asked = true;
+	daemon_arm(d, TIMER_DRAIN, situation_of(d)->now_usec + DRAIN_LOOK_USEC);
+	proc_stop(proc_of(d, CHILD_KUMA_DP));
 }
 
-/* Whether the rules are where kuma-dp may be told to go. Rules that cannot be taken out must not
- * keep the children alive for ever: ExecStopPost tries again. */
+/* One round of the sweep. Returns whether it is over: none is left, or they would not end. */
+static bool swept(struct daemon *d)
+{
+	const struct sweep_target target = { .uid = d->current->plan.user.uid };
+	struct error err = { 0 };
+	int left;
+
+	if (situation_of(d)->now_usec < d->stop.sweep_usec)
+		return false;
+	left = d->ops->sweep(d, &target, &err);
+	if (left > 0 && d->stop.sweeps < SWEEP_ROUNDS_MAX) {
+		d->stop.sweep_usec = situation_of(d)->now_usec + sweep_pause_usec(d->stop.sweeps++);
+		daemon_arm(d, TIMER_SWEEP, d->stop.sweep_usec);
+		return false;
+	}
+	if (left > 0)
+		log_error(NULL, "%d processes that the children left would not end", left);
+	if (left < 0)
+		log_error(&err, "Cannot sweep what the children left");
+	return true;
+}
+
+static void end_core_dns(struct daemon *d)
+{
+	if (d->stop.late) {
+		(void)swept(d);
+		return;
+	}
+	if (proc_of(d, CHILD_CORE_DNS)->state == PROC_STOPPING)
+		return;
+	daemon_arm(d, TIMER_CORE_DNS, situation_of(d)->now_usec + CORE_DNS_USEC);
+	proc_stop(proc_of(d, CHILD_CORE_DNS));
+}
+
+/* Rules that cannot be taken out must not keep the children alive for ever: ExecStopPost tries
+ * again. */
+static bool given_up(const struct daemon *d)
+{
+	return d->trouble.since_usec != USEC_NEVER &&
+	       d->carry.situation.now_usec - d->trouble.since_usec >= GIVE_UP_USEC;
+}
+
+/* Whether the rules are where kuma-dp may be told to go. */
 static bool rules_let_go(const struct daemon *d)
 {
-	enum level applied = d->situation.applied;
+	enum level applied = d->carry.situation.applied;
 
-	return applied == LEVEL_NONE || applied == LEVEL_DRAIN || d->retries >= RETRIES_MAX;
+	return applied == LEVEL_NONE || applied == LEVEL_DRAIN || given_up(d);
 }
 
 void daemon_advance_stop(struct daemon *d)
 {
-	struct error err = { 0 };
-	int r;
+	enum level applied = situation_of(d)->applied;
 
-	if (d->child[CHILD_KUMA_DP].pid > 0) {
-		if (!d->stop_asked && rules_let_go(d))
+	if (child_lives(d, CHILD_KUMA_DP)) {
+		if (!d->stop.asked && rules_let_go(d))
 			ask_kuma_dp(d);
 		return;
 	}
-	if (d->situation.applied != LEVEL_NONE && d->retries < RETRIES_MAX)
+	daemon_arm(d, TIMER_DRAIN, USEC_NEVER);
+	if (applied != LEVEL_NONE && !given_up(d))
 		return;
-	if (d->child[CHILD_CORE_DNS].pid > 0) {
-		ask_core_dns(d);
+	if (child_lives(d, CHILD_CORE_DNS)) {
+		end_core_dns(d);
 		return;
 	}
-	r = sweep_uid(d->generation->plan.user.uid, &err);
-	if (r < 0)
-		log_error(&err, "Cannot sweep what the children left");
-	if (d->situation.applied != LEVEL_NONE)
+	if (!swept(d))
+		return;
+	if (applied != LEVEL_NONE)
 		d->exit_status = EXIT_FAILURE;
-	(void)sd_event_exit(d->event, d->exit_status);
+	d->stop.ended = true;
+	d->ops->exit(d, d->exit_status);
 }

@@ -18,7 +18,6 @@
 #define REQUEST_MAX 128
 #define CLIENT_USEC ((uint64_t)5 * 1000 * 1000)
 #define REPLY_MAX   ((size_t)1024 * 1024)
-#define PRIORITY    5 /* after everything that keeps the host going */
 
 /* One connection: reads a line, then writes the reply, then is gone. */
 struct client {
@@ -36,6 +35,7 @@ struct control {
 	sd_event_source *io;
 	int fd;
 	char *path;
+	int64_t priority;
 	control_answer_t *answer;
 	void *userdata;
 	struct client clients[CLIENTS_MAX]; /* fd -1: free */
@@ -158,7 +158,7 @@ static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint
 		return 0;
 	*client = (struct client){ .control = control, .fd = take_fd(&peer), .root = root };
 	if (sd_event_add_io(event, &client->io, client->fd, EPOLLIN, on_client, client) < 0 ||
-	    sd_event_source_set_priority(client->io, PRIORITY) < 0 ||
+	    sd_event_source_set_priority(client->io, control->priority) < 0 ||
 	    sd_event_add_time_relative(event, &client->timer, CLOCK_MONOTONIC, CLIENT_USEC, 0,
 				       on_client_timeout, client) < 0)
 		client_close(client);
@@ -187,8 +187,7 @@ static int listen_at(const char *path, int *ret_fd, struct error *err)
 	return 0;
 }
 
-int control_new(sd_event *event, const char *path, control_answer_t *fn, void *userdata,
-		struct control **ret, struct error *err)
+int control_new(const struct control_setup *setup, struct control **ret, struct error *err)
 {
 	struct control *control = calloc(1, sizeof(*control));
 	int r;
@@ -196,16 +195,19 @@ int control_new(sd_event *event, const char *path, control_answer_t *fn, void *u
 	if (!control)
 		return error_sys(err, -ENOMEM, "create the control socket");
 	control->fd = -1;
-	control->answer = fn;
-	control->userdata = userdata;
+	control->priority = setup->priority;
+	control->answer = setup->answer;
+	control->userdata = setup->userdata;
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		control->clients[i].fd = -1;
-	r = listen_at(path, &control->fd, err);
+	r = listen_at(setup->path, &control->fd, err);
 	if (r >= 0) {
-		control->path = strdup(path);
-		r = control->path ? sd_event_add_io(event, &control->io, control->fd, EPOLLIN,
-						    on_connection, control)
+		control->path = strdup(setup->path);
+		r = control->path ? sd_event_add_io(setup->event, &control->io, control->fd,
+						    EPOLLIN, on_connection, control)
 				  : -ENOMEM;
+		if (r >= 0)
+			r = sd_event_source_set_priority(control->io, setup->priority);
 		if (r < 0)
 			(void)error_sys(err, r, "watch the control socket");
 	}
@@ -213,7 +215,6 @@ int control_new(sd_event *event, const char *path, control_answer_t *fn, void *u
 		control_free(control);
 		return r;
 	}
-	(void)sd_event_source_set_priority(control->io, PRIORITY);
 	(void)sd_event_source_set_description(control->io, "control socket");
 	*ret = control;
 	return 0;

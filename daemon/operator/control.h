@@ -21,9 +21,16 @@ struct control;
 typedef void control_answer_t(const char *request, const char *argument, struct strbuf *reply,
 			      void *userdata);
 
-/* Listens at path (an old socket there is replaced) with mode 0666. */
-int control_new(sd_event *event, const char *path, control_answer_t *fn, void *userdata,
-		struct control **ret, struct error *err) _must_check_;
+struct control_setup {
+	sd_event *event;
+	const char *path; /* an old socket there is replaced; mode 0666 */
+	int64_t priority; /* of its event sources: behind all that keeps the host going */
+	control_answer_t *answer;
+	void *userdata;
+};
+
+int control_new(const struct control_setup *setup, struct control **ret, struct error *err)
+	_must_check_;
 void control_free(struct control *control); /* closes and removes the socket */
 
 /* The other end: sends one request and waits for the reply, at most timeout_usec. The reply is heap

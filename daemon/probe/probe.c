@@ -325,15 +325,15 @@ int probe_new(sd_event *event, struct probe **ret, struct error *err)
 	return 0;
 }
 
-int probe_start(struct probe *probe, const struct probe_target *target, uint64_t timeout_usec,
-		probe_done_t *done, void *userdata, struct error *err)
+int probe_start(struct probe *probe, const struct probe_target *target, probe_done_t *done,
+		void *userdata, struct error *err)
 {
 	int r;
 
 	if (probe->timer)
 		return error_set(err, -EBUSY, "a round of probes is under way");
-	r = sd_event_add_time_relative(probe->event, &probe->timer, CLOCK_MONOTONIC, timeout_usec,
-				       1000, on_round_end, probe);
+	r = sd_event_add_time_relative(probe->event, &probe->timer, CLOCK_MONOTONIC,
+				       target->timeout_usec, 1000, on_round_end, probe);
 	if (r < 0)
 		return error_sys(err, r, "arm the probe's timer");
 	(void)sd_event_source_set_description(probe->timer, "probe");

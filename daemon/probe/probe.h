@@ -28,6 +28,7 @@ struct probe_target {
 	uint16_t dns_port;                    /* 0: DNS is not redirected */
 	bool dns_family[FAMILY_COUNT];
 	uint16_t envoy_dns_port; /* 0: none (embedded DNS) */
+	uint64_t timeout_usec;   /* the longest that a round takes */
 };
 
 struct probe_result {
@@ -44,10 +45,10 @@ struct probe;
 
 typedef void probe_done_t(const struct probe_result *result, void *userdata);
 
-/* Starts a round; done is called once from the event loop, at the latest after timeout_usec, and
+/* Starts a round; done is called once from the event loop, at the latest after the target's time, and
  * the probe is then free again. The target is copied (its text borrowed until the round ends). */
 int probe_new(sd_event *event, struct probe **ret, struct error *err) _must_check_;
-int probe_start(struct probe *probe, const struct probe_target *target, uint64_t timeout_usec,
-		probe_done_t *done, void *userdata, struct error *err) _must_check_;
+int probe_start(struct probe *probe, const struct probe_target *target, probe_done_t *done,
+		void *userdata, struct error *err) _must_check_;
 void probe_free(struct probe *probe); /* ends a running round without calling done */
 DEFINE_CLEANUP(struct probe *, probe_free, NULL);

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static void dispatch(struct proc *proc, enum proc_event event);
+#include "daemon/process/procfs.h"
 
 static int on_exit_seen(sd_event_source *source, const siginfo_t *si, void *userdata)
 {
@@ -57,6 +57,7 @@ static int watch_child(struct proc *proc, int pidfd, struct error *err)
 
 static int system_spawn(struct proc *proc, const struct exec_spec *spec, struct error *err)
 {
+	struct process process;
 	pid_t pid;
 	int pidfd;
 	int r;
@@ -67,7 +68,9 @@ static int system_spawn(struct proc *proc, const struct exec_spec *spec, struct 
 	r = watch_child(proc, pidfd, err);
 	if (r < 0)
 		return r;
-	proc->pid = pid;
+	proc->process->pid = pid;
+	/* Only a successor asks for it: where it cannot be read, 0 says so. */
+	proc->process->start_ticks = process_read(pid, &process) < 0 ? 0 : process.start_ticks;
 	return 0;
 }
 
@@ -143,19 +146,20 @@ static int start(struct proc *proc, struct error *err)
 	return proc->ops->spawn(proc, &spec, err);
 }
 
-static void do_spawn(struct proc *proc)
+/* Returns what follows at once: the end of a process that did not start. */
+static enum proc_event do_spawn(struct proc *proc)
 {
 	struct error err = { 0 };
 
 	proc->term = PROC_TERM_NONE;
-	proc->started_usec = proc->ops->now(proc);
+	proc->process->started_usec = proc->ops->now(proc);
 	proc->ops->arm(proc, proc->start_usec);
 	if (start(proc, &err) < 0) {
 		proc->owner->failed(proc, &err, proc->userdata);
-		dispatch(proc, PROC_EV_EXIT);
-		return;
+		return PROC_EV_EXIT;
 	}
-	proc->starts++;
+	proc->process->starts++;
+	return PROC_EVENT_COUNT;
 }
 
 static void do_term(struct proc *proc)
@@ -187,50 +191,53 @@ static void do_term_now(struct proc *proc)
 	send(proc, SIGTERM);
 }
 
-static void perform(struct proc *proc, enum proc_action action)
+/* Returns the event that follows at once, or PROC_EVENT_COUNT. */
+static enum proc_event perform(struct proc *proc, enum proc_action action)
 {
 	switch (action) {
-	case PROC_IGNORE:
-		return;
 	case PROC_SPAWN:
-		do_spawn(proc);
-		return;
+		return do_spawn(proc);
 	case PROC_TERM:
 		do_term(proc);
-		return;
+		break;
 	case PROC_TERM_NOW:
 		do_term_now(proc);
-		return;
+		break;
 	case PROC_KILL:
 		send(proc, SIGKILL);
-		return;
+		break;
 	case PROC_WAIT:
 		proc->ops->arm(proc, backoff_next(&proc->backoff));
-		return;
+		break;
 	case PROC_GRACE:
 		proc->ops->arm(proc, proc->grace_usec);
-		return;
+		break;
 	case PROC_SETTLE:
 		proc->ops->arm(proc, USEC_NEVER);
-		return;
+		break;
+	case PROC_IGNORE:
 	case PROC_UNREACHABLE:
 	case PROC_ACTION_COUNT:
-		return;
+		break;
 	}
+	return PROC_EVENT_COUNT;
 }
 
 static void dispatch(struct proc *proc, enum proc_event event)
 {
-	struct proc_step step = proc_step(proc->state, event);
 	enum proc_state before = proc->state;
 
-	assert(step.action != PROC_UNREACHABLE);
-	proc->state = step.next;
-	if (step.next == PROC_READY)
-		backoff_reset(&proc->backoff);
-	perform(proc, step.action);
-	/* A start that failed has told its own story. */
-	if (proc->state == step.next && proc->state != before)
+	while (event != PROC_EVENT_COUNT) {
+		struct proc_step step = proc_step(proc->state, event);
+
+		assert(step.action != PROC_UNREACHABLE);
+		before = proc->state;
+		proc->state = step.next;
+		if (step.next == PROC_READY)
+			backoff_reset(&proc->backoff);
+		event = perform(proc, step.action);
+	}
+	if (proc->state != before)
 		proc->owner->changed(proc, proc->userdata);
 }
 
@@ -238,7 +245,7 @@ void proc_exited(struct proc *proc, const siginfo_t *si)
 {
 	proc->last_exit = *si;
 	proc_exit_print(si, proc->last_exit_text, sizeof(proc->last_exit_text));
-	proc->pid = 0;
+	proc->process->pid = 0;
 	/* The event loop reaps it after the callback that called us. */
 	proc->child = sd_event_source_disable_unref(proc->child);
 	dispatch(proc, PROC_EV_EXIT);
@@ -290,30 +297,30 @@ void proc_hurry(struct proc *proc)
 	dispatch(proc, PROC_EV_HURRY);
 }
 
-int proc_init(struct proc *proc, sd_event *event, const char *name, const struct proc_ops *ops,
-	      const struct proc_owner *owner, void *userdata, struct error *err)
+int proc_init(struct proc *proc, const struct proc_setup *setup, struct error *err)
 {
 	int r;
 
 	*proc = (struct proc){
-		.name = name,
+		.name = setup->name,
 		.start_usec = USEC_NEVER,
-		.ops = ops ? ops : &system_ops,
-		.owner = owner,
-		.userdata = userdata,
-		.event = event,
+		.process = setup->process,
+		.ops = setup->ops ? setup->ops : &system_ops,
+		.owner = setup->owner,
+		.userdata = setup->userdata,
+		.event = setup->event,
 	};
-	if (ops)
+	if (setup->ops)
 		return 0;
-	r = sd_event_add_time(event, &proc->timer, CLOCK_MONOTONIC, USEC_NEVER, 1000, on_timer,
-			      proc);
+	r = sd_event_add_time(setup->event, &proc->timer, CLOCK_MONOTONIC, USEC_NEVER, 1000,
+			      on_timer, proc);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(proc->timer, SD_EVENT_OFF);
 	if (r >= 0)
-		r = sd_event_source_set_description(proc->timer, name);
+		r = sd_event_source_set_description(proc->timer, setup->name);
 	if (r < 0) {
 		proc_done(proc);
-		return error_sys(err, r, "make a timer for %s", name);
+		return error_sys(err, r, "make a timer for %s", setup->name);
 	}
 	return 0;
 }
@@ -323,5 +330,5 @@ void proc_done(struct proc *proc)
 	proc->timer = sd_event_source_disable_unref(proc->timer);
 	/* The source owns the process: it kills and reaps it. */
 	proc->child = sd_event_source_disable_unref(proc->child);
-	proc->pid = 0;
+	proc->process->pid = 0;
 }

@@ -17,6 +17,7 @@
 
 #include "common/base/error.h"
 #include "common/supervise/backoff.h"
+#include "common/supervise/carry.h"
 #include "common/supervise/proc_fsm.h"
 #include "common/supervise/situation.h"
 #include "daemon/process/spawn.h"
@@ -58,22 +59,35 @@ enum proc_term {
 	PROC_TERM_TWICE, /* the second one, which ends a drain */
 };
 
-/* Fields without a comment are proc.c's own; the commented ones may be read. The settings may be
- * changed at any time and count from the next time they are used. */
-struct proc {
-	const char *name;       /* "kuma-dp" */
-	uint64_t start_usec;    /* setting: STARTING at most this long; USEC_NEVER: no limit */
-	uint64_t grace_usec;    /* setting: FAILING at most this long */
-	uint64_t drain_usec;    /* setting: how long the child drains after SIGTERM */
-	struct backoff backoff; /* setting: pauses between starts */
+/* What a proc is made of; all of it is kept. */
+struct proc_setup {
+	const char *name;           /* "kuma-dp" */
+	sd_event *event;            /* with ops of its own it may be NULL */
+	const struct proc_ops *ops; /* NULL: the real ones */
+	const struct proc_owner *owner;
+	void *userdata;
+	struct carried_process *process; /* where its pid and start are written */
+};
 
-	enum proc_state state;   /* the state it is in */
-	pid_t pid;               /* 0: no process */
-	uint64_t started_usec;   /* CLOCK_MONOTONIC; of the process there is, or the last one */
-	unsigned starts;         /* how often a process was started */
+/* The settings may be changed at any time and count from the next time they are used. */
+struct proc {
+	/* setting: STARTING at most this long; USEC_NEVER: no limit */
+	uint64_t start_usec;
+	/* setting: FAILING at most this long */
+	uint64_t grace_usec;
+	/* setting: how long the child drains after SIGTERM */
+	uint64_t drain_usec;
+	/* setting: pauses between starts */
+	struct backoff backoff;
+
+	/* to be read */
+	const char *name;
+	enum proc_state state;
+	struct carried_process *process;
 	siginfo_t last_exit;     /* si_pid is 0 as long as none has ended */
 	char last_exit_text[96]; /* "exited with status 1", "was killed by signal 9 (Killed)" */
 
+	/* proc.c's own */
 	const struct proc_ops *ops;
 	const struct proc_owner *owner;
 	void *userdata;
@@ -83,10 +97,8 @@ struct proc {
 	sd_event_source *child, *timer;
 };
 
-/* On caller's storage, which must stay where it is. event is borrowed for good; ops NULL: the real
- * ones (else event may be NULL). The name, the owner and the userdata are kept. */
-int proc_init(struct proc *proc, sd_event *event, const char *name, const struct proc_ops *ops,
-	      const struct proc_owner *owner, void *userdata, struct error *err) _must_check_;
+/* On caller's storage, which must stay where it is. */
+int proc_init(struct proc *proc, const struct proc_setup *setup, struct error *err) _must_check_;
 
 /* Ends a process that is still there with SIGKILL and waits for it. */
 void proc_done(struct proc *proc);

@@ -16,49 +16,25 @@
 #include <unistd.h>
 
 #include "daemon/os/fd.h"
+#include "daemon/process/procfs.h"
 
-/* Pauses between rounds grow from 1 ms to this: two seconds in all. */
 #define PAUSE_MSEC_MAX 50
-#define ROUNDS         65
 
-struct process {
-	pid_t pid, parent, session;
-	uid_t uid; /* real */
-	char state;
-	bool wanted;
-};
-
+/* Those that there are, and which of them are meant. */
 struct processes {
 	struct process *items;
 	size_t n, size;
 };
 
 struct sweep {
-	pid_t session;     /* 0: by user */
-	uid_t uid;         /* of whom */
+	struct sweep_target target;
+	bool any_user; /* of a session whose leader is our child: it is ours whoever it runs as */
 	char cgroup[1024]; /* "": our descendants */
 };
 
 static void processes_done(struct processes *list)
 {
 	free(list->items);
-}
-
-static int proc_read(pid_t pid, const char *name, char *buf, size_t size)
-{
-	_close_ int fd = -EBADF;
-	char path[64];
-	ssize_t n;
-
-	(void)snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, buf, size - 1);
-	if (n < 0)
-		return -errno;
-	buf[n] = '\0';
-	return 0;
 }
 
 /* The control group by which the service manager knows a process: its own hierarchy where there
@@ -69,7 +45,7 @@ static int read_cgroup(pid_t pid, char *ret, size_t size)
 	char text[8192];
 	int r;
 
-	r = proc_read(pid, "cgroup", text, sizeof(text));
+	r = process_text(pid, "cgroup", text, sizeof(text));
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < ELEMENTS(keys); i++) {
@@ -87,31 +63,6 @@ static int read_cgroup(pid_t pid, char *ret, size_t size)
 		return 0;
 	}
 	return -ENODATA;
-}
-
-/* proc(5), stat: the name may hold anything, so what follows is found behind its last bracket. */
-static int read_process(pid_t pid, struct process *ret)
-{
-	struct process process = { .pid = pid };
-	char text[4096];
-	const char *at;
-	int r;
-
-	r = proc_read(pid, "stat", text, sizeof(text));
-	if (r < 0)
-		return r;
-	at = strrchr(text, ')');
-	if (!at ||
-	    sscanf(at, ") %c %d %*d %d", &process.state, &process.parent, &process.session) != 3)
-		return -EBADMSG;
-	r = proc_read(pid, "status", text, sizeof(text));
-	if (r < 0)
-		return r;
-	at = strstr(text, "\nUid:");
-	if (!at || sscanf(at, "\nUid: %u", &process.uid) != 1)
-		return -EBADMSG;
-	*ret = process;
-	return 0;
 }
 
 static int processes_add(struct processes *list, const struct process *process)
@@ -142,7 +93,7 @@ static int list_processes(struct processes *list)
 		struct process process;
 
 		/* One that has ended meanwhile, or is hidden from us, is not ours to end. */
-		if (pid > 0 && read_process((pid_t)pid, &process) == 0)
+		if (pid > 0 && process_read((pid_t)pid, &process) == 0)
 			r = processes_add(list, &process);
 	}
 	(void)closedir(dir);
@@ -162,9 +113,11 @@ static bool is_wanted(const struct sweep *sweep, const struct process *process)
 {
 	if (process->pid == getpid() || process->state == 'Z' || process->state == 'X')
 		return false;
-	if (sweep->session)
-		return process->session == sweep->session;
-	if (process->uid != sweep->uid)
+	if (sweep->target.session && process->session != sweep->target.session)
+		return false;
+	if (sweep->any_user)
+		return true;
+	if (process->uid != sweep->target.uid)
 		return false;
 	return sweep->cgroup[0] == '\0' || is_in_cgroup(process->pid, sweep->cgroup);
 }
@@ -190,7 +143,7 @@ static bool is_descendant(const struct processes *list, const struct process *pr
 
 static size_t mark_wanted(const struct sweep *sweep, struct processes *list)
 {
-	bool by_ancestry = !sweep->session && sweep->cgroup[0] == '\0';
+	bool by_ancestry = !sweep->any_user && sweep->cgroup[0] == '\0';
 	size_t n = 0;
 
 	for (size_t i = 0; i < list->n; i++) {
@@ -211,7 +164,7 @@ static int kill_process(const struct sweep *sweep, const struct process *process
 
 	if (fd < 0)
 		return errno == ESRCH ? 0 : -errno;
-	if (read_process(process->pid, &again) < 0 || again.session != process->session ||
+	if (process_read(process->pid, &again) < 0 || again.session != process->session ||
 	    !is_wanted(sweep, &again))
 		return 0;
 	return pidfd_send_signal(fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH ? -errno : 0;
@@ -231,36 +184,25 @@ static void reap_inherited(const struct processes *list)
 	}
 }
 
-static int sweep_run(const struct sweep *sweep, struct error *err)
+static int do_round(const struct sweep *sweep, struct error *err)
 {
-	size_t left = 0, n = 0;
-	int failed = 0, r;
+	_cleanup_(processes_done) struct processes list = { 0 };
+	int failed = 0, r = list_processes(&list);
+	size_t n;
 
-	for (int round = 0; round < ROUNDS; round++) {
-		_cleanup_(processes_done) struct processes list = { 0 };
-
-		r = list_processes(&list);
+	if (r < 0)
+		return error_sys(err, r, "list processes");
+	if (!sweep->any_user)
+		reap_inherited(&list);
+	n = mark_wanted(sweep, &list);
+	for (size_t i = 0; i < list.n; i++) {
+		if (!list.items[i].wanted)
+			continue;
+		r = kill_process(sweep, &list.items[i]);
 		if (r < 0)
-			return error_sys(err, r, "list processes");
-		if (sweep->session == 0)
-			reap_inherited(&list);
-		left = mark_wanted(sweep, &list);
-		if (left == 0)
-			return (int)n;
-		if (round == 0)
-			n = left;
-		for (size_t i = 0; i < list.n; i++) {
-			if (!list.items[i].wanted)
-				continue;
-			r = kill_process(sweep, &list.items[i]);
-			if (r < 0)
-				failed = r;
-		}
-		if (failed < 0)
-			return error_sys(err, failed, "kill processes that were left over");
-		(void)poll(NULL, 0, round < PAUSE_MSEC_MAX ? round + 1 : PAUSE_MSEC_MAX);
+			failed = r;
 	}
-	return error_set(err, -ETIMEDOUT, "%zu processes that were left over would not end", left);
+	return failed < 0 ? error_sys(err, failed, "kill processes that were left over") : (int)n;
 }
 
 /* "" unless the service manager started this process: only then is the group for us alone. */
@@ -275,20 +217,34 @@ static void own_cgroup(char *ret, size_t size)
 		ret[0] = '\0';
 }
 
-int sweep_session(pid_t sid, struct error *err)
+uint64_t sweep_pause_usec(int round)
 {
-	return sweep_run(&(struct sweep){ .session = sid }, err);
+	return (uint64_t)(round < PAUSE_MSEC_MAX ? round + 1 : PAUSE_MSEC_MAX) * 1000;
 }
 
-int sweep_uid(uid_t uid, struct error *err)
+int sweep_session(pid_t sid, struct error *err)
 {
-	struct sweep sweep = { .uid = uid };
+	const struct sweep sweep = { .target.session = sid, .any_user = true };
+	int left = 0;
 
-	if (uid == 0)
+	for (int round = 0; round < SWEEP_ROUNDS_MAX; round++) {
+		left = do_round(&sweep, err);
+		if (left <= 0)
+			return left;
+		(void)poll(NULL, 0, (int)(sweep_pause_usec(round) / 1000));
+	}
+	return error_set(err, -ETIMEDOUT, "%d processes that were left over would not end", left);
+}
+
+int sweep_round(const struct sweep_target *target, struct error *err)
+{
+	struct sweep sweep = { .target = *target };
+
+	if (target->uid == 0)
 		return error_set(err, -EINVAL, "processes of root are never swept");
-	if (uid != getuid())
+	if (target->uid != getuid())
 		own_cgroup(sweep.cgroup, sizeof(sweep.cgroup));
-	return sweep_run(&sweep, err);
+	return do_round(&sweep, err);
 }
 
 int sweep_prepare(struct error *err)

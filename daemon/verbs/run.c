@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 
+#include "daemon/load/generation.h"
 #include "daemon/loop/daemon.h"
 #include "daemon/os/fd.h"
 #include "daemon/netfilter/instance.h"
@@ -49,7 +50,8 @@ static int report(const struct generation *g)
 	return status;
 }
 
-static int supervise(struct generation *g, struct error *err)
+/* Takes the generation once the instance is ours. */
+static int supervise(struct generation **g, struct error *err)
 {
 	_cleanup_(daemon_freep) struct daemon *d = NULL;
 	_close_ int instance = -EBADF;
@@ -61,10 +63,10 @@ static int supervise(struct generation *g, struct error *err)
 		return instance_refuse(pid, uid, err);
 	if (r < 0)
 		return r;
-	r = daemon_new(g, &d, err);
+	r = daemon_new(take_ptr(*g), &d, err);
 	if (r < 0)
 		return r;
-	r = instance_serve(d->event, instance, err);
+	r = instance_serve(daemon_event(d), instance, err);
 	if (r < 0)
 		return r;
 	return daemon_run(d, err);
@@ -87,7 +89,7 @@ int verb_run(int argc, char *argv[], struct error *err)
 	r = verb_needs_root("run");
 	if (r)
 		return r;
-	r = supervise(g, err);
+	r = supervise(&g, err);
 	if (r < 0)
 		notify_failed(r, err->text);
 	return r;

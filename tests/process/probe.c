@@ -216,6 +216,7 @@ static uint64_t now_usec(void)
 
 static struct round ask(const struct probe_target *target, uint64_t timeout_usec)
 {
+	struct probe_target copy = *target;
 	struct round round = { 0 };
 	struct error err = { 0 };
 	uint64_t start;
@@ -223,8 +224,8 @@ static struct round ask(const struct probe_target *target, uint64_t timeout_usec
 	cr_assert_geq(sd_event_new(&round.event), 0);
 	cr_assert_eq(probe_new(round.event, &round.probe, &err), 0, "%s", err.text);
 	start = now_usec();
-	cr_assert_eq(probe_start(round.probe, target, timeout_usec, on_done, &round, &err), 0, "%s",
-		     err.text);
+	copy.timeout_usec = timeout_usec;
+	cr_assert_eq(probe_start(round.probe, &copy, on_done, &round, &err), 0, "%s", err.text);
 	cr_expect_eq(round.done, 0, "done is called from the loop only");
 	cr_assert_geq(sd_event_loop(round.event), 0);
 	round.usec = now_usec() - start;
@@ -451,11 +452,11 @@ Test(probe, can_be_freed_in_the_middle_of_a_round)
 	proxy.dns_silent = true;
 	proxy_up(&proxy);
 	target = target_of(&proxy);
+	target.timeout_usec = 100 * MSEC;
 	cr_assert_geq(sd_event_new(&event), 0);
 	cr_assert_eq(probe_new(event, &probe, &err), 0);
-	cr_assert_eq(probe_start(probe, &target, 100 * MSEC, must_not_be_called, NULL, &err), 0);
-	cr_expect_eq(probe_start(probe, &target, 100 * MSEC, must_not_be_called, NULL, &err),
-		     -EBUSY);
+	cr_assert_eq(probe_start(probe, &target, must_not_be_called, NULL, &err), 0);
+	cr_expect_eq(probe_start(probe, &target, must_not_be_called, NULL, &err), -EBUSY);
 	(void)sd_event_run(event, 10 * MSEC);
 	probe_free(probe);
 	for (int i = 0; i < 5; i++)
@@ -478,21 +479,20 @@ static void ask_again(const struct probe_result *result, void *userdata)
 	if (++again->round.done == 3)
 		(void)sd_event_exit(again->round.event, 0);
 	else
-		cr_assert_eq(probe_start(again->round.probe, again->target, 400 * MSEC, ask_again,
-					 again, &err),
+		cr_assert_eq(probe_start(again->round.probe, again->target, ask_again, again, &err),
 			     0, "%s", err.text);
 }
 
 Test(probe, can_start_the_next_round_from_the_end_of_one)
 {
-	const struct probe_target nothing = { .admin_socket = "/nonexistent" };
+	const struct probe_target nothing = { .admin_socket = "/nonexistent",
+					      .timeout_usec = 400 * MSEC };
 	struct again again = { .target = &nothing };
 	struct error err = { 0 };
 
 	cr_assert_geq(sd_event_new(&again.round.event), 0);
 	cr_assert_eq(probe_new(again.round.event, &again.round.probe, &err), 0);
-	cr_assert_eq(probe_start(again.round.probe, &nothing, 400 * MSEC, ask_again, &again, &err),
-		     0);
+	cr_assert_eq(probe_start(again.round.probe, &nothing, ask_again, &again, &err), 0);
 	cr_assert_geq(sd_event_loop(again.round.event), 0);
 	cr_expect_eq(again.round.done, 3);
 	probe_free(again.round.probe);

@@ -19,6 +19,7 @@
 /* A child, a clock and a timer of paper, and a book of what was done. */
 struct world {
 	struct proc proc;
+	struct carried_process process;
 	uint64_t now, due;
 	int spawn_result, prepare_result, signal_result;
 	char log[512];
@@ -56,11 +57,11 @@ static int fake_spawn(struct proc *proc, const struct exec_spec *spec, struct er
 	struct world *world = proc->userdata;
 
 	cr_assert_str_eq(spec->name, "fake");
-	cr_assert_eq(proc->pid, 0, "a second process");
+	cr_assert_eq(proc->process->pid, 0, "a second process");
 	note(world, "spawn");
 	if (world->spawn_result < 0)
 		return error_sys(err, world->spawn_result, "start fake");
-	proc->pid = 42;
+	proc->process->pid = 42;
 	return 0;
 }
 
@@ -68,7 +69,7 @@ static int fake_signal(struct proc *proc, int sig)
 {
 	struct world *world = proc->userdata;
 
-	cr_assert_eq(proc->pid, 42, "a signal to nobody");
+	cr_assert_eq(proc->process->pid, 42, "a signal to nobody");
 	note(world, sigabbrev_np(sig));
 	return world->signal_result;
 }
@@ -93,7 +94,14 @@ static void world_init(struct world *world)
 	struct error err;
 
 	*world = (struct world){ .now = 1000 * SECOND, .due = USEC_NEVER };
-	cr_assert_eq(proc_init(&world->proc, NULL, "fake", &fake_ops, &fake_owner, world, &err), 0);
+	cr_assert_eq(proc_init(&world->proc,
+			       &(struct proc_setup){ .name = "fake",
+						     .ops = &fake_ops,
+						     .owner = &fake_owner,
+						     .userdata = world,
+						     .process = &world->process },
+			       &err),
+		     0);
 	world->proc.grace_usec = 5 * SECOND;
 	world->proc.drain_usec = 30 * SECOND;
 	world->proc.backoff = (struct backoff){ .delay_usec = 250 * MSEC, .max_usec = SECOND };
@@ -141,7 +149,7 @@ Test(proc, starts_serves_drains_and_ends)
 
 	world_up(&world);
 	cr_expect_eq(world.due, USEC_NEVER, "nothing is waited for");
-	cr_expect_eq(world.proc.started_usec, 1000 * SECOND);
+	cr_expect_eq(world.proc.process->started_usec, 1000 * SECOND);
 	proc_stop(&world.proc);
 	expect_log(&world, "TERM stopping ");
 	advance(&world, SECOND);
@@ -149,7 +157,7 @@ Test(proc, starts_serves_drains_and_ends)
 	expect_log(&world, "TERM ");
 	fake_exit(&world, CLD_EXITED, 0);
 	expect_log(&world, "down ");
-	cr_expect_eq(world.proc.pid, 0);
+	cr_expect_eq(world.proc.process->pid, 0);
 	cr_expect_eq(world.due, USEC_NEVER);
 	cr_expect_str_eq(world.proc.last_exit_text, "exited with status 0");
 }
@@ -254,7 +262,7 @@ Test(proc, comes_back_with_growing_pauses_and_forgets_them_when_it_serves)
 		expect_log(&world, "prepare spawn starting ");
 	}
 	cr_expect_str_eq(world.proc.last_exit_text, "was killed by signal 9 (Killed)");
-	cr_expect_eq(world.proc.starts, 5);
+	cr_expect_eq(world.proc.process->starts, 5);
 	proc_ready(&world.proc);
 	fake_exit(&world, CLD_EXITED, 1);
 	cr_expect_eq(world.due - world.now, 250 * MSEC);
@@ -304,7 +312,7 @@ Test(proc, tries_again_later_what_could_not_be_started)
 	world.spawn_result = world.prepare_result = 0;
 	advance(&world, 500 * MSEC);
 	expect_log(&world, "prepare spawn starting ");
-	cr_expect_eq(world.proc.starts, 1);
+	cr_expect_eq(world.proc.process->starts, 1);
 }
 
 Test(proc, says_that_a_signal_could_not_be_sent)
@@ -342,6 +350,7 @@ Test(proc, describes_every_kind_of_end)
 /* From here on with real processes. */
 struct real {
 	struct proc proc;
+	struct carried_process process;
 	sd_event *event;
 	const char *script;
 	enum proc_state until; /* the loop ends in this state */
@@ -378,7 +387,7 @@ static void real_changed(struct proc *proc, void *userdata)
 {
 	struct real *real = userdata;
 
-	real->restarted = real->restarted || proc->starts > 1;
+	real->restarted = real->restarted || proc->process->starts > 1;
 	if (proc->state == real->until)
 		(void)sd_event_exit(real->event, 0);
 }
@@ -402,8 +411,14 @@ static void real_init(struct real *real, const char *script)
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	*real = (struct real){ .script = script };
 	cr_assert_geq(sd_event_new(&real->event), 0);
-	cr_assert_eq(proc_init(&real->proc, real->event, "child", NULL, &real_owner, real, &err), 0,
-		     "%s", err.text);
+	cr_assert_eq(proc_init(&real->proc,
+			       &(struct proc_setup){ .name = "child",
+						     .event = real->event,
+						     .owner = &real_owner,
+						     .userdata = real,
+						     .process = &real->process },
+			       &err),
+		     0, "%s", err.text);
 	real->proc.backoff = (struct backoff){ .delay_usec = MSEC, .max_usec = MSEC };
 }
 
@@ -429,10 +444,10 @@ Test(proc, sees_the_end_of_a_real_process)
 
 	real_init(&real, "exit 3");
 	proc_start(&real.proc);
-	cr_expect_gt(real.proc.pid, 1);
+	cr_expect_gt(real.proc.process->pid, 1);
 	run_until(&real, PROC_BACKOFF);
 	cr_expect_str_eq(real.proc.last_exit_text, "exited with status 3");
-	cr_expect_eq(real.proc.pid, 0);
+	cr_expect_eq(real.proc.process->pid, 0);
 	real_done(&real);
 }
 
@@ -447,7 +462,7 @@ Test(proc, starts_a_real_process_again_from_the_callback_of_its_end)
 	run_until(&real, PROC_STARTING);
 	cr_expect(real.restarted);
 	cr_expect_str_eq(real.proc.last_exit_text, "was killed by signal 15 (Terminated)");
-	cr_expect_gt(real.proc.pid, 1);
+	cr_expect_gt(real.proc.process->pid, 1);
 	real_done(&real);
 }
 
@@ -479,7 +494,7 @@ Test(proc, leaves_no_process_behind_when_it_is_done)
 
 	real_init(&real, "trap '' TERM; while :; do sleep 1; done");
 	proc_start(&real.proc);
-	ended.fd = pidfd_open(real.proc.pid, 0);
+	ended.fd = pidfd_open(real.proc.process->pid, 0);
 	cr_assert_geq(ended.fd, 0);
 	real_done(&real);
 	cr_expect_eq(poll(&ended, 1, 0), 1);

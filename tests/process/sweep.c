@@ -67,6 +67,40 @@ static bool lives(int pidfd)
 	return poll(&ended, 1, 0) == 0;
 }
 
+/* Rounds until none is left; how many there were at first. */
+static int sweep_target(const struct sweep_target *target, struct error *err)
+{
+	int first = sweep_round(target, err), left = first;
+
+	for (int round = 0; left > 0 && round < SWEEP_ROUNDS_MAX; round++) {
+		(void)usleep((useconds_t)sweep_pause_usec(round));
+		left = sweep_round(target, err);
+	}
+	cr_expect_leq(left, 0);
+	return first;
+}
+
+static int sweep_all(uid_t uid, struct error *err)
+{
+	return sweep_target(&(struct sweep_target){ .uid = uid }, err);
+}
+
+Test(sweep, can_end_the_orphans_of_one_session_alone)
+{
+	struct error err = { 0 };
+	int first, second;
+	pid_t pid;
+
+	cr_assert_eq(sweep_prepare(&err), 0, "%s", err.text);
+	pid = make_orphan();
+	first = pidfd_open(pid, 0);
+	second = pidfd_open(make_orphan(), 0);
+	cr_expect_eq(sweep_target(&(struct sweep_target){ user(), getsid(pid) }, &err), 1, "%s",
+		     err.text);
+	cr_expect(!lives(first) && lives(second));
+	cr_expect_eq(sweep_all(user(), &err), 1, "%s", err.text);
+}
+
 Test(sweep, ends_and_reaps_inherited_orphans_of_the_user)
 {
 	struct error err = { 0 };
@@ -76,9 +110,9 @@ Test(sweep, ends_and_reaps_inherited_orphans_of_the_user)
 	first = pidfd_open(make_orphan(), 0);
 	second = pidfd_open(make_orphan(), 0);
 	cr_assert(lives(first) && lives(second));
-	cr_expect_eq(sweep_uid(user(), &err), 2, "%s", err.text);
+	cr_expect_eq(sweep_all(user(), &err), 2, "%s", err.text);
 	cr_expect(!lives(first) && !lives(second));
-	cr_expect_eq(sweep_uid(user(), &err), 0, "%s", err.text);
+	cr_expect_eq(sweep_all(user(), &err), 0, "%s", err.text);
 	cr_expect(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "zombies are left");
 }
 
@@ -89,7 +123,7 @@ Test(sweep, leaves_processes_that_are_not_ours_alone)
 	int stranger = pidfd_open(pid, 0);
 
 	cr_assert_eq(sweep_prepare(&err), 0, "%s", err.text);
-	cr_expect_eq(sweep_uid(user(), &err), 0, "%s", err.text);
+	cr_expect_eq(sweep_all(user(), &err), 0, "%s", err.text);
 	cr_expect(lives(stranger));
 	cr_expect_eq(pidfd_send_signal(stranger, SIGKILL, NULL, 0), 0);
 }
@@ -101,9 +135,9 @@ Test(sweep, leaves_other_users_alone)
 
 	cr_assert_eq(sweep_prepare(&err), 0, "%s", err.text);
 	orphan = pidfd_open(make_orphan(), 0);
-	cr_expect_eq(sweep_uid(user() + 1, &err), 0, "%s", err.text);
+	cr_expect_eq(sweep_all(user() + 1, &err), 0, "%s", err.text);
 	cr_expect(lives(orphan));
-	cr_expect_eq(sweep_uid(user(), &err), 1, "%s", err.text);
+	cr_expect_eq(sweep_all(user(), &err), 1, "%s", err.text);
 }
 
 Test(sweep, believes_the_service_manager_only_about_this_process)
@@ -113,7 +147,7 @@ Test(sweep, believes_the_service_manager_only_about_this_process)
 	int stranger = pidfd_open(pid, 0);
 
 	(void)setenv("SYSTEMD_EXEC_PID", "1", 1);
-	cr_expect_eq(sweep_uid(user(), &err), 0, "%s", err.text);
+	cr_expect_eq(sweep_all(user(), &err), 0, "%s", err.text);
 	cr_expect(lives(stranger));
 	cr_expect_eq(pidfd_send_signal(stranger, SIGKILL, NULL, 0), 0);
 }
@@ -172,7 +206,7 @@ Test(sweep, ends_everything_of_the_user_in_the_control_group_of_the_service)
 	}
 	root_inside = pidfd_open(pid, 0);
 
-	cr_expect_eq(sweep_uid(SOME_ID, &err), 1, "%s", err.text);
+	cr_expect_eq(sweep_all(SOME_ID, &err), 1, "%s", err.text);
 	cr_expect_not(lives(inside));
 	cr_expect(lives(outside), "another group's process");
 	cr_expect(lives(root_inside), "another user's process");
@@ -188,7 +222,7 @@ Test(sweep, refuses_root)
 {
 	struct error err = { 0 };
 
-	cr_expect_eq(sweep_uid(0, &err), -EINVAL);
+	cr_expect_eq(sweep_round(&(struct sweep_target){ .uid = 0 }, &err), -EINVAL);
 	cr_expect_str_eq(err.text, "processes of root are never swept");
 }
 
@@ -203,7 +237,7 @@ Test(sweep, leaves_the_reaping_of_a_child_to_its_owner)
 		sleep_as_user();
 	}
 	(void)usleep(100000);
-	cr_expect_eq(sweep_uid(user(), &err), 1, "%s", err.text);
+	cr_expect_eq(sweep_all(user(), &err), 1, "%s", err.text);
 	cr_expect_eq(waitpid(child, &status, 0), child);
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/supervise/carry.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/parse.h"
+
+/* One row a fact. */
+struct fact {
+	const char *name;
+	size_t offset, size;
+	uint64_t max;
+	bool is_digest;
+};
+
+#define SIZE_OF(field) sizeof(((struct carry *)0)->field)
+#define FACT(name, field, max)                                                  \
+	{                                                                       \
+		name, offsetof(struct carry, field), SIZE_OF(field), max, false \
+	}
+#define CHILD_FACTS(name, id)                                                         \
+	FACT(name ".pid", child[id].pid, INT_MAX),                                    \
+		FACT(name ".start-ticks", child[id].start_ticks, UINT64_MAX),         \
+		FACT(name ".started-usec", child[id].started_usec, UINT64_MAX),       \
+		FACT(name ".starts", child[id].starts, UINT_MAX),                     \
+	{                                                                             \
+		name ".digest", offsetof(struct carry, child[id].digest), 16, 0, true \
+	}
+
+/* clang-format off */
+static const struct fact facts[] = {
+	FACT("wish",                  situation.wish,                WISH_STOP),
+	FACT("proxy-alive",           situation.proxy_alive,         1),
+	FACT("proxy-serving",         situation.proxy_serving,       1),
+	FACT("dns-redirected",        situation.dns_redirected,      1),
+	FACT("dns-serving",           situation.dns_serving,         1),
+	FACT("served",                situation.served,              1),
+	FACT("applied-level",         situation.applied,             LEVEL_UNKNOWN),
+	FACT("applied-generation",    situation.applied_generation,  UINT_MAX),
+	FACT("generation",            situation.generation,          UINT_MAX),
+	FACT("hold-until-usec",       situation.hold_until_usec,     UINT64_MAX),
+	FACT("start-deadline-usec",   situation.start_deadline_usec, UINT64_MAX),
+	FACT("phase",                 said,                          PHASE_COUNT),
+	FACT("ready",                 ready,                         1),
+	FACT("started-usec",          started_usec,                  UINT64_MAX),
+	FACT("started-realtime-usec", started_realtime_usec,         UINT64_MAX),
+	CHILD_FACTS("kuma-dp", CHILD_KUMA_DP),
+	CHILD_FACTS("coredns", CHILD_CORE_DNS),
+};
+/* clang-format on */
+
+/* All numbers are unsigned, or a pid, which is not negative: one, four or eight bytes. */
+static uint64_t load(const struct fact *fact, const struct carry *carry)
+{
+	const unsigned char *at = (const unsigned char *)carry + fact->offset;
+	uint64_t wide;
+	uint32_t word;
+
+	if (fact->size == sizeof(bool))
+		return *at;
+	if (fact->size == sizeof(word)) {
+		memcpy(&word, at, sizeof(word));
+		return word;
+	}
+	memcpy(&wide, at, sizeof(wide));
+	return wide;
+}
+
+static void store(const struct fact *fact, uint64_t value, struct carry *carry)
+{
+	unsigned char *at = (unsigned char *)carry + fact->offset;
+	const uint32_t word = (uint32_t)value;
+
+	if (fact->size == sizeof(bool))
+		*at = (unsigned char)value;
+	else if (fact->size == sizeof(word))
+		memcpy(at, &word, sizeof(word));
+	else
+		memcpy(at, &value, sizeof(value));
+}
+
+void carry_print(const struct carry *carry, struct strbuf *out)
+{
+	for (size_t i = 0; i < ELEMENTS(facts); i++) {
+		const struct fact *fact = &facts[i];
+		const unsigned char *digest = (const unsigned char *)carry + fact->offset;
+
+		strbuf_addf(out, "%s ", fact->name);
+		for (size_t n = 0; fact->is_digest && n < fact->size; n++)
+			strbuf_addf(out, "%02x", digest[n]);
+		if (!fact->is_digest)
+			strbuf_addf(out, "%llu", (unsigned long long)load(fact, carry));
+		strbuf_addc(out, '\n');
+	}
+}
+
+static bool parse_digest(const struct fact *fact, const char *text, struct carry *carry)
+{
+	unsigned char *at = (unsigned char *)carry + fact->offset;
+
+	if (strlen(text) != fact->size * 2 || strspn(text, "0123456789abcdef") != fact->size * 2)
+		return false;
+	for (size_t n = 0; n < fact->size; n++) {
+		char byte[] = { '0', 'x', text[2 * n], text[2 * n + 1], '\0' };
+		uint64_t value = 0;
+
+		if (!parse_uint(byte, UINT8_MAX, &value))
+			return false;
+		at[n] = (unsigned char)value;
+	}
+	return true;
+}
+
+static size_t find_fact(const char *name, size_t len)
+{
+	size_t i = 0;
+
+	while (i < ELEMENTS(facts) &&
+	       (strlen(facts[i].name) != len || memcmp(facts[i].name, name, len) != 0))
+		i++;
+	return i;
+}
+
+int carry_parse(const char *text, struct carry *ret, struct error *err)
+{
+	bool seen[ELEMENTS(facts)] = { false };
+	struct carry carry = { 0 };
+
+	for (unsigned number = 1; *text; number++) {
+		size_t len = strcspn(text, "\n"), name = strcspn(text, " \n");
+		size_t i = find_fact(text, name);
+		uint64_t value = 0;
+		char word[40];
+		bool ok;
+
+		if (i == ELEMENTS(facts) || seen[i] || name == len || text[len] != '\n')
+			return error_set(err, -EBADMSG, "line %u of the state: \"%.*s\" is %s",
+					 number, (int)(len < 60 ? len : 60), text,
+					 i < ELEMENTS(facts) && seen[i] ? "there twice"
+									: "not known here");
+		(void)snprintf(word, sizeof(word), "%.*s", (int)(len - name - 1), text + name + 1);
+		ok = len - name - 1 < sizeof(word) &&
+		     (facts[i].is_digest ? parse_digest(&facts[i], word, &carry)
+					 : parse_decimal(word, facts[i].max, &value));
+		if (!ok)
+			return error_set(err, -EBADMSG, "line %u of the state: %s cannot be \"%s\"",
+					 number, facts[i].name, word);
+		if (!facts[i].is_digest)
+			store(&facts[i], value, &carry);
+		seen[i] = true;
+		text += len + 1;
+	}
+	for (size_t i = 0; i < ELEMENTS(facts); i++)
+		if (!seen[i])
+			return error_set(err, -EBADMSG, "the state lacks %s", facts[i].name);
+	*ret = carry;
+	return 0;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The daemon's real hands: the event loop, the kernel, the journal. */
+
+#include <errno.h>
+#include <sys/pidfd.h>
+
+#include "daemon/loop/state.h"
+#include "daemon/netfilter/leftovers/takeover.h"
+#include "daemon/operator/journal.h"
+#include "daemon/os/fd.h"
+#include "daemon/os/sock_diag.h"
+
+static uint64_t now(struct daemon *d)
+{
+	uint64_t usec = 0;
+
+	(void)sd_event_now(d->event, CLOCK_MONOTONIC, &usec);
+	return usec;
+}
+
+/* None of these calls allocates, and the arguments are right: they do not fail. */
+static void wake(struct daemon *d)
+{
+	(void)sd_event_source_set_enabled(d->step, SD_EVENT_ONESHOT);
+}
+
+static void arm(struct daemon *d, enum timer timer, uint64_t usec)
+{
+	(void)sd_event_source_set_time(d->timer[timer], usec);
+	(void)sd_event_source_set_enabled(d->timer[timer],
+					  usec == USEC_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static int probe(struct daemon *d, const struct probe_target *target, struct error *err)
+{
+	return probe_start(d->probe.prober, target, daemon_probed, d, err);
+}
+
+static int on_envoy_exit(sd_event_source *source, _unused_ int fd, _unused_ uint32_t events,
+			 void *userdata)
+{
+	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	daemon_envoy_ended(userdata);
+	return 0;
+}
+
+static int watch_envoy(struct daemon *d, pid_t pid)
+{
+	_close_ int fd = pidfd_open(pid, 0);
+	int r;
+
+	d->envoy_exit = sd_event_source_disable_unref(d->envoy_exit);
+	if (fd < 0)
+		return -errno;
+	r = sd_event_add_io(d->event, &d->envoy_exit, fd, EPOLLIN, on_envoy_exit, d);
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_description(d->envoy_exit, "envoy");
+	(void)sd_event_source_set_priority(d->envoy_exit, PRIORITY_CHILD);
+	if (sd_event_source_set_io_fd_own(d->envoy_exit, 1) >= 0)
+		(void)take_fd(&fd);
+	return 0;
+}
+
+static int connections(struct daemon *d, size_t *ret, struct error *err)
+{
+	const struct plan *plan = &d->current->plan;
+	const uint16_t ports[] = { plan->inbound.port, plan->outbound.port };
+
+	return sock_tcp_connections(ports, ELEMENTS(ports), plan->user.uid, ret, err);
+}
+
+static int sweep(_unused_ struct daemon *d, const struct sweep_target *target, struct error *err)
+{
+	return sweep_round(target, err);
+}
+
+static void quote(struct daemon *d, struct strbuf *out)
+{
+	journal_quote_children(d->carry.started_realtime_usec, out);
+}
+
+static void take_over(_unused_ struct daemon *d)
+{
+	takeover_now();
+}
+
+static void leave(struct daemon *d, int status)
+{
+	(void)sd_event_exit(d->event, status);
+}
+
+const struct daemon_ops daemon_system_ops = {
+	.now = now,
+	.wake = wake,
+	.arm = arm,
+	.probe = probe,
+	.watch_envoy = watch_envoy,
+	.connections = connections,
+	.sweep = sweep,
+	.quote = quote,
+	.take_over = take_over,
+	.exit = leave,
+};
+
+void daemon_timer(struct daemon *d, enum timer timer)
+{
+	/* clang-format off */
+	static void (*const fired[TIMER_COUNT])(struct daemon *d) = {
+		[TIMER_PROBE]    = daemon_probe,
+		[TIMER_DRAIN]    = daemon_drain_look,
+		[TIMER_CORE_DNS] = daemon_core_dns_late,
+	};
+	/* clang-format on */
+
+	d->armed[timer] = false;
+	if (fired[timer])
+		fired[timer](d);
+	else
+		d->ops->wake(d);
+}
+
+static int on_timer(sd_event_source *source, _unused_ uint64_t usec, void *userdata)
+{
+	struct daemon *d = userdata;
+
+	for (enum timer timer = 0; timer < TIMER_COUNT; timer++)
+		if (source == d->timer[timer])
+			daemon_timer(d, timer);
+	return 0;
+}
+
+int daemon_make_timers(struct daemon *d, struct error *err)
+{
+	/* clang-format off */
+	static const char *const names[] = {
+		[TIMER_PROBE]    = "probe",
+		[TIMER_DEADLINE] = "deadline",
+		[TIMER_RETRY]    = "retry",
+		[TIMER_DRAIN]    = "drain",
+		[TIMER_CORE_DNS] = "coredns",
+		[TIMER_SWEEP]    = "sweep",
+	};
+	/* clang-format on */
+	int r = 0;
+
+	for (enum timer i = 0; i < TIMER_COUNT && r >= 0; i++) {
+		r = sd_event_add_time(d->event, &d->timer[i], CLOCK_MONOTONIC, USEC_NEVER, 1000,
+				      on_timer, d);
+		if (r >= 0)
+			r = sd_event_source_set_enabled(d->timer[i], SD_EVENT_OFF);
+		if (r >= 0)
+			r = sd_event_source_set_description(d->timer[i], names[i]);
+	}
+	return r < 0 ? error_sys(err, r, "make the timers") : 0;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* What the operator is told: the journal's events, systemd's STATUS= and READY=1. */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/loop/state.h"
+#include "daemon/operator/log.h"
+#include "daemon/operator/messages.h"
+#include "daemon/operator/notify.h"
+
+void say_level(struct daemon *d, enum level before)
+{
+	const struct situation *s = situation_of(d);
+	char backend[40], generation[40];
+	const char *const fields[] = { backend, generation, NULL };
+
+	(void)snprintf(backend, sizeof(backend), "TPROXYD_BACKEND=%s", d->redirect.backend->name);
+	(void)snprintf(generation, sizeof(generation), "TPROXYD_GENERATION=%u",
+		       s->applied_generation);
+	switch (s->applied) {
+	case LEVEL_FULL:
+		log_event(LOG_LEVEL_NOTICE, MSG_RULES_APPLIED, fields,
+			  "Traffic of this host is redirected into the mesh");
+		break;
+	case LEVEL_NO_DNS:
+		log_event(LOG_LEVEL_WARNING, MSG_DEGRADED, fields,
+			  "DNS of the mesh does not answer: DNS goes direct, the rest stays "
+			  "redirected");
+		break;
+	case LEVEL_DRAIN:
+		/* On the way to NONE, which is then told as what it is: everything is out. */
+		log_event(LOG_LEVEL_NOTICE, s->wish == WISH_RUN ? MSG_RULES_RELEASED : NULL, fields,
+			  "New connections go direct; redirected ones are served until they end");
+		break;
+	case LEVEL_NONE:
+		/* A start that finds nothing to remove is not worth a line. */
+		if (before != LEVEL_UNKNOWN)
+			log_event(LOG_LEVEL_NOTICE, MSG_RULES_REMOVED, fields,
+				  "Traffic of this host goes direct");
+		break;
+	case LEVEL_UNKNOWN:
+		break;
+	}
+}
+
+/* "kuma-dp 4711, coredns 4712". */
+static void describe_children(const struct daemon *d, struct strbuf *out)
+{
+	for (size_t i = 0; i < d->n_children; i++)
+		if (child_lives(d, (enum child_id)i))
+			strbuf_addf(out, "%s%s %d", out->len ? ", " : "", d->child[i].proc.name,
+				    (int)d->carry.child[i].pid);
+}
+
+static void say_status(struct daemon *d, enum phase now)
+{
+	const char *families =
+		d->current->plan.family[FAMILY_V6].enabled ? "IPv4 and IPv6" : "IPv4";
+	const char *missing = d->probe.last.missing;
+	_strbuf_ struct strbuf children = { 0 };
+
+	if (d->trouble.why[0] && now != PHASE_STARTING) {
+		notify_status(d->status, "Cannot %s: %s",
+			      situation_of(d)->wish == WISH_STOP ? "take the rules out"
+								 : "apply the rules",
+			      d->trouble.why);
+		return;
+	}
+	switch (now) {
+	case PHASE_STARTING:
+		notify_status(d->status, "Waiting for %s", missing[0] ? missing : "kuma-dp");
+		break;
+	case PHASE_APPLYING:
+		notify_status(d->status, "Applying the rules");
+		break;
+	case PHASE_REDIRECTING:
+		describe_children(d, &children);
+		notify_status(d->status, "Redirecting %s; %s", families, strbuf_text(&children));
+		break;
+	case PHASE_DEGRADED:
+		notify_status(d->status, "Degraded: DNS goes direct; %s does not answer", missing);
+		break;
+	case PHASE_HOLDING:
+		notify_status(d->status, "Holding the rules while the proxy does not serve: %s",
+			      missing);
+		break;
+	case PHASE_RELEASED:
+		notify_status(d->status, "Released: traffic goes direct until the proxy serves: %s",
+			      missing);
+		break;
+	case PHASE_DRAINING:
+		notify_status(d->status,
+			      "Draining: redirected connections are served until they end");
+		break;
+	case PHASE_STOPPING:
+	case PHASE_STOPPED:
+		notify_status(d->status, "Stopping the children");
+		break;
+	case PHASE_COUNT:
+		break;
+	}
+}
+
+void say_phase(struct daemon *d)
+{
+	enum phase now = phase(situation_of(d));
+	bool may_change = now == PHASE_STARTING || d->trouble.why[0];
+
+	/* While draining, the count of open connections is the status; after a failure it is the
+	 * reason, to the end. */
+	if (d->exit_status == 0 && (now != d->carry.said || may_change))
+		say_status(d, now);
+	d->carry.said = now;
+	if (now == PHASE_REDIRECTING && !d->carry.ready) {
+		d->carry.ready = true;
+		notify_ready();
+		log_info("Started in %llu ms",
+			 (unsigned long long)(d->ops->now(d) - d->carry.started_usec) / 1000);
+	}
+}
+
+void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...)
+{
+	char text[LOG_TEXT_MAX];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	d->exit_status = EXIT_FAILURE;
+	if (situation_of(d)->wish == WISH_STOP)
+		return;
+	daemon_wish_stop(d);
+	log_event(LOG_LEVEL_ERROR, id, NULL, "%s", text);
+	notify_stopping();
+	(void)snprintf(d->status, sizeof(d->status), "%.*s", (int)sizeof(d->status) - 1, text);
+	notify_failed(EIO, text);
+}

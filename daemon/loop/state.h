@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The inside of the daemon, for the files of this folder. Who calls whom: setup.c makes everything
+ * and connects events with watch.c, stop.c and resolv.c, which change facts and wake; update.c is
+ * the step, which calls stop.c, apply.c and say.c.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "common/supervise/carry.h"
+#include "daemon/load/generation.h"
+#include "daemon/netfilter/redirect.h"
+#include "daemon/operator/control.h"
+#include "daemon/os/file_watch.h"
+#include "daemon/probe/probe.h"
+#include "daemon/process/proc.h"
+#include "daemon/process/sweep.h"
+
+/* Which event goes first when several came at once. A reaped process must be known dead before
+ * anything may signal it; the step comes after all that change facts; and whoever floods the control
+ * socket holds up nothing but answers. */
+enum {
+	PRIORITY_CHILD = PROC_PRIORITY_EXIT,
+	PRIORITY_SIGNAL = -5,
+	PRIORITY_STEP = 5,
+	PRIORITY_CONTROL = 10,
+};
+
+enum timer {
+	TIMER_PROBE,    /* the next round of probes */
+	TIMER_DEADLINE, /* next_deadline() */
+	TIMER_RETRY,    /* of an apply */
+	TIMER_DRAIN,    /* the next look at redirected connections */
+	TIMER_CORE_DNS, /* our coredns had its time to end */
+	TIMER_SWEEP,    /* the next round of the sweep */
+	TIMER_COUNT,
+};
+
+struct daemon;
+
+/* The daemon's hands: what a test of the loop replaces. */
+struct daemon_ops {
+	uint64_t (*now)(struct daemon *d); /* CLOCK_MONOTONIC */
+	/* The step runs when this turn's events are done. */
+	void (*wake)(struct daemon *d);
+	void (*arm)(struct daemon *d, enum timer timer, uint64_t usec); /* USEC_NEVER: never */
+	/* Starts a round; daemon_probed() is called at its end. */
+	int (*probe)(struct daemon *d, const struct probe_target *target, struct error *err);
+	/* Calls daemon_envoy_ended() when the process ends. */
+	int (*watch_envoy)(struct daemon *d, pid_t pid);
+	int (*connections)(struct daemon *d, size_t *ret, struct error *err);
+	int (*sweep)(struct daemon *d, const struct sweep_target *target, struct error *err);
+	/* What the children said last, for a sentence about a failure. */
+	void (*quote)(struct daemon *d, struct strbuf *out);
+	void (*take_over)(struct daemon *d); /* what kumactl has left in nf_tables */
+	void (*exit)(struct daemon *d, int status);
+};
+
+struct child {
+	struct proc proc;
+	int output; /* a stream to the journal, or stderr */
+	bool exit_told;
+};
+
+struct daemon {
+	const struct daemon_ops *ops;
+	struct carry carry;
+
+	/* What is wanted; whose rules are in, where that is another one, else NULL; what waits until
+	 * a proxy serves, or NULL. */
+	struct generation *current, *applied, *next;
+	struct redirect redirect;
+	struct child child[CHILD_COUNT];
+	size_t n_children; /* 1 or 2 */
+
+	struct {
+		struct probe_result last;
+		struct probe *prober;
+		bool dns_asked;  /* the round under way asks DNS */
+		unsigned misses; /* see probe_verdict() */
+		pid_t envoy;     /* 0: not known */
+	} probe;
+
+	/* An apply that failed or found the rules busy. */
+	struct {
+		uint64_t since_usec; /* of the first of several in a row; USEC_NEVER: none failed */
+		uint64_t again_usec; /* not before this time, unless another level is wanted */
+		enum level wanted;
+		uint64_t told_usec;
+		char why[200]; /* "": no reason to tell */
+	} trouble;
+
+	struct {
+		bool asked;          /* kuma-dp got its first SIGTERM */
+		unsigned idle;       /* looks in a row that found no redirected connection */
+		bool blind;          /* it was said that connections cannot be counted */
+		bool late;           /* our coredns is swept, as it did not end */
+		int sweeps;          /* rounds of the sweep */
+		uint64_t sweep_usec; /* when the next round is due */
+		bool ended;          /* the loop was told to end */
+	} stop;
+
+	bool begun;              /* the children were started */
+	bool armed[TIMER_COUNT]; /* a timer that has not fired */
+	char status[256];        /* the last STATUS= */
+	int exit_status;
+
+	/* The real hands. */
+	sd_event *event;
+	sd_event_source *timer[TIMER_COUNT], *step, *envoy_exit;
+	struct control *control;
+	struct file_watch *resolv_conf; /* NULL: DNS does not depend on it */
+	size_t n_up;                    /* steps of setup.c that are up */
+};
+
+static inline struct situation *situation_of(struct daemon *d)
+{
+	return &d->carry.situation;
+}
+
+static inline struct proc *proc_of(struct daemon *d, enum child_id id)
+{
+	return &d->child[id].proc;
+}
+
+static inline bool child_lives(const struct daemon *d, enum child_id id)
+{
+	return d->carry.child[id].pid > 0;
+}
+
+static inline void daemon_arm(struct daemon *d, enum timer timer, uint64_t usec)
+{
+	d->armed[timer] = usec != USEC_NEVER;
+	d->ops->arm(d, timer, usec);
+}
+
+/* The hold time of the plan, as situation_proxy() takes it. */
+static inline uint64_t daemon_hold_usec(const struct daemon *d)
+{
+	int64_t nsec = d->current->plan.hold_nsec;
+
+	return nsec == DURATION_INFINITY ? USEC_NEVER : (uint64_t)nsec / 1000;
+}
+
+static inline void trouble_over(struct daemon *d)
+{
+	d->trouble.since_usec = USEC_NEVER;
+	d->trouble.again_usec = d->trouble.told_usec = 0;
+	d->trouble.why[0] = '\0';
+}
+
+/* From here on everything is undone; an apply that fails has its whole time again. */
+static inline void daemon_wish_stop(struct daemon *d)
+{
+	d->carry.situation.wish = WISH_STOP;
+	d->trouble.since_usec = USEC_NEVER;
+	d->trouble.again_usec = d->trouble.told_usec = 0;
+}
+
+/* update.c: the step. Only the event loop calls it, and a test in its place. */
+void daemon_update(struct daemon *d);
+
+/* setup.c: the parts of daemon_new() that a test needs too, in this order. The generation is taken;
+ * children are added in the order of enum child_id, with ops NULL for real ones. */
+void daemon_init(struct daemon *d, struct generation *generation, const struct daemon_ops *ops);
+int daemon_add_child(struct daemon *d, const struct proc_ops *ops, struct error *err) _must_check_;
+void daemon_start(struct daemon *d);
+
+/* hands.c: the real ones, and their timers. What a timer that fired brings about. */
+extern const struct daemon_ops daemon_system_ops;
+int daemon_make_timers(struct daemon *d, struct error *err) _must_check_;
+void daemon_timer(struct daemon *d, enum timer timer);
+
+/* apply.c: brings the kernel to what is wanted, where it is time to. */
+void daemon_apply(struct daemon *d);
+
+/* say.c */
+void say_phase(struct daemon *d);
+void say_level(struct daemon *d, enum level before);
+
+/* Gives up: everything is undone, the exit status is 1. The sentence is logged, under a message id
+ * where there is one (else NULL), and said to systemd. */
+void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...) _printf_(3, 4);
+
+/* watch.c: what events report. */
+void daemon_probe(struct daemon *d);
+void daemon_probed(const struct probe_result *result, void *userdata);
+void daemon_envoy_ended(struct daemon *d);
+extern const struct proc_owner daemon_owner;
+
+/* stop.c: asked to stop, once or again; the part of the step that ends things; its timers. */
+void daemon_stop(struct daemon *d);
+void daemon_advance_stop(struct daemon *d);
+void daemon_drain_look(struct daemon *d);
+void daemon_core_dns_late(struct daemon *d);
+
+/* resolv.c */
+void daemon_resolv_changed(void *userdata);

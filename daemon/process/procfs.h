@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What proc(5) tells of one process. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/base/attr.h"
+
+struct process {
+	pid_t pid, parent, session;
+	uid_t uid; /* real */
+	char state;
+	uint64_t start_ticks; /* after boot: tells it from a later one with its number */
+	bool wanted;          /* sweep.c's mark */
+};
+
+/* Reads a file below /proc/PID, cut to size - 1 bytes. Returns 0 or a negative errno. */
+int process_text(pid_t pid, const char *name, char *buf, size_t size) _must_check_;
+
+/* Returns 0, or a negative errno where it has ended or is hidden from us. */
+int process_read(pid_t pid, struct process *ret) _must_check_;
