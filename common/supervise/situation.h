@@ -8,7 +8,6 @@
  * combination of facts has an answer.
  *
  *   wish  proxy                                    DNS                  wanted level
- *   ----  ---------------------------------------  -------------------  ------------------------------
  *   run   never yet served in full                 -                    NONE
  *   run   serving                                  answers, or is not   FULL
  *                                                  redirected

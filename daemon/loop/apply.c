@@ -69,8 +69,8 @@ static void others_busy(struct daemon *d, const struct error *err)
 	if (time_to_tell(d, TELL_USEC)) {
 		if (!d->trouble.why[0])
 			log_event(LOG_LEVEL_WARNING, MSG_LOCK_CONTENTION, NULL,
-				  "%c%s for more than a second", toupper((unsigned char)err->text[0]),
-				  err->text + 1);
+				  "%c%s for more than a second",
+				  toupper((unsigned char)err->text[0]), err->text + 1);
 		(void)snprintf(d->trouble.why, sizeof(d->trouble.why), "%.*s",
 			       (int)sizeof(d->trouble.why) - 1, err->text);
 		if (!(d->carry.ready && s->wish == WISH_RUN))
@@ -120,12 +120,13 @@ void daemon_apply(struct daemon *d)
 	if (wanted == d->trouble.wanted && s->now_usec < d->trouble.again_usec)
 		return;
 	d->trouble.wanted = wanted;
-	r = redirect_apply(&d->redirect,
-			   &(struct netfilter_wish){
-				   .rules = &generation->rules[wanted],
-				   .scope = wanted == LEVEL_FULL ? SCOPE_RECOGNISED : SCOPE_RECORDED,
-			   },
-			   &report, &err);
+	r = redirect_apply(
+		&d->redirect,
+		&(struct netfilter_wish){
+			.rules = &generation->rules[wanted],
+			.scope = wanted == LEVEL_FULL ? SCOPE_RECOGNISED : SCOPE_RECORDED,
+		},
+		&report, &err);
 	if (r == 0)
 		applied(d, generation, wanted);
 	else if (r == NETFILTER_BUSY)

@@ -10,6 +10,7 @@
 #include "daemon/operator/journal.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/sock_diag.h"
+#include "daemon/process/workdir.h"
 
 static uint64_t now(struct daemon *d)
 {
@@ -76,6 +77,16 @@ static int sweep(_unused_ struct daemon *d, const struct sweep_target *target, s
 	return sweep_round(target, err);
 }
 
+/* The work directory is kuma-dp's; our coredns only has it as its current directory. */
+static int files(struct daemon *d, enum child_id id, struct error *err)
+{
+	const struct facts_user *user = &d->current->plan.user;
+	int r = id == CHILD_KUMA_DP ? workdir_wipe(WORK_DIR, user->uid, user->gid, err) : 0;
+
+	return r < 0 ? r
+		     : workdir_write(&d->current->command[id], WORK_DIR, user->uid, user->gid, err);
+}
+
 static void quote(struct daemon *d, struct strbuf *out)
 {
 	journal_quote_children(d->carry.started_realtime_usec, out);
@@ -99,6 +110,7 @@ const struct daemon_ops daemon_system_ops = {
 	.watch_envoy = watch_envoy,
 	.connections = connections,
 	.sweep = sweep,
+	.files = files,
 	.quote = quote,
 	.take_over = take_over,
 	.exit = leave,

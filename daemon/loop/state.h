@@ -55,6 +55,8 @@ struct daemon_ops {
 	int (*watch_envoy)(struct daemon *d, pid_t pid);
 	int (*connections)(struct daemon *d, size_t *ret, struct error *err);
 	int (*sweep)(struct daemon *d, const struct sweep_target *target, struct error *err);
+	/* Writes what a child is given, into a work directory without a former one's files. */
+	int (*files)(struct daemon *d, enum child_id id, struct error *err);
 	/* What the children said last, for a sentence about a failure. */
 	void (*quote)(struct daemon *d, struct strbuf *out);
 	void (*take_over)(struct daemon *d); /* what kumactl has left in nf_tables */

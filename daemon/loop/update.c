@@ -46,8 +46,7 @@ static void adopt(struct daemon *d)
 		   d->current->number);
 }
 
-/* What a killed predecessor left goes before anything starts: the children need the plain network.
- */
+/* What a killed predecessor left has gone by now: the children need the plain network. */
 static void begin(struct daemon *d)
 {
 	d->begun = true;

@@ -11,7 +11,6 @@
 #include "daemon/operator/log.h"
 #include "daemon/operator/messages.h"
 #include "daemon/operator/notify.h"
-#include "daemon/process/workdir.h"
 
 #define WATCH_USEC    ((uint64_t)2 * 1000 * 1000)  /* between probes once the proxy serves */
 #define PROBE_USEC    ((uint64_t)1000 * 1000)      /* one round of probes */
@@ -145,15 +144,13 @@ static enum child_id id_of(const struct daemon *d, const struct proc *proc)
 	return proc == &d->child[CHILD_KUMA_DP].proc ? CHILD_KUMA_DP : CHILD_CORE_DNS;
 }
 
-/* Writes the child's files and says what to execute. The work directory is kuma-dp's: what a former
- * one has left in it goes. */
+/* Writes the child's files and says what to execute. */
 static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, void *userdata)
 {
 	struct daemon *d = userdata;
 	enum child_id id = id_of(d, proc);
 	const struct facts_user *user = &d->current->plan.user;
 	const struct command *command = &d->current->command[id];
-	int r = 0;
 
 	*ret = (struct exec_spec){
 		.name = command->name,
@@ -173,9 +170,7 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 	};
 	command_digest(command, proc->process->digest);
 	d->child[id].exit_told = false;
-	if (id == CHILD_KUMA_DP)
-		r = workdir_wipe(WORK_DIR, user->uid, user->gid, err);
-	return r < 0 ? r : workdir_write(command, WORK_DIR, user->uid, user->gid, err);
+	return d->ops->files(d, id, err);
 }
 
 static void child_ended(struct daemon *d, enum child_id id)

@@ -65,7 +65,11 @@ TestSuite(control, .init = setup, .fini = teardown);
 
 static int serve(void)
 {
-	return control_new(s.event, s.path, answer, &s, &s.control, &s.err);
+	const struct control_setup setup = {
+		.event = s.event, .path = s.path, .answer = answer, .userdata = &s
+	};
+
+	return control_new(&setup, &s.control, &s.err);
 }
 
 static uint64_t now_usec(void)

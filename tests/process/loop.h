@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * A daemon whose hands are of paper: backend, processes, probe, clock and timers. What it does goes
+ * into a book, a word an act: "apply:full", "start:kuma-dp", "TERM:kuma-dp", "sweep", "exit:0".
+ */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/loop/state.h"
+
+#define MSEC   ((uint64_t)1000)
+#define SECOND ((uint64_t)1000000)
+
+#define KUMA_DP_PID 100
+#define ENVOY_PID   200
+
+struct world {
+	struct daemon d;
+	uint64_t now, timer[TIMER_COUNT], proc_timer[CHILD_COUNT];
+	bool woken, probing, ended;
+	int status; /* of the end */
+	char book[2000];
+
+	/* How the world answers. */
+	int apply_results[64]; /* of the next applies; then 0 */
+	size_t n_apply_results, n_applied;
+	int apply_always;         /* if not 0: of every apply */
+	unsigned last_generation; /* whose rules were applied last */
+	enum level kernel;        /* the level that is in */
+	size_t connections;
+	int connections_result, spawn_result;
+	int left; /* processes that a round of the sweep finds; one less each round */
+};
+
+struct world_setup {
+	bool core_dns; /* one of our own */
+	bool no_dns;   /* DNS is not redirected */
+	int64_t hold_nsec;
+	int64_t drain_nsec;
+};
+
+static inline void note(struct world *w, const char *what, const char *name)
+{
+	size_t len = strlen(w->book);
+
+	(void)snprintf(w->book + len, sizeof(w->book) - len, "%s%s%s", len ? " " : "", what, name);
+}
+
+static inline struct world *world_of(struct daemon *d)
+{
+	return (struct world *)d; /* it is the first member */
+}
+
+static inline uint64_t paper_now(struct daemon *d)
+{
+	return world_of(d)->now;
+}
+
+static inline void paper_wake(struct daemon *d)
+{
+	world_of(d)->woken = true;
+}
+
+static inline void paper_arm(struct daemon *d, enum timer timer, uint64_t usec)
+{
+	world_of(d)->timer[timer] = usec;
+}
+
+static inline int paper_probe(struct daemon *d, const struct probe_target *target,
+			      struct error *err)
+{
+	(void)target;
+	(void)err;
+	cr_assert_not(world_of(d)->probing, "a second round at once");
+	world_of(d)->probing = true;
+	return 0;
+}
+
+static inline int paper_watch_envoy(struct daemon *d, pid_t pid)
+{
+	(void)d;
+	return pid == ENVOY_PID ? 0 : -ESRCH;
+}
+
+static inline int paper_connections(struct daemon *d, size_t *ret, struct error *err)
+{
+	*ret = world_of(d)->connections;
+	if (world_of(d)->connections_result < 0)
+		return error_set(err, world_of(d)->connections_result, "no sock_diag");
+	return 0;
+}
+
+static inline int paper_sweep(struct daemon *d, const struct sweep_target *target,
+			      struct error *err)
+{
+	(void)target;
+	(void)err;
+	note(world_of(d), "sweep", "");
+	return world_of(d)->left > 0 ? world_of(d)->left-- : 0;
+}
+
+static inline int paper_files(struct daemon *d, enum child_id id, struct error *err)
+{
+	(void)d;
+	(void)id;
+	(void)err;
+	return 0;
+}
+
+static inline void paper_quote(struct daemon *d, struct strbuf *out)
+{
+	(void)d;
+	strbuf_add(out, "; envoy said: no");
+}
+
+static inline void paper_take_over(struct daemon *d)
+{
+	note(world_of(d), "take-over", "");
+}
+
+static inline void paper_exit(struct daemon *d, int status)
+{
+	char number[12];
+
+	(void)snprintf(number, sizeof(number), "%d", status);
+	note(world_of(d), "exit:", number);
+	world_of(d)->ended = true;
+	world_of(d)->status = status;
+}
+
+static const struct daemon_ops paper_ops = {
+	.now = paper_now,
+	.wake = paper_wake,
+	.arm = paper_arm,
+	.probe = paper_probe,
+	.watch_envoy = paper_watch_envoy,
+	.connections = paper_connections,
+	.sweep = paper_sweep,
+	.files = paper_files,
+	.quote = paper_quote,
+	.take_over = paper_take_over,
+	.exit = paper_exit,
+};
+
+static inline int paper_spawn(struct proc *proc, const struct exec_spec *spec, struct error *err)
+{
+	struct world *w = proc->userdata;
+
+	(void)spec;
+	cr_assert_eq(proc->process->pid, 0, "a second %s", proc->name);
+	note(w, "start:", proc->name);
+	if (w->spawn_result < 0)
+		return error_sys(err, w->spawn_result, "start %s", proc->name);
+	proc->process->pid = KUMA_DP_PID + (proc != &w->d.child[0].proc);
+	return 0;
+}
+
+static inline int paper_signal(struct proc *proc, int sig)
+{
+	char what[16];
+
+	cr_assert_gt(proc->process->pid, 0, "a signal to nobody");
+	(void)snprintf(what, sizeof(what), "%s:", sigabbrev_np(sig));
+	note(proc->userdata, what, proc->name);
+	return 0;
+}
+
+static inline void paper_proc_arm(struct proc *proc, uint64_t delay_usec)
+{
+	struct world *w = proc->userdata;
+
+	w->proc_timer[proc != &w->d.child[0].proc] =
+		delay_usec > USEC_NEVER - w->now ? USEC_NEVER : w->now + delay_usec;
+}
+
+static inline uint64_t paper_proc_now(struct proc *proc)
+{
+	return ((struct world *)proc->userdata)->now;
+}
+
+static const struct proc_ops paper_proc_ops = { paper_spawn, paper_signal, paper_proc_arm,
+						paper_proc_now };
+
+static inline unsigned generation_of(const struct world *w, const struct ruleset *rules)
+{
+	const struct generation *const all[] = { w->d.current, w->d.applied };
+
+	for (size_t i = 0; i < ELEMENTS(all); i++)
+		if (all[i] && rules >= all[i]->rules && rules < all[i]->rules + LEVEL_COUNT)
+			return all[i]->number;
+	cr_assert_fail("rules of nobody");
+	return 0;
+}
+
+static inline int paper_apply(struct netfilter *nf, const struct netfilter_wish *wish,
+			      struct record *record, struct netfilter_report *report,
+			      struct error *err)
+{
+	struct world *w = (struct world *)nf;
+	const struct ruleset *rules = wish->rules;
+	int r = 0;
+
+	(void)record;
+	(void)report;
+	cr_expect_eq(wish->scope, rules->level == LEVEL_FULL ? SCOPE_RECOGNISED : SCOPE_RECORDED);
+	if (w->n_applied < w->n_apply_results)
+		r = w->apply_results[w->n_applied++];
+	if (w->apply_always)
+		r = w->apply_always;
+	note(w,
+	     r == 0                ? "apply:"
+	     : r == NETFILTER_BUSY ? "busy:"
+				   : "fail:",
+	     level_name(rules->level));
+	if (r == NETFILTER_BUSY)
+		(void)error_set(err, -EBUSY, "others are at it");
+	if (r < 0)
+		return error_set(err, r, "the kernel says no");
+	if (r == 0) {
+		w->kernel = rules->level;
+		w->last_generation = generation_of(w, rules);
+	}
+	return r;
+}
+
+static const struct netfilter_backend paper_backend = {
+	.name = "paper",
+	.apply = paper_apply,
+};
+
+static const char *const paper_list[] = { NULL };
+
+static inline struct generation *paper_generation(const struct world_setup *setup, unsigned number)
+{
+	struct generation *g = calloc(1, sizeof(*g));
+	struct plan *plan = &g->plan;
+
+	g->number = number;
+	g->references = 1;
+	g->options.loaded.config.redirect.dns.resolv_config_path = "/etc/resolv.conf";
+	plan->user.uid = 5678;
+	plan->family[FAMILY_V4].enabled = true;
+	plan->family[FAMILY_V4].dns = !setup->no_dns;
+	plan->inbound.enabled = plan->outbound.enabled = true;
+	plan->hold_nsec = setup->hold_nsec;
+	plan->readiness_timeout_nsec = 180LL * 1000000000;
+	plan->readiness_interval_nsec = 100LL * 1000000;
+	plan->restart_delay_nsec = 250LL * 1000000;
+	plan->restart_max_delay_nsec = 30LL * 1000000000;
+	plan->children.drain_time_nsec = setup->drain_nsec;
+	g->command[CHILD_KUMA_DP] = (struct command){
+		.name = "kuma-dp",
+		.path = "/kuma-dp",
+		.argv = paper_list,
+		.environ = paper_list,
+	};
+	if (setup->core_dns) {
+		g->command[CHILD_CORE_DNS] = g->command[CHILD_KUMA_DP];
+		g->command[CHILD_CORE_DNS].name = "coredns";
+	}
+	for (enum level level = 0; level < LEVEL_COUNT; level++)
+		g->rules[level].level = level;
+	return g;
+}
+
+/* Runs the step as often as it is woken for, as the loop would. */
+static inline void turn(struct world *w)
+{
+	for (int n = 0; w->woken && !w->ended; n++) {
+		cr_assert_lt(n, 10, "the step wakes itself without end");
+		w->woken = false;
+		daemon_update(&w->d);
+	}
+}
+
+static inline void world_init(struct world *w, const struct world_setup *setup)
+{
+	struct error err = { 0 };
+
+	*w = (struct world){ .now = 1000 * SECOND, .kernel = LEVEL_NONE };
+	for (size_t i = 0; i < TIMER_COUNT; i++)
+		w->timer[i] = USEC_NEVER;
+	for (size_t i = 0; i < CHILD_COUNT; i++)
+		w->proc_timer[i] = USEC_NEVER;
+	daemon_init(&w->d, paper_generation(setup, 1), &paper_ops);
+	w->d.redirect = (struct redirect){ .backend = &paper_backend, .nf = (void *)w };
+	for (size_t i = 0; i < (setup->core_dns ? 2 : 1); i++)
+		cr_assert_eq(daemon_add_child(&w->d, &paper_proc_ops, &err), 0, "%s", err.text);
+	daemon_start(&w->d);
+	w->woken = true;
+}
+
+static inline void world_done(struct world *w)
+{
+	generation_free(w->d.next);
+	generation_free(w->d.applied);
+	generation_free(w->d.current);
+}
+
+/* Lets time pass; what is due happens in its order. */
+static inline void advance(struct world *w, uint64_t usec)
+{
+	uint64_t end = w->now + usec;
+
+	while (!w->ended) {
+		uint64_t next = USEC_NEVER;
+		size_t which = 0;
+
+		for (size_t i = 0; i < TIMER_COUNT + w->d.n_children; i++) {
+			uint64_t due =
+				i < TIMER_COUNT ? w->timer[i] : w->proc_timer[i - TIMER_COUNT];
+
+			if (due < next) {
+				next = due;
+				which = i;
+			}
+		}
+		if (next > end)
+			break;
+		w->now = next > w->now ? next : w->now;
+		if (which < TIMER_COUNT) {
+			w->timer[which] = USEC_NEVER;
+			daemon_timer(&w->d, (enum timer)which);
+		} else {
+			w->proc_timer[which - TIMER_COUNT] = USEC_NEVER;
+			proc_timeout(&w->d.child[which - TIMER_COUNT].proc);
+		}
+		turn(w);
+	}
+	w->now = end;
+}
+
+/* The round under way ends; where none is, it is awaited. */
+static inline void probed(struct world *w, bool proxy, bool dns)
+{
+	struct probe_result result = { .admin = proxy,
+				       .listeners = proxy,
+				       .dns = dns,
+				       .envoy = proxy ? ENVOY_PID : 0,
+				       .missing = "something" };
+
+	if (!w->probing)
+		advance(w, w->timer[TIMER_PROBE] - w->now);
+	cr_assert(w->probing, "nobody asks");
+	w->probing = false;
+	daemon_probed(&result, &w->d);
+	turn(w);
+}
+
+static inline void child_exits(struct world *w, enum child_id id, int status)
+{
+	siginfo_t si = { .si_signo = SIGCHLD };
+
+	si.si_code = CLD_EXITED;
+	si.si_status = status;
+	si.si_pid = w->d.carry.child[id].pid;
+	proc_exited(&w->d.child[id].proc, &si);
+	turn(w);
+}
+
+static inline void envoy_ends(struct world *w)
+{
+	daemon_envoy_ended(&w->d);
+	turn(w);
+}
+
+static inline void asked_to_stop(struct world *w)
+{
+	daemon_stop(&w->d);
+	turn(w);
+}
+
+/* What was done since the last look. */
+static inline void did(struct world *w, const char *expected)
+{
+	cr_expect_str_eq(w->book, expected, "did \"%s\", not \"%s\"", w->book, expected);
+	w->book[0] = '\0';
+}
+
+static inline enum phase phase_of(struct world *w)
+{
+	return w->d.carry.said;
+}
+
+/* Everything up: children started, both serve, FULL. */
+static inline void world_up(struct world *w, const struct world_setup *setup)
+{
+	world_init(w, setup);
+	turn(w);
+	probed(w, true, true);
+	cr_assert_eq(phase_of(w), PHASE_REDIRECTING);
+	w->book[0] = '\0';
+}

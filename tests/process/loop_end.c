@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Ends: asked to stop once and again, deaths of processes, starts that fail. */
+
+#include "tests/process/loop.h"
+
+#define HOLD  (30 * SECOND)
+#define DRAIN (30 * SECOND)
+
+static const struct world_setup usual = { .hold_nsec = (int64_t)HOLD * 1000,
+					  .drain_nsec = (int64_t)DRAIN * 1000 };
+static const struct world_setup own_dns = { .core_dns = true,
+					    .hold_nsec = (int64_t)HOLD * 1000,
+					    .drain_nsec = (int64_t)DRAIN * 1000 };
+
+Test(loop, drains_as_long_as_redirected_connections_are_open)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	w.connections = 3;
+	asked_to_stop(&w);
+	did(&w, "apply:drain TERM:kuma-dp");
+	cr_expect_eq(phase_of(&w), PHASE_DRAINING);
+	advance(&w, 10 * SECOND);
+	did(&w, "");
+	cr_expect_str_eq(w.d.status, "Draining: 3 redirected connections are open");
+	w.connections = 0;
+	advance(&w, 110 * MSEC);
+	did(&w, "TERM:kuma-dp");
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	did(&w, "apply:none sweep exit:0");
+	world_done(&w);
+}
+
+Test(loop, kills_a_kuma_dp_that_outlives_its_drain)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	w.connections = 1;
+	asked_to_stop(&w);
+	advance(&w, DRAIN + 9 * SECOND);
+	did(&w, "apply:drain TERM:kuma-dp");
+	advance(&w, 2 * SECOND);
+	did(&w, "KILL:kuma-dp");
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	did(&w, "apply:none sweep exit:0");
+	world_done(&w);
+}
+
+Test(loop, does_not_end_a_drain_that_it_cannot_see)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	w.connections_result = -EPERM;
+	asked_to_stop(&w);
+	advance(&w, 20 * SECOND);
+	did(&w, "apply:drain TERM:kuma-dp");
+	world_done(&w);
+}
+
+Test(loop, does_not_wait_for_connections_when_it_is_asked_again)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	w.connections = 3;
+	asked_to_stop(&w);
+	asked_to_stop(&w);
+	did(&w, "apply:drain TERM:kuma-dp");
+	advance(&w, 300 * MSEC);
+	did(&w, "TERM:kuma-dp");
+	asked_to_stop(&w);
+	advance(&w, SECOND);
+	did(&w, "");
+	world_done(&w);
+}
+
+Test(loop, stops_before_anything_serves)
+{
+	struct world w;
+
+	world_init(&w, &own_dns);
+	turn(&w);
+	w.book[0] = '\0';
+	asked_to_stop(&w);
+	did(&w, "TERM:kuma-dp");
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	did(&w, "TERM:coredns");
+	child_exits(&w, CHILD_CORE_DNS, 0);
+	did(&w, "sweep exit:0");
+	world_done(&w);
+}
+
+Test(loop, starts_nothing_when_it_was_asked_to_stop_before)
+{
+	struct world w;
+
+	world_init(&w, &usual);
+	asked_to_stop(&w);
+	did(&w, "apply:none sweep exit:0");
+	world_done(&w);
+}
+
+Test(loop, sweeps_a_coredns_that_does_not_end)
+{
+	struct world w;
+
+	world_up(&w, &own_dns);
+	asked_to_stop(&w);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	did(&w, "apply:drain TERM:kuma-dp apply:none TERM:coredns");
+	w.left = 2;
+	advance(&w, 290 * MSEC);
+	did(&w, "");
+	advance(&w, 20 * MSEC);
+	cr_expect(strstr(w.book, "sweep"));
+	w.book[0] = '\0';
+	child_exits(&w, CHILD_CORE_DNS, 0);
+	advance(&w, 100 * MSEC);
+	cr_expect(strstr(w.book, "exit:0"), "%s", w.book);
+	world_done(&w);
+}
+
+Test(loop, sweeps_until_none_is_left_and_not_for_ever)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	w.left = 3;
+	asked_to_stop(&w);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	did(&w, "apply:drain TERM:kuma-dp apply:none sweep");
+	advance(&w, 100 * MSEC);
+	did(&w, "sweep sweep sweep exit:0");
+	world_done(&w);
+
+	world_up(&w, &usual);
+	w.left = 1000;
+	asked_to_stop(&w);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	advance(&w, 3 * SECOND);
+	cr_expect(w.ended);
+	world_done(&w);
+}
+
+Test(loop, ends_the_service_when_kuma_dp_dies)
+{
+	struct world w;
+
+	world_up(&w, &own_dns);
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	did(&w, "apply:none TERM:coredns");
+	cr_expect(strstr(w.d.status, "kuma-dp exited with status 1; envoy said: no"), "%s",
+		  w.d.status);
+	child_exits(&w, CHILD_CORE_DNS, 0);
+	did(&w, "sweep exit:1");
+	world_done(&w);
+}
+
+Test(loop, ends_the_service_when_envoy_dies)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	envoy_ends(&w);
+	did(&w, "apply:drain TERM:kuma-dp");
+	cr_expect_str_eq(w.d.status, "Envoy (process 200) ended");
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	did(&w, "apply:none sweep exit:1");
+	world_done(&w);
+}
+
+Test(loop, ends_the_service_when_its_coredns_dies)
+{
+	struct world w;
+
+	world_up(&w, &own_dns);
+	child_exits(&w, CHILD_CORE_DNS, 2);
+	did(&w, "apply:drain TERM:kuma-dp");
+	cr_expect(strstr(w.d.status, "coredns exited with status 2"), "%s", w.d.status);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	did(&w, "apply:none sweep exit:1");
+	world_done(&w);
+}
+
+/* Whichever way it goes down, the hold time starts. */
+Test(loop, starts_the_hold_whatever_went_down)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	envoy_ends(&w);
+	cr_expect_eq(w.d.carry.situation.hold_until_usec, w.now + HOLD);
+	cr_expect_not(w.d.carry.situation.proxy_serving);
+	world_done(&w);
+	world_up(&w, &usual);
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	cr_expect_eq(w.d.carry.situation.hold_until_usec, w.now + HOLD);
+	world_done(&w);
+}
+
+Test(loop, fails_a_start_that_takes_too_long)
+{
+	struct world w;
+
+	world_init(&w, &usual);
+	turn(&w);
+	w.book[0] = '\0';
+	probed(&w, true, false);
+	advance(&w, 181 * SECOND);
+	cr_expect(strstr(w.d.status, "The proxy did not serve within 180 s; missing: something"),
+		  "%s", w.d.status);
+	did(&w, "TERM:kuma-dp TERM:kuma-dp");
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	did(&w, "sweep exit:1");
+	world_done(&w);
+}
+
+Test(loop, fails_a_start_whose_child_cannot_be_started)
+{
+	struct world w;
+
+	world_init(&w, &usual);
+	w.spawn_result = -ENOENT;
+	turn(&w);
+	did(&w, "apply:none start:kuma-dp sweep exit:1");
+	world_done(&w);
+}
+
+/* xorshift: the same numbers everywhere. */
+static uint32_t next_random(uint32_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
+static void happen(struct world *w, uint32_t what)
+{
+	switch (what % 12) {
+	case 0:
+		asked_to_stop(w);
+		break;
+	case 1:
+		if (child_lives(&w->d, CHILD_KUMA_DP))
+			child_exits(w, CHILD_KUMA_DP, 1);
+		break;
+	case 2:
+		if (child_lives(&w->d, CHILD_CORE_DNS))
+			child_exits(w, CHILD_CORE_DNS, 1);
+		break;
+	case 3:
+		if (w->d.probe.envoy)
+			envoy_ends(w);
+		break;
+	case 4:
+		w->apply_always = what & 0x1000 ? -EIO : what & 0x2000 ? NETFILTER_BUSY : 0;
+		break;
+	case 5:
+		advance(w, what % (40 * SECOND));
+		break;
+	case 6:
+		w->connections = what & 0x100 ? 2 : 0;
+		break;
+	case 7:
+		if (!w->d.next && what & 0x100)
+			w->d.next = paper_generation(&own_dns, w->d.current->number + 1);
+		w->woken = true;
+		turn(w);
+		break;
+	default:
+		if (w->probing) {
+			w->probing = false;
+			daemon_probed(&(struct probe_result){ .admin = what & 0x100,
+							      .listeners = what & 0x100,
+							      .dns = what & 0x200,
+							      .envoy = ENVOY_PID },
+				      &w->d);
+			turn(w);
+		}
+		break;
+	}
+}
+
+/* After whatever has happened: what is said is what is in, and a stop ends. */
+Test(loop, ends_from_everywhere)
+{
+	for (uint32_t seed = 1; seed <= 3000; seed++) {
+		uint32_t state = seed * 2654435761U;
+		struct world w;
+
+		world_init(&w, seed & 1 ? &own_dns : &usual);
+		turn(&w);
+		for (int n = 0; n < 60 && !w.ended; n++) {
+			w.book[0] = '\0';
+			happen(&w, next_random(&state));
+			if (w.d.carry.situation.applied != LEVEL_UNKNOWN)
+				cr_assert_eq(w.d.carry.situation.applied, w.kernel, "seed %u",
+					     seed);
+			if (w.kernel == LEVEL_FULL || w.kernel == LEVEL_NO_DNS)
+				cr_assert(w.d.carry.situation.served, "seed %u", seed);
+		}
+		if (!w.ended && w.d.carry.situation.wish == WISH_RUN)
+			asked_to_stop(&w);
+		for (int n = 0; n < 4 && !w.ended; n++) {
+			w.book[0] = '\0';
+			advance(&w, 60 * SECOND);
+			for (enum child_id id = 0; id < CHILD_COUNT; id++)
+				if (child_lives(&w.d, id) &&
+				    w.d.child[id].proc.state == PROC_STOPPING)
+					child_exits(&w, id, 0);
+		}
+		cr_assert(w.ended, "seed %u does not end", seed);
+		cr_assert(w.kernel == LEVEL_NONE || w.status == 1, "seed %u", seed);
+		world_done(&w);
+	}
+}
