@@ -348,13 +348,14 @@ static const struct record_item **sorted_items(const struct record *record)
 	return sorted;
 }
 
-int record_merge(struct record *record, const struct record *more)
+/* Marks in `known` which items of `more` have their equal in the record. */
+static int find_known(const struct record *record, const struct record *more, bool *known)
 {
 	_free_ const struct record_item **have = sorted_items(record), **add = sorted_items(more);
-	_free_ bool *known = calloc(more->n + 1, sizeof(*known));
-	int r = have && add && known ? 0 : -ENOMEM;
 
-	for (size_t i = 0, k = 0; r == 0 && i < record->n && k < more->n;) {
+	if (!have || !add)
+		return -ENOMEM;
+	for (size_t i = 0, k = 0; i < record->n && k < more->n;) {
 		int order = compare_items(&have[i], &add[k]);
 
 		if (order == 0)
@@ -362,6 +363,16 @@ int record_merge(struct record *record, const struct record *more)
 		i += order <= 0;
 		k += order >= 0;
 	}
+	return 0;
+}
+
+int record_merge(struct record *record, const struct record *more)
+{
+	_free_ bool *known = calloc(more->n + 1, sizeof(*known));
+	int r = known ? 0 : -ENOMEM;
+
+	if (r == 0 && record->n && more->n)
+		r = find_known(record, more, known);
 	/* In their own order, which is the kernel's. */
 	for (size_t k = 0; k < more->n && r == 0; k++)
 		r = known[k] ? 0 : record_add(record, &more->items[k]);

@@ -28,10 +28,12 @@ struct job {
 struct transaction {
 	const struct netfilter_wish *wish;
 	const struct record *record;
+	bool change;              /* some table has to */
 	struct record both, next; /* what was and what will be; what will be */
 	struct arena arena;
 	struct traces traces[FAMILY_COUNT];
 	struct job jobs[FAMILY_COUNT][TABLE_COUNT];
+	const enum table *order;
 };
 
 static void on_table(const char *name, void *userdata)
@@ -116,6 +118,7 @@ static int survey_table(struct transaction *t, struct job *job, struct error *er
 		      !xt_state_placed(&job->before, &job->want);
 	if (!job->change)
 		return 0;
+	t->change = true;
 	return xt_change_check(&job->table, &job->look.all, &job->before, &job->want, err);
 }
 
@@ -156,10 +159,10 @@ static int list_rules(struct transaction *t, struct error *err)
 	for (size_t i = 0; i < JOBS && r == 0; i++) {
 		r = xt_own_record(&jobs[i].table, &jobs[i].want, &t->next);
 		if (r == 0)
-			r = xt_own_record(&jobs[i].table, &jobs[i].want, &t->both);
-		if (r == 0)
 			r = xt_own_record(&jobs[i].table, &jobs[i].before, &was);
 	}
+	if (r == 0)
+		r = record_merge(&t->both, &t->next);
 	if (r == 0)
 		r = record_merge(&t->both, &was);
 	return r < 0 ? error_sys(err, r, "list the rules") : 0;
@@ -207,42 +210,41 @@ static int undo_job(struct transaction *t, struct job *job, struct error *err)
 
 /* In which order: the zones of raw before the redirects of nat that count on them, and the other
  * way when there will be less. */
-static void sort_jobs(struct transaction *t, struct job *ret[static JOBS])
+static void choose_order(struct transaction *t)
 {
 	static const enum table orders[2][TABLE_COUNT] = {
 		{ TABLE_RAW, TABLE_NAT, TABLE_MANGLE },
 		{ TABLE_NAT, TABLE_RAW, TABLE_MANGLE },
 	};
-	struct job *jobs = &t->jobs[0][0];
-	size_t before = 0, want = 0, n = 0;
+	const struct job *jobs = &t->jobs[0][0];
+	size_t before = 0, want = 0;
 
 	for (size_t i = 0; i < JOBS; i++) {
 		before += xt_state_count(&jobs[i].before);
 		want += xt_state_count(&jobs[i].want);
 	}
-	for (enum family f = 0; f < FAMILY_COUNT; f++)
-		for (size_t i = 0; i < TABLE_COUNT; i++)
-			ret[n++] = &t->jobs[f][orders[want < before][i]];
+	t->order = orders[want < before];
+}
+
+static struct job *job_at(struct transaction *t, size_t n)
+{
+	return &t->jobs[n / TABLE_COUNT][t->order[n % TABLE_COUNT]];
 }
 
 /* Undoes the tables that were changed, from the last to the first. */
-static int undo(struct transaction *t, struct job *const jobs[static JOBS], struct error *err)
+static int undo(struct transaction *t, struct error *err)
 {
 	int r = 0;
 
 	for (size_t n = JOBS; n-- > 0;) {
+		struct job *job = job_at(t, n);
+		const struct error first = *err;
 		struct error why;
 
-		if (!jobs[n]->outcome.touched)
-			continue;
-		if (undo_job(t, jobs[n], &why) < 0) {
-			char first[sizeof(err->text)];
-
-			memcpy(first, err->text, sizeof(first));
-			r = error_set(err, why.code, "%.300s; put back %s table %s: %.120s", first,
-				      xt_families[jobs[n]->table.family].name,
-				      table_name(jobs[n]->table.table), why.text);
-		}
+		if (job->outcome.touched && undo_job(t, job, &why) < 0)
+			r = error_set(err, why.code, "%.300s; put back %s table %s: %.120s",
+				      first.text, xt_families[job->table.family].name,
+				      table_name(job->table.table), why.text);
 	}
 	return r;
 }
@@ -271,17 +273,16 @@ static int keep_next(struct transaction *t, struct record *record, struct error 
 
 static int commit(struct transaction *t, struct record *record, struct error *err)
 {
-	struct job *jobs[JOBS];
 	struct error late;
 	/* What only goes is listed already. */
 	int r = t->wish->rules->level != LEVEL_NONE ? record_save(&t->both, err) : 0;
 
 	if (r < 0)
 		return r;
-	sort_jobs(t, jobs);
+	choose_order(t);
 	for (size_t i = 0; i < JOBS && r == 0; i++)
-		if (jobs[i]->change)
-			r = change_job(t, jobs[i], err);
+		if (job_at(t, i)->change)
+			r = change_job(t, job_at(t, i), err);
 	if (r == 0)
 		r = keep_next(t, record, err);
 	if (r == 0)
@@ -289,7 +290,7 @@ static int commit(struct transaction *t, struct record *record, struct error *er
 
 	if (r == NETFILTER_BUSY)
 		(void)error_set(err, -EBUSY, "others keep changing the rules");
-	if (undo(t, jobs, err) < 0) {
+	if (undo(t, err) < 0) {
 		/* Neither the old nor the new state: claim both. */
 		if (keep(record, &t->both, &late) < 0)
 			return error_wrap(err, err->code, "%s", late.text);
@@ -320,16 +321,6 @@ static void report(const struct transaction *t, struct netfilter_report *ret)
 		xt_state_report(&jobs[i].table, &jobs[i].before, &jobs[i].want, ret);
 }
 
-static bool anything_to_change(const struct transaction *t)
-{
-	const struct job *jobs = &t->jobs[0][0];
-
-	for (size_t i = 0; i < JOBS; i++)
-		if (jobs[i].change)
-			return true;
-	return false;
-}
-
 static int run(struct transaction *t, struct record *record, struct error *err)
 {
 	int r = survey(t, err);
@@ -339,7 +330,7 @@ static int run(struct transaction *t, struct record *record, struct error *err)
 	r = list_rules(t, err);
 	if (r < 0)
 		return r;
-	return anything_to_change(t) ? commit(t, record, err) : keep_next(t, record, err);
+	return t->change ? commit(t, record, err) : keep_next(t, record, err);
 }
 
 static int backend_apply(_unused_ struct netfilter *nf, const struct netfilter_wish *wish,
@@ -414,11 +405,6 @@ static int backend_ready(_unused_ struct netfilter *nf, struct error *err)
 	return xtables_lock(&lock, err);
 }
 
-/* Nothing is kept between two calls. */
-struct netfilter {
-	char none;
-};
-
 static int backend_open(struct netfilter **ret, struct error *err)
 {
 	bool exists[TABLE_COUNT] = { 0 };
@@ -435,7 +421,7 @@ static int backend_open(struct netfilter **ret, struct error *err)
 		(void)error_set(err, -EOPNOTSUPP, "this host has no legacy netfilter tables");
 		return NETFILTER_ABSENT;
 	}
-	*ret = calloc(1, sizeof(**ret));
+	*ret = calloc(1, 1); /* nothing is kept between two calls */
 	return *ret ? 0 : error_sys(err, -ENOMEM, "open netfilter");
 }
 

@@ -214,7 +214,7 @@ static int attempt(const struct xt_change *change, const struct xt_look *look,
 	bool equal;
 
 	if (!touched)
-		outcome->before = look->whole;
+		outcome->before = look->all;
 	r = xt_change_check(table, &look->all, now, change->want, err);
 	if (r == 0)
 		r = take_out(table, look->handle, now, change->want, err);
@@ -237,7 +237,7 @@ static int attempt(const struct xt_change *change, const struct xt_look *look,
 	if (!failure)
 		return equal ? 0 : 1;
 	/* It can also fail after it was done, over the counters. */
-	if (xt_fingerprint_equal(&later.whole, &look->whole))
+	if (xt_state_same(&later.all, &look->all))
 		outcome->touched = touched;
 	else if (equal)
 		return 0;
@@ -281,5 +281,5 @@ int xt_change_is_undone(const struct xt_change *change, const struct xt_outcome 
 	if (r < 0)
 		return r;
 	xt_look_close(change->table, &now);
-	return xt_fingerprint_equal(&now.whole, &outcome->before);
+	return xt_state_same(&now.all, &outcome->before);
 }

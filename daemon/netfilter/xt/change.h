@@ -15,8 +15,8 @@ struct xt_change {
 };
 
 struct xt_outcome {
-	bool touched; /* a commit may have got through */
-	struct xt_fingerprint before;
+	bool touched;           /* a commit may have got through */
+	struct xt_state before; /* all of the table */
 };
 
 /* Whether `now`, ours of `all`, can become `want`: says what of others is in the way. */

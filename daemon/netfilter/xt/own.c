@@ -28,8 +28,8 @@ static bool owns_chain(const struct xt_proof *proof, const struct xt_table *tabl
 
 	for (size_t i = 0; i < record->n && !listed; i++)
 		listed = is_chain_item(&record->items[i], table, chain->name);
-	if (!listed && proof->scope == SCOPE_RECORDED)
-		return false;
+	if (proof->scope == SCOPE_RECORDED && (!listed || as_listed))
+		return listed;
 	for (size_t i = 0; i < chain->n; i++)
 		comments += decode_xt_commented(table->family, chain->items[i].entry);
 	if (proof->scope == SCOPE_RECOGNISED &&

@@ -124,21 +124,33 @@ bool xt_state_has_own(const struct xt_state *state, const char *chain)
 	return found && !found->builtin;
 }
 
+static bool same_rules(const struct xt_chain *a, const struct xt_chain *b)
+{
+	for (size_t i = 0; i < a->n && a->n == b->n; i++)
+		if (!xt_rule_equal(&a->items[i], &b->items[i]))
+			return false;
+	return a->n == b->n;
+}
+
 /* Whether b has everything of a: chains of ours, and the same rules in each. */
 static bool covers(const struct xt_state *b, const struct xt_state *a)
 {
 	for (size_t i = 0; i < a->n; i++) {
 		const struct xt_chain *x = &a->items[i], *y = xt_state_find(b, x->name);
 
-		if (!y && x->builtin && x->n == 0)
-			continue;
-		if (!y || x->n != y->n)
+		if (!y ? !x->builtin || x->n : !same_rules(x, y))
 			return false;
-		for (size_t n = 0; n < x->n; n++)
-			if (!xt_rule_equal(&x->items[n], &y->items[n]))
-				return false;
 	}
 	return true;
+}
+
+bool xt_state_same(const struct xt_state *a, const struct xt_state *b)
+{
+	for (size_t i = 0; i < a->n && a->n == b->n; i++)
+		if (strcmp(a->items[i].name, b->items[i].name) != 0 ||
+		    !same_rules(&a->items[i], &b->items[i]))
+			return false;
+	return a->n == b->n;
 }
 
 bool xt_state_equal(const struct xt_state *a, const struct xt_state *b)

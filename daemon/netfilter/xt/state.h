@@ -69,8 +69,12 @@ int xt_state_build(const struct xt_table *table, const struct ruleset *rules, st
 		   struct xt_state *ret, struct error *err) _must_check_;
 
 struct xt_chain *xt_state_find(const struct xt_state *state, const char *chain);
-bool xt_state_has_own(const struct xt_state *state, const char *chain);  /* one that users made */
-bool xt_state_equal(const struct xt_state *a, const struct xt_state *b); /* places aside */
+bool xt_state_has_own(const struct xt_state *state, const char *chain); /* one that users made */
+/* The same rules in the same chains: places among rules of others, empty built-in chains aside. */
+bool xt_state_equal(const struct xt_state *a, const struct xt_state *b);
+/* The same chains and rules in the same order. */
+bool xt_state_same(const struct xt_state *a, const struct xt_state *b);
+/* Whether those that are there stand where they are wanted. */
 bool xt_state_placed(const struct xt_state *now, const struct xt_state *want);
 size_t xt_state_count(const struct xt_state *state);
 

@@ -54,21 +54,6 @@ static void read_rules(enum family family, struct xtc_handle *handle, struct are
 	chain->total = chain->n;
 }
 
-/* One link for each chain, which begins with all links before it. */
-static void add_to_fingerprint(const struct xt_chain *chain, struct xt_fingerprint *whole)
-{
-	struct {
-		struct xt_fingerprint so_far;
-		xt_chainlabel name;
-		uint8_t rules[16];
-	} link = { .so_far = *whole };
-	const struct xt_rule bytes = { .entry = (unsigned char *)&link, .len = sizeof(link) };
-
-	memcpy(link.name, chain->name, sizeof(link.name));
-	xt_digest(chain->items, chain->n, link.rules);
-	xt_digest(&bytes, 1, whole->bytes);
-}
-
 int xt_look(const struct xt_table *table, struct arena *arena, struct xt_look *ret,
 	    struct error *err)
 {
@@ -78,10 +63,8 @@ int xt_look(const struct xt_table *table, struct arena *arena, struct xt_look *r
 	if (r < 0)
 		return r;
 	read_names(xt_families[table->family].ops, look.handle, arena, &look.all);
-	for (size_t i = 0; i < look.all.n && !arena->failed; i++) {
+	for (size_t i = 0; i < look.all.n && !arena->failed; i++)
 		read_rules(table->family, look.handle, arena, &look.all.items[i]);
-		add_to_fingerprint(&look.all.items[i], &look.whole);
-	}
 	*ret = look;
 	if (!arena->failed)
 		return 0;
@@ -94,9 +77,4 @@ void xt_look_close(const struct xt_table *table, struct xt_look *look)
 	if (look->handle)
 		xt_families[table->family].ops->free(look->handle);
 	look->handle = NULL;
-}
-
-bool xt_fingerprint_equal(const struct xt_fingerprint *a, const struct xt_fingerprint *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
 }

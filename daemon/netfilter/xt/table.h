@@ -8,14 +8,9 @@
 
 #include "daemon/netfilter/xt/state.h"
 
-struct xt_fingerprint {
-	uint8_t bytes[16];
-};
-
 struct xt_look {
 	struct xtc_handle *handle; /* owned; NULL: the table does not exist */
 	struct xt_state all;
-	struct xt_fingerprint whole; /* of all, the order included; counters and policies not */
 };
 
 /* Opens and reads the table; opening makes one that does not exist. */
@@ -23,5 +18,3 @@ int xt_look(const struct xt_table *table, struct arena *arena, struct xt_look *r
 	    struct error *err) _must_check_;
 /* Gives the handle back; what was read stays as long as the arena. */
 void xt_look_close(const struct xt_table *table, struct xt_look *look);
-
-bool xt_fingerprint_equal(const struct xt_fingerprint *a, const struct xt_fingerprint *b);
