@@ -17,6 +17,7 @@
 #include <linux/netfilter/xt_owner.h>
 #include <linux/netfilter/xt_tcpudp.h>
 
+#include "common/base/array.h"
 #include "common/rules/xt_entry.h"
 
 /* iptables cuts a target name of 29 bytes and takes the rest for an extension. */
@@ -106,13 +107,6 @@ static void add_head(const struct rule *rule, const struct xt_layout *layout, st
 					      (rule->oif.op == OP_NOT ? IPT_INV_VIA_OUT : 0));
 }
 
-static void add_comment(const char *comment, struct xt_blob *blob)
-{
-	struct xt_comment_info *info = add_match(blob, "comment", 0, sizeof(*info));
-
-	memcpy(info->comment, comment, strnlen(comment, sizeof(info->comment) - 1));
-}
-
 /* An unused range is 0..65535; all zero would mean "port 0". */
 static void fill_ports(const struct match_port *m, uint16_t ret[static 2])
 {
@@ -160,14 +154,6 @@ static void add_multiport(const struct match_multiport *m, struct xt_blob *blob)
 	}
 }
 
-static void add_conntrack_invalid(struct xt_blob *blob)
-{
-	struct xt_conntrack_mtinfo3 *info = add_match(blob, "conntrack", 3, sizeof(*info));
-
-	info->match_flags = XT_CONNTRACK_STATE;
-	info->state_mask = XT_CONNTRACK_STATE_INVALID;
-}
-
 static void add_owner(const struct match_uid *m, struct xt_blob *blob)
 {
 	struct xt_owner_match_info *info = add_match(blob, "owner", 1, sizeof(*info));
@@ -184,45 +170,43 @@ static void add_matches(const struct rule *rule, const struct rule_text *text, s
 {
 	bool ports = rule->sport.op || rule->dport.op;
 
-	if (text && text->comment[0])
-		add_comment(text->comment, blob);
+	if (text && text->comment[0]) {
+		struct xt_comment_info *info = add_match(blob, "comment", 0, sizeof(*info));
+
+		memcpy(info->comment, text->comment,
+		       strnlen(text->comment, sizeof(info->comment) - 1));
+	}
 	if (rule->multiport.n)
 		add_multiport(&rule->multiport, blob);
 	if (rule->proto == IPPROTO_TCP && (ports || rule->not_syn))
 		add_tcp(rule, blob);
 	if (rule->proto == IPPROTO_UDP && (ports || rule->udp_match))
 		add_udp(rule, blob);
-	if (rule->ctstate_invalid)
-		add_conntrack_invalid(blob);
+	if (rule->ctstate_invalid) {
+		struct xt_conntrack_mtinfo3 *info = add_match(blob, "conntrack", 3, sizeof(*info));
+
+		info->match_flags = XT_CONNTRACK_STATE;
+		info->state_mask = XT_CONNTRACK_STATE_INVALID;
+	}
 	if (rule->uid.op)
 		add_owner(&rule->uid, blob);
 }
 
-static void add_redirect_v4(uint16_t port, struct xt_blob *blob)
+static void add_redirect(uint16_t port, enum family family, struct xt_blob *blob)
 {
-	struct nf_nat_ipv4_multi_range_compat *info =
-		add_target(blob, "REDIRECT", 0, sizeof(*info));
+	if (family == FAMILY_V4) {
+		struct nf_nat_ipv4_multi_range_compat *info =
+			add_target(blob, "REDIRECT", 0, sizeof(*info));
 
-	info->rangesize = 1;
-	info->range[0].flags = NF_NAT_RANGE_PROTO_SPECIFIED;
-	info->range[0].min.all = htons(port);
-	info->range[0].max.all = htons(port);
-}
+		info->rangesize = 1;
+		info->range[0].flags = NF_NAT_RANGE_PROTO_SPECIFIED;
+		info->range[0].min.all = info->range[0].max.all = htons(port);
+	} else {
+		struct nf_nat_range *info = add_target(blob, "REDIRECT", 0, sizeof(*info));
 
-static void add_redirect_v6(uint16_t port, struct xt_blob *blob)
-{
-	struct nf_nat_range *info = add_target(blob, "REDIRECT", 0, sizeof(*info));
-
-	info->flags = NF_NAT_RANGE_PROTO_SPECIFIED;
-	info->min_proto.all = htons(port);
-	info->max_proto.all = htons(port);
-}
-
-static void add_ct_zone(uint16_t zone, struct xt_blob *blob)
-{
-	struct xt_ct_target_info_v1 *info = add_target(blob, "CT", 2, sizeof(*info));
-
-	info->zone = zone;
+		info->flags = NF_NAT_RANGE_PROTO_SPECIFIED;
+		info->min_proto.all = info->max_proto.all = htons(port);
+	}
 }
 
 static void add_log(const struct verdict *verdict, struct xt_blob *blob)
@@ -233,35 +217,31 @@ static void add_log(const struct verdict *verdict, struct xt_blob *blob)
 	memcpy(info->prefix, verdict->text, strlen(verdict->text));
 }
 
-/* A verdict or a jump: a name, which libiptc resolves. */
-static void add_standard(const char *name, struct xt_blob *blob)
-{
-	(void)add_target(blob, name, 0, sizeof(int));
-}
-
+/* A verdict and a jump are a name, which libiptc resolves. */
 static void add_verdict(const struct verdict *verdict, enum family family, struct xt_blob *blob)
 {
+	static const char *const names[] = {
+		[VERDICT_NONE] = "",
+		[VERDICT_RETURN] = "RETURN",
+		[VERDICT_DROP] = "DROP",
+	};
+	struct xt_ct_target_info_v1 *ct;
+
 	switch (verdict->kind) {
 	case VERDICT_NONE:
-		add_standard("", blob);
-		break;
 	case VERDICT_RETURN:
-		add_standard("RETURN", blob);
-		break;
 	case VERDICT_DROP:
-		add_standard("DROP", blob);
+		(void)add_target(blob, names[verdict->kind], 0, sizeof(int));
 		break;
 	case VERDICT_JUMP:
-		add_standard(verdict->text, blob);
+		(void)add_target(blob, verdict->text, 0, sizeof(int));
 		break;
 	case VERDICT_REDIRECT:
-		if (family == FAMILY_V4)
-			add_redirect_v4(verdict->number, blob);
-		else
-			add_redirect_v6(verdict->number, blob);
+		add_redirect(verdict->number, family, blob);
 		break;
 	case VERDICT_CT_ZONE:
-		add_ct_zone(verdict->number, blob);
+		ct = add_target(blob, "CT", 2, sizeof(*ct));
+		ct->zone = verdict->number;
 		break;
 	case VERDICT_LOG:
 		add_log(verdict, blob);
@@ -269,11 +249,14 @@ static void add_verdict(const struct verdict *verdict, enum family family, struc
 	}
 }
 
-static int check_iface(const struct match_iface *iface, struct error *err)
+static int check_ifaces(const struct rule *rule, struct error *err)
 {
-	if (iface->op && strlen(iface->name) >= IFNAMSIZ)
-		return error_set(err, -EINVAL, "interface name %s has more than %d bytes",
-				 iface->name, IFNAMSIZ - 1);
+	const struct match_iface *ifaces[] = { &rule->iif, &rule->oif };
+
+	for (size_t i = 0; i < ELEMENTS(ifaces); i++)
+		if (ifaces[i]->op && strlen(ifaces[i]->name) >= IFNAMSIZ)
+			return error_set(err, -EINVAL, "interface name %s has more than %d bytes",
+					 ifaces[i]->name, IFNAMSIZ - 1);
 	return 0;
 }
 
@@ -314,16 +297,10 @@ static int check(const struct rule *rule, struct error *err)
 		return error_set(err, -EINVAL, "TCP flags without the protocol TCP");
 	if (rule->udp_match && !udp)
 		return error_set(err, -EINVAL, "the udp match without the protocol UDP");
-	r = check_iface(&rule->iif, err);
-	if (r < 0)
-		return r;
-	r = check_iface(&rule->oif, err);
-	if (r < 0)
-		return r;
-	r = check_multiport(&rule->multiport, err);
-	if (r < 0)
-		return r;
-	return check_verdict(&rule->verdict, err);
+	r = check_ifaces(rule, err);
+	if (r == 0)
+		r = check_multiport(&rule->multiport, err);
+	return r < 0 ? r : check_verdict(&rule->verdict, err);
 }
 
 int encode_xt(const struct rule *rule, const struct rule_text *text, enum family family,

@@ -17,12 +17,12 @@ static const char *ipv_of(enum family family)
 	return family == FAMILY_V4 ? "ipv4" : "ipv6";
 }
 
-/* One chain on its way into the list, in one or two goes. */
+/* One chain on its way into the list. */
 struct collector {
 	struct arena *arena;
 	const struct ruleset *rules;
-	bool inserted, appended; /* which of its rules this go is about */
 	struct firewalld_entry entry;
+	int32_t priority[2]; /* of the next rule, by its position */
 	struct firewalld_entries *out;
 };
 
@@ -31,30 +31,22 @@ static int on_rule(const struct rule *rule, const struct rule_text *text, void *
 	struct collector *c = userdata;
 	_strbuf_ struct strbuf args = { 0 };
 
-	if (rule->position == POSITION_INSERT ? !c->inserted : !c->appended)
-		return 0;
 	print_rule_arguments(false, rule, text, &args); /* verbose is about what is shown */
 	if (args.failed)
 		c->arena->failed = true;
 	c->entry.args =
 		arena_strdup(c->arena, strbuf_text(&args) + strspn(strbuf_text(&args), " "));
+	c->entry.priority = c->priority[rule->position]++;
 	array_push(c->arena, c->out, c->entry);
-	c->entry.priority++;
 	return 0;
 }
 
 static void collect_rules(struct collector *c, const struct chain *chain)
 {
-	c->inserted = true;
-	c->appended = !chain->builtin;
-	c->entry.priority = chain->builtin ? FIREWALLD_INSERTED : 0;
-	(void)chain_visit(chain, on_rule, c);
-	if (!chain->builtin)
-		return; /* nobody else's rules are in it */
-	c->inserted = false;
-	c->appended = true;
-	c->entry.priority = FIREWALLD_APPENDED;
-	(void)chain_visit(chain, on_rule, c);
+	/* Nobody else's rules are in a chain of ours. */
+	c->priority[POSITION_INSERT] = chain->builtin ? FIREWALLD_INSERTED : 0;
+	c->priority[POSITION_APPEND] = chain->builtin ? FIREWALLD_APPENDED : 0;
+	(void)chain_visit_placed(chain, on_rule, c);
 }
 
 /* Once over everything: the chains, or what is in them. */

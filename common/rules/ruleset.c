@@ -98,6 +98,31 @@ int chain_visit(const struct chain *chain, rule_visit_t *visit, void *userdata)
 	return 0;
 }
 
+struct placed {
+	enum position position;
+	rule_visit_t *visit;
+	void *userdata;
+};
+
+static int on_placed(const struct rule *rule, const struct rule_text *text, void *userdata)
+{
+	const struct placed *p = userdata;
+
+	return rule->position == p->position ? p->visit(rule, text, p->userdata) : 0;
+}
+
+int chain_visit_placed(const struct chain *chain, rule_visit_t *visit, void *userdata)
+{
+	struct placed inserted = { POSITION_INSERT, visit, userdata };
+	struct placed appended = { POSITION_APPEND, visit, userdata };
+	int r;
+
+	if (!chain->builtin)
+		return chain_visit(chain, visit, userdata);
+	r = chain_visit(chain, on_placed, &inserted);
+	return r ? r : chain_visit(chain, on_placed, &appended);
+}
+
 /* Rules as the kernel would have them, one behind the other. */
 struct image {
 	enum family family;

@@ -51,3 +51,7 @@ bool ruleset_equal(const struct ruleset *a, const struct ruleset *b);
  * non-zero ends the walk, and its value is returned. */
 typedef int rule_visit_t(const struct rule *rule, const struct rule_text *text, void *userdata);
 int chain_visit(const struct chain *chain, rule_visit_t *visit, void *userdata);
+
+/* The same in the order of the kernel: in a built-in chain what is inserted stands before what is
+ * appended, whichever the text states first. */
+int chain_visit_placed(const struct chain *chain, rule_visit_t *visit, void *userdata);

@@ -42,7 +42,6 @@ struct builder {
 	struct xt_chain *chain;
 	struct xt_blob blob;
 	unsigned inserted; /* so far in this chain */
-	bool appending;    /* the second time over a built-in chain */
 	struct error *err;
 };
 
@@ -53,8 +52,6 @@ static int on_rule(const struct rule *rule, const struct rule_text *text, void *
 	struct xt_rule encoded;
 	int r;
 
-	if (b->chain->builtin && appended != b->appending)
-		return 0;
 	r = encode_xt(rule, text, b->family, &b->blob, b->err);
 	if (r < 0)
 		return error_wrap(b->err, r, "chain %s", b->chain->name);
@@ -63,20 +60,6 @@ static int on_rule(const struct rule *rule, const struct rule_text *text, void *
 	encoded.position = b->chain->builtin && !appended ? b->inserted++ : XT_LAST;
 	array_push(b->arena, b->chain, encoded);
 	return 0;
-}
-
-/* In the order of the kernel: what is inserted stands before what is appended, whichever the text
- * states first. */
-static int build_chain_rules(const struct chain *chain, struct builder *b)
-{
-	int r = 0;
-
-	b->inserted = 0;
-	b->appending = false;
-	if (chain->builtin)
-		r = chain_visit(chain, on_rule, b);
-	b->appending = true;
-	return r ? r : chain_visit(chain, on_rule, b);
 }
 
 int xt_state_build(const struct xt_table *table, const struct ruleset *rules, struct arena *arena,
@@ -102,7 +85,8 @@ int xt_state_build(const struct xt_table *table, const struct ruleset *rules, st
 		slot->builtin = chain->builtin;
 		memcpy(slot->name, chain->name, strlen(chain->name) + 1);
 		b.chain = slot;
-		r = build_chain_rules(chain, &b);
+		b.inserted = 0;
+		r = chain_visit_placed(chain, on_rule, &b);
 	}
 	if (r == 0 && arena->failed)
 		r = error_sys(err, -ENOMEM, "encode the rules");
