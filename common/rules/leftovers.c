@@ -49,7 +49,7 @@ static struct saved_chain *find_chain(struct saved_table *table, const char *nam
 /* ":NAME POLICY [0:0]", "-" for the policy of a chain that users made. */
 static void on_chain(struct finder *f, struct saved_table *table, char *line)
 {
-	char *words[3];
+	const char *words[3];
 	struct saved_chain chain = { 0 };
 
 	if (words_split(line + 1, words, ELEMENTS(words)) < 2)
@@ -66,7 +66,8 @@ static void on_rule(struct finder *f, struct saved_table *table, char *line)
 	size_t len = strcspn(line + 3, " ");
 	const char *name = arena_strndup(f->arena, line + 3, len);
 	struct saved_chain *chain = name ? find_chain(table, name) : NULL;
-	char *words[WORDS_MAX], *rest = line + 3 + len + (line[3 + len] == ' ');
+	const char *words[WORDS_MAX];
+	char *rest = line + 3 + len + (line[3 + len] == ' ');
 	struct line kept = { .text = arena_strdup(f->arena, rest), .target = "" };
 	struct shape shape = { .other = true };
 	size_t n;

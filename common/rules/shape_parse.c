@@ -6,7 +6,7 @@
 
 #include "common/base/parse.h"
 
-size_t words_split(char *line, char **ret_words, size_t max)
+size_t words_split(char *line, const char **ret_words, size_t max)
 {
 	size_t n = 0;
 
@@ -36,7 +36,7 @@ size_t words_split(char *line, char **ret_words, size_t max)
 }
 
 struct parser {
-	char *const *words;
+	const char *const *words;
 	size_t n, at;
 	bool negated; /* the option that is being read */
 	struct shape *shape;
@@ -174,7 +174,7 @@ static bool option(struct parser *p, const char *name)
 		only(p, &s->invalid, strcmp(argument(p), "INVALID") == 0);
 	else if (strcmp(name, "--comment") == 0)
 		only(p, &s->commented, mesh_comment(argument(p)));
-	else if (strcmp(name, "-j") == 0)
+	else if (strcmp(name, "-j") == 0 || strcmp(name, "--jump") == 0)
 		target(p);
 	else if (strcmp(name, "--to-ports") == 0 || strcmp(name, "--zone") == 0 ||
 		 strcmp(name, "--log-level") == 0)
@@ -186,7 +186,7 @@ static bool option(struct parser *p, const char *name)
 	return true;
 }
 
-void shape_parse(char *const *words, size_t n, struct shape *ret, const char **ret_target)
+void shape_parse(const char *const *words, size_t n, struct shape *ret, const char **ret_target)
 {
 	struct parser p = { .words = words, .n = n, .shape = ret, .target = "" };
 
@@ -198,7 +198,7 @@ void shape_parse(char *const *words, size_t n, struct shape *ret, const char **r
 			p.negated = true;
 			continue;
 		}
-		if (strcmp(name, "-g") == 0)
+		if (strcmp(name, "-g") == 0 || strcmp(name, "--goto") == 0)
 			p.target = argument(&p);
 		/* Nothing of kumactl's has one of the second kind with "!". */
 		if (!option_or_not(&p, name) && (!option(&p, name) || p.negated))

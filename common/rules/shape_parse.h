@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* A rule as iptables-save prints it, as a shape (recognise.h). */
+/* A rule as iptables-save prints it, or as iptables takes it, as a shape (recognise.h). */
 
 #include <stdbool.h>
 
@@ -9,8 +9,8 @@
 
 /* Cuts a line into words in place: blanks between them, "quotes" around them, \ in front of a
  * character that is meant. At most max; returns how many there are, max + 1 when there are more. */
-size_t words_split(char *line, char **ret_words, size_t max);
+size_t words_split(char *line, const char **ret_words, size_t max);
 
 /* The shape of a rule given as words without "-A CHAIN". Words that are not understood make it
  * `other`. ret_target is the name behind -j or -g, "" without one, and lives in words. */
-void shape_parse(char *const *words, size_t n, struct shape *ret, const char **ret_target);
+void shape_parse(const char *const *words, size_t n, struct shape *ret, const char **ret_target);

@@ -1,25 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/parse.h"
-#include "common/plan/plan.h"
+#include "common/rules/shape_parse.h"
 #include "daemon/firewalld/direct_xml.h"
-
-static bool begins(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* Whether one of the options in `options` (up to NULL) is followed by a word with the prefix. */
-static bool follows(const struct string_list *words, const char *const *options, const char *prefix)
-{
-	for (size_t i = 0; i + 1 < words->n; i++)
-		for (const char *const *o = options; *o; o++)
-			if (strcmp(words->items[i], *o) == 0 && begins(words->items[i + 1], prefix))
-				return true;
-	return false;
-}
 
 static bool priority_is_ours(const struct direct_element *element)
 {
@@ -45,16 +29,15 @@ static bool is_shared(const struct direct_element *element)
 
 bool direct_is_own(const struct direct_element *element)
 {
-	static const char *const comment[] = { "--comment", NULL };
-	static const char *const jumps[] = { "-j", "--jump", "-g", "--goto", NULL };
+	const char *target;
+	struct shape shape;
 
-	if (begins(element->chain, KUMA_MESH_PREFIX))
+	if (mesh_chain(element->chain))
 		return true;
 	if (!element->is_rule)
 		return false;
-	return follows(&element->words, jumps, KUMA_MESH_PREFIX) ||
-	       follows(&element->words, comment, COMMENT_PREFIX) ||
-	       (is_shared(element) && priority_is_ours(element));
+	shape_parse(element->words.items, element->words.n, &shape, &target);
+	return shape.ours || (is_shared(element) && priority_is_ours(element));
 }
 
 /* Where an element's own line begins, or the element where something else is in front of it. */

@@ -40,53 +40,51 @@ void redirect_done(struct redirect *redirect)
 	*redirect = (struct redirect){ 0 };
 }
 
-/* The claim is on disk before the address is on the interface: a kill between the two leaves a
- * claim that removes nothing, never an address that nobody claims. */
+static int save_address(struct record *record, bool address, struct error *err)
+{
+	int r;
+
+	record->address = address;
+	r = record_save(record, err);
+	if (r < 0)
+		record->address = !address;
+	return r;
+}
+
+/* It is in the record on disk before it is on the interface: a kill between the two leaves an entry
+ * that removes nothing, never an address that nobody removes. */
 static int add_address(struct redirect *redirect, const char *iface, bool *ret_added,
 		       struct error *err)
 {
 	struct record *record = &redirect->record;
 	bool present;
-	int r;
+	int r = loopback_v6_present(iface, &present, err);
 
-	*ret_added = false;
-	r = loopback_v6_present(iface, &present, err);
 	if (r < 0 || present)
 		return r;
 	/* Somebody has removed it under rules that need it. */
 	if (record->address)
 		return loopback_v6_add(iface, &present, err);
-	record->address = true;
 	(void)snprintf(record->address_iface, sizeof(record->address_iface), "%s", iface);
-	r = record_save(record, err);
-	if (r < 0) {
-		record->address = false;
+	r = save_address(record, true, err);
+	if (r < 0)
 		return r;
-	}
 	r = loopback_v6_add(iface, ret_added, err);
-	if (r < 0 || !*ret_added) {
-		/* Somebody else was faster, or it cannot be: then it is not ours to remove. */
-		record->address = false;
-		if (record_save(record, NULL) < 0 && r >= 0)
-			return error_set(err, -EIO, "take back the claim on ::6/128");
-	}
+	if (r == 0 && *ret_added)
+		return 0;
+	/* Somebody else was faster, or it cannot be: then it is not ours to remove. */
+	record->address = false;
+	if (record_save(record, NULL) < 0 && r == 0)
+		return error_set(err, -EIO, "take back the claim on ::6/128");
 	return r;
 }
 
 static int remove_once(struct redirect *redirect, struct error *err)
 {
 	struct record *record = &redirect->record;
-	int r;
+	int r = record->address ? loopback_v6_remove(record->address_iface, err) : 0;
 
-	if (!record->address)
-		return 0;
-	r = loopback_v6_remove(record->address_iface, err);
-	if (r < 0)
-		return r;
-	record->address = false;
-	r = record_save(record, err);
-	record->address = r < 0;
-	return r;
+	return r == 0 && record->address ? save_address(record, false, err) : r;
 }
 
 /* The rules cannot be put back any more: what fails in passing must not leave half a change. */

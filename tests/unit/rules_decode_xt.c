@@ -19,9 +19,9 @@ struct reader {
 };
 
 /* iptables-save prints some words otherwise than iptables-restore takes them. */
-static void as_saved(char **words, size_t n)
+static void as_saved(const char **words, size_t n)
 {
-	static char dports[] = "--dports";
+	static const char dports[] = "--dports";
 	bool multiport = false;
 
 	for (size_t i = 0; i < n; i++) {
@@ -29,14 +29,14 @@ static void as_saved(char **words, size_t n)
 		if (multiport && strcmp(words[i], "--dport") == 0)
 			words[i] = dports;
 		if (i > 0 && strcmp(words[i - 1], "--uid-owner") == 0 && strchr(words[i], ':'))
-			*strchr(words[i], ':') = '-';
+			*strchr((char *)words[i], ':') = '-';
 	}
 }
 
 static struct shape from_text(const struct rule *rule, const struct rule_text *text)
 {
 	_strbuf_ struct strbuf out = { 0 };
-	char *words[WORDS_MAX];
+	const char *words[WORDS_MAX];
 	const char *target;
 	struct shape shape;
 	size_t n;

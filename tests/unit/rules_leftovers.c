@@ -268,7 +268,7 @@ Test(leftovers, invalid_packets_are_never_guessed_but_told_of)
 Test(shape_parse, words_are_cut_at_blanks_and_quotes_keep_them)
 {
 	char line[] = "-m comment  --comment \"a \\\"b\\\\ c\" -j X";
-	char *words[8];
+	const char *words[8];
 
 	cr_assert_eq(words_split(line, words, 8), 6);
 	cr_assert_str_eq(words[3], "a \"b\\ c");
@@ -293,7 +293,7 @@ Test(shape_parse, what_is_not_known_makes_a_rule_anothers)
 
 	for (size_t i = 0; i < ELEMENTS(others); i++) {
 		_free_ char *line = strdup(others[i]);
-		char *words[8];
+		const char *words[8];
 		size_t n = words_split(line, words, 8);
 		struct shape shape;
 		const char *target;
