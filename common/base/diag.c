@@ -5,19 +5,16 @@
 
 #include "common/base/array.h"
 
-static void add(struct diag_list *list, struct diag diag, const struct origin *origin,
-		const char *setting, const char *fmt, va_list args) _printf_(5, 0);
+static void add(struct diag_list *list, struct diag diag, const char *fmt, va_list args)
+	_printf_(3, 0);
 
-static void add(struct diag_list *list, struct diag diag, const struct origin *origin,
-		const char *setting, const char *fmt, va_list args)
+/* The texts are copied. */
+static void add(struct diag_list *list, struct diag diag, const char *fmt, va_list args)
 {
-	if (origin) {
-		diag.origin = *origin;
-		if (origin->name)
-			diag.origin.name = arena_strdup(list->arena, origin->name);
-	}
-	if (setting)
-		diag.setting = arena_strdup(list->arena, setting);
+	if (diag.origin.name)
+		diag.origin.name = arena_strdup(list->arena, diag.origin.name);
+	if (diag.setting)
+		diag.setting = arena_strdup(list->arena, diag.setting);
 	diag.text = arena_vprintf(list->arena, fmt, args);
 	if (diag.severity == SEVERITY_ERROR)
 		list->n_errors++;
@@ -27,20 +24,26 @@ static void add(struct diag_list *list, struct diag diag, const struct origin *o
 void diag_add(struct diag_list *list, enum severity severity, const struct origin *origin,
 	      const char *setting, const char *fmt, ...)
 {
+	struct diag diag = { .severity = severity, .setting = setting };
 	va_list args;
 
+	if (origin)
+		diag.origin = *origin;
 	va_start(args, fmt);
-	add(list, (struct diag){ .severity = severity }, origin, setting, fmt, args);
+	add(list, diag, fmt, args);
 	va_end(args);
 }
 
 void diag_add_host(struct diag_list *list, enum severity severity, const struct origin *origin,
 		   const char *setting, const char *fmt, ...)
 {
+	struct diag diag = { .severity = severity, .setting = setting, .host = true };
 	va_list args;
 
+	if (origin)
+		diag.origin = *origin;
 	va_start(args, fmt);
-	add(list, (struct diag){ .severity = severity, .host = true }, origin, setting, fmt, args);
+	add(list, diag, fmt, args);
 	va_end(args);
 }
 

@@ -112,8 +112,8 @@ static int parse_ports(struct arena *arena, const char *entry, const char *text,
 	return 0;
 }
 
-static int parse_uids(struct arena *arena, const char *entry, const char *text, uint32_t *ret_lo,
-		      uint32_t *ret_hi, struct error *err)
+static int parse_uids(struct arena *arena, const char *entry, const char *text,
+		      struct uid_exclusion *ret, struct error *err)
 {
 	uint64_t lo, hi;
 
@@ -135,22 +135,25 @@ static int parse_uids(struct arena *arena, const char *entry, const char *text, 
 	if (lo > hi)
 		return error_set(err, -EINVAL, "'%s': the range of UIDs '%s' runs backwards", entry,
 				 text);
-	*ret_lo = (uint32_t)lo;
-	*ret_hi = (uint32_t)hi;
+	ret->uid_lo = (uint32_t)lo;
+	ret->uid_hi = (uint32_t)hi;
 	return 0;
 }
 
+struct protocols {
+	uint8_t items[8];
+	size_t n;
+};
+
 /* The protocols in the order given, duplicates kept; none and "*" are both. */
 static int parse_protocols(struct arena *arena, const char *entry, const char *text,
-			   uint8_t *protocols, size_t max, size_t *ret_n, struct error *err)
+			   struct protocols *ret, struct error *err)
 {
 	const char *rest = text, *item;
-	size_t n = 0;
 
+	*ret = (struct protocols){ 0 };
 	if (!*text || strcmp(text, "*") == 0) {
-		protocols[0] = IPPROTO_TCP;
-		protocols[1] = IPPROTO_UDP;
-		*ret_n = 2;
+		*ret = (struct protocols){ { IPPROTO_TCP, IPPROTO_UDP }, 2 };
 		return 0;
 	}
 	while ((item = next_item(arena, &rest))) {
@@ -164,14 +167,14 @@ static int parse_protocols(struct arena *arena, const char *entry, const char *t
 			return error_set(err, -EINVAL,
 					 "'%s': '%s' is not a protocol: expected tcp or udp", entry,
 					 item);
-		if (n == max)
-			return error_set(err, -EINVAL, "'%s': more than %zu protocols", entry, max);
-		protocols[n++] = tcp ? IPPROTO_TCP : IPPROTO_UDP;
+		if (ret->n == ELEMENTS(ret->items))
+			return error_set(err, -EINVAL, "'%s': more than %zu protocols", entry,
+					 ret->n);
+		ret->items[ret->n++] = tcp ? IPPROTO_TCP : IPPROTO_UDP;
 	}
-	if (!n)
+	if (!ret->n)
 		return error_set(err, -EINVAL, "'%s': no protocol is given: expected tcp or udp",
 				 entry);
-	*ret_n = n;
 	return 0;
 }
 
@@ -204,31 +207,29 @@ int exclusion_parse_uids(struct arena *arena, const char *entry, struct uid_excl
 	const char *parts[PARTS_MAX], *ports;
 	struct uid_exclusion exclusion = { 0 };
 	struct port_ranges ranges = { 0 };
-	uint8_t protocols[8];
-	size_t n_protocols;
+	struct protocols protocols;
 	int r;
 
 	if (!split_uids(arena, entry, parts))
 		return error_set(err, -EINVAL, "'%s': too many parts: " UIDS_FORMAT, entry);
 	if (arena->failed)
 		return error_sys(err, -ENOMEM, "read '%s'", entry);
-	r = parse_uids(arena, entry, parts[2], &exclusion.uid_lo, &exclusion.uid_hi, err);
+	r = parse_uids(arena, entry, parts[2], &exclusion, err);
 	if (r < 0)
 		return r;
 	ports = !*parts[1] || strcmp(parts[1], "*") == 0 ? "1-65535" : parts[1];
 	r = parse_ports(arena, entry, ports, &ranges, err);
 	if (r < 0)
 		return r;
-	r = parse_protocols(arena, entry, parts[0], protocols, ELEMENTS(protocols), &n_protocols,
-			    err);
+	r = parse_protocols(arena, entry, parts[0], &protocols, err);
 	if (r < 0)
 		return r;
 	exclusion.ports = ranges.items;
 	exclusion.n_ports = ranges.n;
 	exclusion.ports_text = with_colons(arena, ports);
 	exclusion.uids_text = with_colons(arena, parts[2]);
-	for (size_t i = 0; i < n_protocols; i++) {
-		exclusion.proto = protocols[i];
+	for (size_t i = 0; i < protocols.n; i++) {
+		exclusion.proto = protocols.items[i];
 		array_push(arena, ret, exclusion);
 	}
 	return arena->failed ? error_sys(err, -ENOMEM, "read '%s'", entry) : 0;

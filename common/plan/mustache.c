@@ -85,10 +85,15 @@ static enum found find_key(const struct reader *r, const char *key, const char *
 	return found;
 }
 
+struct finding {
+	enum found found;
+	const char *key, *value;
+};
+
 /* Looks a name up in one scope. The innermost scope that has the name's first part decides: what
  * it does not have below that part is not looked for further out. */
 static bool find_in_scope(struct reader *r, const char *scope, const char *name,
-			  enum found *ret_found, const char **ret_key, const char **ret_value)
+			  struct finding *ret)
 {
 	const char *key = *scope ? arena_printf(r->arena, "%s.%s", scope, name) : name;
 	const char *dot = strchr(name, '.');
@@ -97,24 +102,22 @@ static bool find_in_scope(struct reader *r, const char *scope, const char *name,
 	if (!key)
 		return false;
 	head = dot ? arena_strndup(r->arena, key, strlen(key) - strlen(dot)) : key;
-	if (!head || find_key(r, head, ret_value) == FOUND_NOTHING)
+	if (!head || find_key(r, head, &ret->value) == FOUND_NOTHING)
 		return false;
-	*ret_key = key;
-	*ret_found = find_key(r, key, ret_value);
+	ret->key = key;
+	ret->found = find_key(r, key, &ret->value);
 	return true;
 }
 
-static enum found look_up(struct reader *r, const char *name, const char **ret_key,
-			  const char **ret_value)
+static struct finding look_up(struct reader *r, const char *name)
 {
-	enum found found = FOUND_NOTHING;
+	struct finding finding = { .found = FOUND_NOTHING };
 
 	for (size_t i = r->depth; i-- > 0;)
-		if (r->sections[i].scope &&
-		    find_in_scope(r, r->sections[i].scope, name, &found, ret_key, ret_value))
-			return found;
-	(void)find_in_scope(r, "", name, &found, ret_key, ret_value);
-	return found;
+		if (r->sections[i].scope && find_in_scope(r, r->sections[i].scope, name, &finding))
+			return finding;
+	(void)find_in_scope(r, "", name, &finding);
+	return finding;
 }
 
 static bool refuse(struct reader *r, const struct origin *origin, const char *problem,
@@ -146,16 +149,17 @@ enum escape {
 static bool put_variable(struct reader *r, const struct origin *origin, const char *name,
 			 enum escape escape)
 {
-	const char *key, *value = NULL;
+	struct finding finding;
 
 	if (silent(r))
 		return true;
-	switch (look_up(r, name, &key, &value)) {
+	finding = look_up(r, name);
+	switch (finding.found) {
 	case FOUND_VALUE:
 		if (escape == ESCAPE_HTML)
-			strbuf_add_escaped(&r->out, value);
+			strbuf_add_escaped(&r->out, finding.value);
 		else
-			strbuf_add(&r->out, value);
+			strbuf_add(&r->out, finding.value);
 		return true;
 	case FOUND_SCOPE:
 		return refuse(r, origin, "only names below it have a value:", name);
@@ -170,14 +174,14 @@ static bool put_variable(struct reader *r, const struct origin *origin, const ch
 static bool open_section(struct reader *r, const struct origin *origin, const char *name,
 			 bool inverted)
 {
-	const char *text = r->template->text, *key = NULL, *value;
+	const char *text = r->template->text;
 	size_t rest = r->template->len - r->pos;
-	enum found found = look_up(r, name, &key, &value);
+	struct finding finding = look_up(r, name);
 	struct section section = {
 		.name = name,
 		.origin = *origin,
-		.silent = silent(r) || (found != FOUND_NOTHING) == inverted,
-		.scope = found == FOUND_SCOPE && !inverted ? key : NULL,
+		.silent = silent(r) || (finding.found != FOUND_NOTHING) == inverted,
+		.scope = finding.found == FOUND_SCOPE && !inverted ? finding.key : NULL,
 	};
 
 	if (r->depth == DEPTH_MAX)

@@ -92,7 +92,7 @@ static bool read_servers(struct planner *p, struct ip_list ret[static FAMILY_COU
 			    planner_problem(p, path, file));
 		return false;
 	}
-	resolv_parse(p->arena, path, file->text, file->len, ret, p->diags);
+	resolv_parse(path, file->text, file->len, ret, p->diags);
 	return true;
 }
 
@@ -151,8 +151,8 @@ static void warn_of_resolver_loop(struct planner *p)
 	if (!p->config->redirect.dns.capture_all || !file->text ||
 	    exempts_dns(&p->plan->exclude_uids) || !ip_parse(RESOLVED_STUB, &stub))
 		return;
-	resolv_parse(p->arena, p->config->redirect.dns.resolv_config_path, file->text, file->len,
-		     servers, &ignored);
+	resolv_parse(p->config->redirect.dns.resolv_config_path, file->text, file->len, servers,
+		     &ignored);
 	for (size_t i = 0; i < servers[FAMILY_V4].n; i++) {
 		if (!ip_equal(&servers[FAMILY_V4].items[i], &stub))
 			continue;

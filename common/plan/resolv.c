@@ -22,8 +22,8 @@ static size_t next_word(const char **p, const char *end, const char **ret_word)
 	return (size_t)(*p - *ret_word);
 }
 
-static void add_server(struct arena *arena, const struct origin *origin, const char *word,
-		       size_t len, struct ip_list ret[static FAMILY_COUNT], struct diag_list *diags)
+static void add_server(const struct origin *origin, const char *word, size_t len,
+		       struct ip_list ret[static FAMILY_COUNT], struct diag_list *diags)
 {
 	char text[IP_TEXT_MAX];
 	struct ip_addr addr;
@@ -33,7 +33,7 @@ static void add_server(struct arena *arena, const struct origin *origin, const c
 		memcpy(text, word, len);
 		text[len] = 0;
 		if (ip_parse(text, &addr)) {
-			array_push(arena, &ret[addr.family], addr);
+			array_push(diags->arena, &ret[addr.family], addr);
 			return;
 		}
 	}
@@ -43,7 +43,7 @@ static void add_server(struct arena *arena, const struct origin *origin, const c
 		      memchr(word, '%', len) ? " (it has a zone)" : "");
 }
 
-void resolv_parse(struct arena *arena, const char *path, const char *text, size_t len,
+void resolv_parse(const char *path, const char *text, size_t len,
 		  struct ip_list ret[static FAMILY_COUNT], struct diag_list *diags)
 {
 	const char *end = text + len, *line = text;
@@ -60,7 +60,7 @@ void resolv_parse(struct arena *arena, const char *path, const char *text, size_
 			n = next_word(&p, line_end, &word);
 			origin.column = (unsigned)(word - line) + 1;
 			if (n)
-				add_server(arena, &origin, word, n, ret, diags);
+				add_server(&origin, word, n, ret, diags);
 		}
 		line = newline ? newline + 1 : end;
 	}

@@ -9,7 +9,7 @@
 #include "common/base/diag.h"
 #include "common/plan/facts.h"
 
-/* Splits the servers by family into ret[FAMILY_*], memory from arena. What is no address (a zone
+/* Splits the servers by family into ret[FAMILY_*], memory from the arena of diags. What is no address (a zone
  * such as fe80::1%eth0 included) is skipped with a notice that names it and path. */
-void resolv_parse(struct arena *arena, const char *path, const char *text, size_t len,
+void resolv_parse(const char *path, const char *text, size_t len,
 		  struct ip_list ret[static FAMILY_COUNT], struct diag_list *diags);

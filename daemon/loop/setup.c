@@ -184,8 +184,14 @@ static int resolv_up(struct daemon *d, struct error *err)
 
 	if (!config->redirect.dns.enabled || d->current->plan.dns_capture_all)
 		return 0;
-	return file_watch_new(d->event, config->redirect.dns.resolv_config_path,
-			      daemon_resolv_changed, d, &d->resolv_conf, err);
+	return file_watch_new(
+		&(struct file_watch_setup){
+			.event = d->event,
+			.path = config->redirect.dns.resolv_config_path,
+			.changed = daemon_resolv_changed,
+			.userdata = d,
+		},
+		&d->resolv_conf, err);
 }
 
 static void resolv_down(struct daemon *d)

@@ -32,7 +32,7 @@ struct file_watch {
 	bool dangling;     /* a link that leads nowhere */
 	uint64_t due_usec; /* a change waits to be told until then at most; 0: none does */
 	char path[PATH_MAX];
-	file_changed_t *changed;
+	void (*changed)(void *userdata);
 	void *userdata;
 };
 
@@ -110,9 +110,9 @@ static int on_change(_unused_ sd_event_source *source, _unused_ const struct ino
 	return 0;
 }
 
-int file_watch_new(sd_event *event, const char *path, file_changed_t *changed, void *userdata,
-		   struct file_watch **ret, struct error *err)
+int file_watch_new(const struct file_watch_setup *setup, struct file_watch **ret, struct error *err)
 {
+	const char *path = setup->path;
 	_cleanup_(file_watch_freep) struct file_watch *watch = calloc(1, sizeof(*watch));
 	int r;
 
@@ -121,10 +121,10 @@ int file_watch_new(sd_event *event, const char *path, file_changed_t *changed, v
 	if (strlen(path) >= sizeof(watch->path))
 		return error_sys(err, -ENAMETOOLONG, "watch %s", path);
 	memcpy(watch->path, path, strlen(path) + 1);
-	watch->event = sd_event_ref(event);
-	watch->changed = changed;
-	watch->userdata = userdata;
-	r = sd_event_add_time_relative(event, &watch->timer, CLOCK_MONOTONIC, 0, 0, on_quiet,
+	watch->event = sd_event_ref(setup->event);
+	watch->changed = setup->changed;
+	watch->userdata = setup->userdata;
+	r = sd_event_add_time_relative(setup->event, &watch->timer, CLOCK_MONOTONIC, 0, 0, on_quiet,
 				       watch);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);

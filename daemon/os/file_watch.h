@@ -16,11 +16,16 @@
 
 struct file_watch;
 
-/* Called from the event loop: once at first, as the file may have changed since it was read, then
- * once for a burst of changes. */
-typedef void file_changed_t(void *userdata);
+struct file_watch_setup {
+	sd_event *event;
+	const char *path;
+	/* Called from the event loop: once at first, as the file may have changed since it was read,
+	 * then once for a burst of changes. */
+	void (*changed)(void *userdata);
+	void *userdata;
+};
 
-int file_watch_new(sd_event *event, const char *path, file_changed_t *changed, void *userdata,
-		   struct file_watch **ret, struct error *err) _must_check_;
+int file_watch_new(const struct file_watch_setup *setup, struct file_watch **ret, struct error *err)
+	_must_check_;
 void file_watch_free(struct file_watch *watch);
 DEFINE_CLEANUP(struct file_watch *, file_watch_free, NULL);

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (size)
 		memcpy(text, data, size);
-	resolv_parse(&arena, "resolv.conf", text, size, servers, &diags);
+	resolv_parse("resolv.conf", text, size, servers, &diags);
 	for (unsigned family = 0; family < FAMILY_COUNT; family++)
 		for (size_t i = 0; i < servers[family].n; i++)
 			if (servers[family].items[i].family != (enum family)family)

@@ -88,12 +88,18 @@ static void expect_news(const char *what)
 	cr_expect_not(has_news(QUIET_USEC), "%s", what);
 }
 
+static int watch_path(const char *path, struct error *err)
+{
+	const struct file_watch_setup setup = { s.event, path, on_changed, &s };
+
+	return file_watch_new(&setup, &s.watch, err);
+}
+
 static void watch(void)
 {
 	struct error err = { 0 };
 
-	cr_assert_eq(file_watch_new(s.event, s.path, on_changed, &s, &s.watch, &err), 0, "%s",
-		     err.text);
+	cr_assert_eq(watch_path(s.path, &err), 0, "%s", err.text);
 	expect_news("at first");
 }
 
@@ -185,7 +191,6 @@ Test(file_watch, needs_the_directory_of_the_name)
 {
 	struct error err = { 0 };
 
-	cr_expect_eq(file_watch_new(s.event, "/nonexistent/file", on_changed, &s, &s.watch, &err),
-		     -ENOENT);
+	cr_expect_eq(watch_path("/nonexistent/file", &err), -ENOENT);
 	cr_expect_str_eq(err.text, "watch /nonexistent/file: No such file or directory");
 }

@@ -16,7 +16,7 @@ static struct read *read_text(const char *text)
 	static struct read r;
 
 	r = (struct read){ .diags.arena = &r.arena };
-	resolv_parse(&r.arena, "/etc/resolv.conf", text, strlen(text), r.servers, &r.diags);
+	resolv_parse("/etc/resolv.conf", text, strlen(text), r.servers, &r.diags);
 	return &r;
 }
 
@@ -115,7 +115,7 @@ Test(resolv, takes_no_address_from_in_front_of_a_nul)
 	static const char text[] = "nameserver 10.0.0.1\0.2\n";
 	struct read *r = read_text("");
 
-	resolv_parse(&r->arena, "f", text, sizeof(text) - 1, r->servers, &r->diags);
+	resolv_parse("f", text, sizeof(text) - 1, r->servers, &r->diags);
 	cr_expect_eq(r->servers[FAMILY_V4].n, 0);
 	cr_expect_eq(r->diags.n, 1);
 	arena_done(&r->arena);
