@@ -12,7 +12,7 @@
 #include <sys/time.h>
 
 #include "daemon/os/fd.h"
-#include "daemon/host/sshd.h"
+#include "daemon/os/sshd.h"
 
 /* A process of the user can still receive or send; what only the kernel has to finish is not
  * counted. */

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "daemon/host/sshd.h"
+#include "daemon/os/sshd.h"
 #include "tests/present.h"
 #include "tests/process/namespace.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/host/sshd.h"
+#include "daemon/os/sshd.h"
 
 #include <dirent.h>
 #include <errno.h>

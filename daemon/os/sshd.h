@@ -5,7 +5,7 @@
  * Which sockets are sshd's. Two ways to know: by the unit in whose control group a socket was made
  * (ssh.service, ssh.socket, sshd@….service and so on; works from the sandbox, needs cgroup v2), and
  * by the descriptors of processes named sshd (where /proc/PID/fd may be read: cgroup v1 hosts, an
- * sshd outside of systemd). Only for diag_sock.c.
+ * sshd outside of systemd). Only for sock_diag.c.
  */
 
 #include <stdbool.h>
