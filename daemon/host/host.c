@@ -29,7 +29,7 @@ static int sockets(struct arena *arena, struct facts *facts, struct error *err)
 	if (r < 0)
 		return r;
 	return sock_ssh_sessions(arena, facts->listeners.items, facts->listeners.n,
-				 &facts->ssh_session_ports.items, &facts->ssh_session_ports.n, err);
+				 &facts->ssh_session_ports, err);
 }
 
 /* What kuma-dp is given. */

@@ -28,6 +28,7 @@ struct request {
 struct visitor {
 	void (*visit)(const struct inet_diag_msg *msg, size_t attrs_len, void *data);
 	void *data;
+	uint32_t states; /* of the sockets that diag_dump() shows it */
 };
 
 static const int families[] = { [FAMILY_V4] = AF_INET, [FAMILY_V6] = AF_INET6 };
@@ -107,14 +108,14 @@ static int diag_receive(int fd, const struct visitor *visitor)
 	}
 }
 
-/* All TCP sockets of a family in one of states; port 0: any local port. */
-static int diag_dump(int fd, enum family family, uint32_t states, uint16_t port,
-		     const struct visitor *visitor, struct error *err)
+/* Shows the visitor the TCP sockets of a family in its states; port 0: any local port. */
+static int diag_dump(int fd, enum family family, uint16_t port, const struct visitor *visitor,
+		     struct error *err)
 {
 	struct request request = {
 		.header.nlmsg_flags = NLM_F_DUMP,
 		.body.sdiag_family = (uint8_t)families[family],
-		.body.idiag_states = states,
+		.body.idiag_states = visitor->states,
 		.body.id.idiag_sport = htons(port),
 	};
 	int r;
@@ -145,10 +146,10 @@ static void visit_exact(const struct inet_diag_msg *msg, size_t attrs_len, void 
 int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid, struct error *err)
 {
 	struct found found = { 0 };
-	const struct visitor visitor = { visit_exact, &found };
+	const struct visitor visitor = { visit_exact, &found, ~0U };
 	struct request request = {
 		.body.sdiag_family = (uint8_t)families[addr->family],
-		.body.idiag_states = ~0U,
+		.body.idiag_states = visitor.states,
 		.body.id.idiag_sport = htons(port),
 	};
 	_close_ int fd = diag_open(err);
@@ -240,8 +241,8 @@ static void visit_listener(const struct inet_diag_msg *msg, size_t attrs_len, vo
 		   });
 }
 
-/* Shows the visitor all TCP sockets in one state, once it is known which are sshd's. */
-static int dump_beside_sshd(uint8_t state, struct sshd_sockets *sshd, const struct visitor *visitor,
+/* Shows the visitor all TCP sockets in its states, once it is known which are sshd's. */
+static int dump_beside_sshd(struct sshd_sockets *sshd, const struct visitor *visitor,
 			    struct error *err)
 {
 	_close_ int fd = diag_open(err);
@@ -253,7 +254,7 @@ static int dump_beside_sshd(uint8_t state, struct sshd_sockets *sshd, const stru
 	if (sshd->arena.failed)
 		return error_sys(err, -ENOMEM, "look for sshd's sockets");
 	for (enum family family = 0; family < FAMILY_COUNT && r >= 0; family++)
-		r = diag_dump(fd, family, 1U << state, 0, visitor, err);
+		r = diag_dump(fd, family, 0, visitor, err);
 	return r;
 }
 
@@ -262,8 +263,8 @@ int sock_tcp_listeners(struct arena *arena, const struct facts_socket **ret, siz
 {
 	_cleanup_(sshd_sockets_done) struct sshd_sockets sshd = { 0 };
 	struct listing listing = { .arena = arena, .sshd = &sshd };
-	const struct visitor visitor = { visit_listener, &listing };
-	int r = dump_beside_sshd(TCP_LISTEN, &sshd, &visitor, err);
+	const struct visitor visitor = { visit_listener, &listing, 1U << TCP_LISTEN };
+	int r = dump_beside_sshd(&sshd, &visitor, err);
 
 	if (r < 0)
 		return r;
@@ -293,7 +294,7 @@ static void visit_connection(const struct inet_diag_msg *msg, size_t attrs_len, 
 int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret, struct error *err)
 {
 	struct count count = { .uid = uid };
-	const struct visitor visitor = { visit_connection, &count };
+	const struct visitor visitor = { visit_connection, &count, OPEN_STATES };
 	_close_ int fd = diag_open(err);
 	int r;
 
@@ -302,7 +303,7 @@ int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret
 	for (size_t i = 0; i < n; i++) {
 		count.port = ports[i];
 		for (enum family family = 0; family < FAMILY_COUNT && ports[i] != 0; family++) {
-			r = diag_dump(fd, family, OPEN_STATES, ports[i], &visitor, err);
+			r = diag_dump(fd, family, ports[i], &visitor, err);
 			if (r < 0)
 				return r;
 		}
@@ -347,18 +348,17 @@ static void visit_session(const struct inet_diag_msg *msg, size_t attrs_len, voi
 }
 
 int sock_ssh_sessions(struct arena *arena, const struct facts_socket *listeners, size_t n_listeners,
-		      const uint16_t **ret, size_t *ret_n, struct error *err)
+		      struct port_list_u16 *ret, struct error *err)
 {
 	_cleanup_(sshd_sockets_done) struct sshd_sockets sshd = { 0 };
 	struct sessions sessions = {
 		.arena = arena, .sshd = &sshd, .listeners = listeners, .n_listeners = n_listeners
 	};
-	const struct visitor visitor = { visit_session, &sessions };
-	int r = dump_beside_sshd(TCP_ESTABLISHED, &sshd, &visitor, err);
+	const struct visitor visitor = { visit_session, &sessions, 1U << TCP_ESTABLISHED };
+	int r = dump_beside_sshd(&sshd, &visitor, err);
 
 	if (r < 0)
 		return r;
-	*ret = sessions.ports.items;
-	*ret_n = sessions.ports.n;
+	*ret = (struct port_list_u16){ sessions.ports.items, sessions.ports.n };
 	return 0;
 }

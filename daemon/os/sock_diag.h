@@ -28,4 +28,4 @@ int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret
 
 /* Distinct local ports of established inbound connections of sshd. */
 int sock_ssh_sessions(struct arena *arena, const struct facts_socket *listeners, size_t n_listeners,
-		      const uint16_t **ret, size_t *ret_n, struct error *err) _must_check_;
+		      struct port_list_u16 *ret, struct error *err) _must_check_;

@@ -43,6 +43,7 @@ int spawn(const struct exec_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct e
 /* Runs it to its end and collects up to size-1 bytes of its standard output; the rest is read and
  * thrown away (stdout_fd is not looked at; stderr_fd SPAWN_STDOUT collects standard error too). At
  * the deadline it is killed with its whole session. Returns 0 with the wait status as waitpid(2)
- * has it, or a negative errno (-ETIMEDOUT). Blocks. */
+ * has it, or a negative errno (-ETIMEDOUT). Blocks. Its parameters are what to run, for how long, and
+ * where the output and the status go. */
 int spawn_collect(const struct exec_spec *spec, uint64_t timeout_usec, char *buf, size_t size,
 		  int *ret_status, struct error *err) _must_check_;

@@ -244,20 +244,19 @@ Test(diag_sock, tells_on_which_ports_ssh_sessions_are_open)
 		{ .port = 2222, .sshd = true },
 		{ .port = 8080, .sshd = false },
 	};
-	const uint16_t *ports = NULL;
+	struct port_list_u16 ports = { .n = 99 };
 	struct arena arena = { 0 };
 	struct error err = { 0 };
-	size_t n = 99;
 
 	(void)listen_on("127.0.0.1", 2222, 0);
 	(void)listen_on("127.0.0.1", 8080, 0);
-	cr_assert_eq(sock_ssh_sessions(&arena, listeners, 4, &ports, &n, &err), 0, "%s", err.text);
-	cr_expect_eq(n, 0, "a listener is no session");
+	cr_assert_eq(sock_ssh_sessions(&arena, listeners, 4, &ports, &err), 0, "%s", err.text);
+	cr_expect_eq(ports.n, 0, "a listener is no session");
 	(void)connect_to("127.0.0.1", 2222);
 	(void)connect_to("127.0.0.1", 8080);
-	cr_assert_eq(sock_ssh_sessions(&arena, listeners, 4, &ports, &n, &err), 0, "%s", err.text);
-	cr_assert_eq(n, 1);
-	cr_expect_eq(ports[0], 2222);
+	cr_assert_eq(sock_ssh_sessions(&arena, listeners, 4, &ports, &err), 0, "%s", err.text);
+	cr_assert_eq(ports.n, 1);
+	cr_expect_eq(ports.items[0], 2222);
 	arena_done(&arena);
 }
 
@@ -360,19 +359,18 @@ static void join_ssh_service(void)
 /* Somebody has changed sshd's port: the list of listeners does not have the old one any more. */
 static void expect_session_without_listener(uint16_t port)
 {
-	const uint16_t *ports = NULL;
+	struct port_list_u16 ports = { .n = 99 };
 	struct arena arena = { 0 };
 	struct error err = { 0 };
-	size_t n = 99;
 	int fd;
 
-	cr_assert_eq(sock_ssh_sessions(&arena, NULL, 0, &ports, &n, &err), 0, "%s", err.text);
-	cr_expect_eq(n, 0);
+	cr_assert_eq(sock_ssh_sessions(&arena, NULL, 0, &ports, &err), 0, "%s", err.text);
+	cr_expect_eq(ports.n, 0);
 	fd = connect_to("127.0.0.1", port);
 	/* The child does not accept: nobody owns it yet, which the kernel tells as root's. */
-	cr_assert_eq(sock_ssh_sessions(&arena, NULL, 0, &ports, &n, &err), 0, "%s", err.text);
-	cr_assert_eq(n, 1);
-	cr_expect_eq(ports[0], port);
+	cr_assert_eq(sock_ssh_sessions(&arena, NULL, 0, &ports, &err), 0, "%s", err.text);
+	cr_assert_eq(ports.n, 1);
+	cr_expect_eq(ports.items[0], port);
 	(void)close(fd);
 	arena_done(&arena);
 }

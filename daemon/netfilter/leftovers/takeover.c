@@ -53,7 +53,8 @@ static bool find_tool(const char *name, char *ret_path, size_t size)
 	return false;
 }
 
-/* Runs a tool as root with a clean environment; what it prints is collected. */
+/* Runs a tool as root with a clean environment; what it prints is collected. Its parameters are
+ * those of spawn_collect(), and the words that differ between a save and a restore. */
 static int run_tool(const char *name, const char *argument, int stdin_fd, uint64_t deadline_usec,
 		    char *buf, size_t size, struct error *err)
 {
