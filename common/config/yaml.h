@@ -41,6 +41,7 @@ struct yaml_node {
 };
 
 /* Parses text (NUL-terminated as well) into arena. Returns true when there is a tree; *ret is NULL
- * where the file says nothing. Returns false after mistakes, which are in diags under name. */
+ * where the file says nothing. Returns false after mistakes, which are in diags under name. Its
+ * parameters: memory, a named text, and where the tree and mistakes go. */
 bool yaml_load(struct arena *arena, const char *name, const char *text, size_t len,
 	       const struct yaml_node **ret, struct diag_list *diags);

@@ -25,14 +25,14 @@ struct dataplane {
 };
 
 /* Fills the template as hoisie/mustache does what kuma-dp needs of it: {{x}} (HTML-escaped),
- * {{{x}}},
- * {{&x}}, comments, sections on variables that exist. Unknown variables are empty and get a notice.
- * A broken template is an error with its line. Returns NULL after an error or when arena has
- * failed. */
+ * {{{x}}}, {{&x}}, comments, sections on variables that exist. Unknown variables are empty and get a
+ * notice. A broken template is an error with its line. Returns NULL after an error or when arena has
+ * failed. The parameters are memory, a named text, its variables and where mistakes go. */
 char *dataplane_render(struct arena *arena, const char *path, const char *text, size_t len,
 		       const struct pair_list *vars, struct diag_list *diags);
 
 /* Reads a rendered resource. Problems go to diags (origin: path with line and column). Returns 0,
- * or -EINVAL after adding at least one error, or -ENOMEM. */
+ * or -EINVAL after adding at least one error, or -ENOMEM. The parameters are memory, a named text,
+ * and where the resource and mistakes go. */
 int dataplane_parse(struct arena *arena, const char *path, const char *text, size_t len,
 		    struct dataplane *ret, struct diag_list *diags) _must_check_;

@@ -134,6 +134,7 @@ static void read_matches(struct arena *arena, enum family family, const void *en
 	}
 }
 
+/* The parameters are where it is read from, what its jumps are told by, and where it goes. */
 static void read_chain(struct arena *arena, enum family family, struct xtc_handle *handle,
 		       const struct facts_firewall *firewall, size_t first,
 		       struct filter_chain *chain)

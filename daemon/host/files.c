@@ -142,7 +142,8 @@ static int text_read(struct arena *arena, const char *path, const char **ret, si
 	return *ret ? 0 : ENOMEM;
 }
 
-/* Looks at the file as one viewer and reads it where that is wanted and possible. */
+/* Looks at the file as one viewer and reads it where that is wanted and possible. The parameters
+ * behind the path are what differs between the viewers, and what they have in common. */
 static void look_as(struct arena *arena, struct view *view, const char *path, bool want_text,
 		    struct sight *ret_sight, struct facts_file *file, int *ret_text)
 {
@@ -168,7 +169,8 @@ static const char *private_directory(const char *path)
 	return NULL;
 }
 
-/* What is wrong with a file that is there, or NULL. */
+/* What is wrong with a file that is there, or NULL. The parameters are those of host_file(), and
+ * what was seen. */
 static const char *problem_of(struct arena *arena, const struct facts_user *user, const char *path,
 			      unsigned use, const struct facts_file *file, int text_error)
 {
