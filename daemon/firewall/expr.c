@@ -4,149 +4,15 @@
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
-#include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nf_tables_compat.h>
 
 #include "common/base/array.h"
 #include "daemon/firewall/firewall.h"
+#include "daemon/firewall/registers.h"
 
 #define LOOPBACK_INDEX 1
 #define STATE_NEW      NF_CT_STATE_BIT(IP_CT_NEW)
-
-/* What has been loaded into a register, as far as it is understood. */
-enum kind {
-	KIND_OTHER,
-	KIND_FAMILY,
-	KIND_PROTOCOL,
-	KIND_PORT,
-	KIND_ORIGINAL_PORT,
-	KIND_STATE,
-	KIND_STATUS,
-	KIND_IN_NAME,
-	KIND_IN_INDEX,
-};
-
-struct loaded_value {
-	enum kind kind;
-	uint32_t mask; /* of states and statuses */
-};
-
-/* A rule while its expressions are read one after the other. */
-struct state {
-	struct nft_rule_reader *reader;
-	struct filter_rule rule;
-	struct loaded_value registers[NFT_REG32_15 + 1];
-};
-
-static struct loaded_value *at_register(struct state *s, uint32_t number)
-{
-	/* The old names stand for four of the small registers each. */
-	if (number >= NFT_REG_1 && number <= NFT_REG_4)
-		number = NFT_REG32_00 + (number - NFT_REG_1) * 4;
-	return &s->registers[number <= NFT_REG32_15 ? number : 0];
-}
-
-static void load(struct state *s, uint32_t number, enum kind kind)
-{
-	*at_register(s, number) = (struct loaded_value){ kind, UINT32_MAX };
-}
-
-static void on_meta(struct state *s, struct nft_payload data)
-{
-	uint32_t to = nft_number(data, NFTA_META_DREG, UINT32_MAX);
-	enum kind kind = KIND_OTHER;
-
-	if (to == UINT32_MAX)
-		return; /* sets something */
-	switch (nft_number(data, NFTA_META_KEY, UINT32_MAX)) {
-	case NFT_META_NFPROTO:
-		kind = KIND_FAMILY;
-		break;
-	case NFT_META_L4PROTO:
-		kind = KIND_PROTOCOL;
-		break;
-	case NFT_META_IIFNAME:
-		kind = KIND_IN_NAME;
-		break;
-	case NFT_META_IIF:
-		kind = KIND_IN_INDEX;
-		break;
-	default:
-		break;
-	}
-	load(s, to, kind);
-}
-
-static void on_payload(struct state *s, struct nft_payload data)
-{
-	uint32_t base = nft_number(data, NFTA_PAYLOAD_BASE, UINT32_MAX);
-	uint32_t offset = nft_number(data, NFTA_PAYLOAD_OFFSET, UINT32_MAX);
-	uint32_t len = nft_number(data, NFTA_PAYLOAD_LEN, 0);
-	uint32_t to = nft_number(data, NFTA_PAYLOAD_DREG, UINT32_MAX);
-	enum kind kind = KIND_OTHER;
-
-	if (to == UINT32_MAX)
-		return; /* changes the packet */
-	if (base == NFT_PAYLOAD_TRANSPORT_HEADER && offset == 2 && len == 2)
-		kind = KIND_PORT;
-	else if (base == NFT_PAYLOAD_NETWORK_HEADER && len == 1 &&
-		 (offset == 9 || (offset == 6 && s->reader->family == NFPROTO_IPV6)))
-		kind = KIND_PROTOCOL;
-	load(s, to, kind);
-}
-
-static void on_ct(struct state *s, struct nft_payload data)
-{
-	uint32_t to = nft_number(data, NFTA_CT_DREG, UINT32_MAX);
-	struct nft_payload direction = nft_attribute(data, NFTA_CT_DIRECTION);
-	bool original = direction.len == 1 && direction.data[0] == IP_CT_DIR_ORIGINAL;
-	enum kind kind = KIND_OTHER;
-
-	if (to == UINT32_MAX)
-		return;
-	switch (nft_number(data, NFTA_CT_KEY, UINT32_MAX)) {
-	case NFT_CT_STATE:
-		kind = KIND_STATE;
-		break;
-	case NFT_CT_STATUS:
-		kind = KIND_STATUS;
-		break;
-	case NFT_CT_PROTO_DST:
-		kind = original ? KIND_ORIGINAL_PORT : KIND_OTHER;
-		break;
-	default:
-		break;
-	}
-	load(s, to, kind);
-}
-
-static uint32_t host_word(struct nft_payload value)
-{
-	uint32_t word = 0;
-
-	memcpy(&word, value.data, value.len < sizeof(word) ? value.len : sizeof(word));
-	return word;
-}
-
-/* Only masks of states and statuses are followed. */
-static void on_bitwise(struct state *s, struct nft_payload data)
-{
-	struct loaded_value value =
-		*at_register(s, nft_number(data, NFTA_BITWISE_SREG, UINT32_MAX));
-	struct nft_payload mask =
-		nft_attribute(nft_attribute(data, NFTA_BITWISE_MASK), NFTA_DATA_VALUE);
-	struct nft_payload xor
-		= nft_attribute(nft_attribute(data, NFTA_BITWISE_XOR), NFTA_DATA_VALUE);
-	uint32_t to = nft_number(data, NFTA_BITWISE_DREG, UINT32_MAX);
-
-	if ((value.kind != KIND_STATE && value.kind != KIND_STATUS) || mask.len != 4 ||
-	    (xor.data &&host_word(xor) != 0))
-		value.kind = KIND_OTHER;
-	else
-		value.mask = host_word(mask);
-	*at_register(s, to) = value;
-}
 
 static uint16_t net_port(struct nft_payload value)
 {
@@ -256,7 +122,7 @@ static void compare(struct state *s, const struct loaded_value *value, uint32_t 
 
 static void on_cmp(struct state *s, struct nft_payload data)
 {
-	struct loaded_value *value = at_register(s, nft_number(data, NFTA_CMP_SREG, UINT32_MAX));
+	struct loaded_value *value = register_at(s, nft_number(data, NFTA_CMP_SREG, UINT32_MAX));
 
 	compare(s, value, nft_number(data, NFTA_CMP_OP, UINT32_MAX),
 		nft_attribute(nft_attribute(data, NFTA_CMP_DATA), NFTA_DATA_VALUE));
@@ -264,7 +130,7 @@ static void on_cmp(struct state *s, struct nft_payload data)
 
 static void on_range(struct state *s, struct nft_payload data)
 {
-	struct loaded_value *value = at_register(s, nft_number(data, NFTA_RANGE_SREG, UINT32_MAX));
+	struct loaded_value *value = register_at(s, nft_number(data, NFTA_RANGE_SREG, UINT32_MAX));
 	struct nft_payload from =
 		nft_attribute(nft_attribute(data, NFTA_RANGE_FROM_DATA), NFTA_DATA_VALUE);
 	struct nft_payload to =
@@ -386,7 +252,7 @@ static void look_up(struct state *s, const struct loaded_value *value, bool inve
 
 static void on_lookup(struct state *s, struct nft_payload data)
 {
-	struct loaded_value value = *at_register(s, nft_number(data, NFTA_LOOKUP_SREG, UINT32_MAX));
+	struct loaded_value value = *register_at(s, nft_number(data, NFTA_LOOKUP_SREG, UINT32_MAX));
 	bool map = nft_attribute(data, NFTA_LOOKUP_DREG).data;
 	bool verdicts = map && nft_number(data, NFTA_LOOKUP_DREG, 0) == NFT_REG_VERDICT;
 	struct nft_set set = { s->reader->family, s->reader->table,
@@ -394,7 +260,7 @@ static void on_lookup(struct state *s, struct nft_payload data)
 	struct nft_elements elements = { 0 };
 
 	if (map && !verdicts) {
-		load(s, nft_number(data, NFTA_LOOKUP_DREG, 0), KIND_OTHER);
+		register_load(s, nft_number(data, NFTA_LOOKUP_DREG, 0), KIND_OTHER);
 		return;
 	}
 	/* Sets of addresses may be large, and nothing is known of the client's. */
@@ -417,7 +283,7 @@ static void on_immediate(struct state *s, struct nft_payload data)
 	if (nft_number(data, NFTA_IMMEDIATE_DREG, UINT32_MAX) == NFT_REG_VERDICT)
 		read_verdict(s, nft_attribute(value, NFTA_DATA_VERDICT), &s->rule);
 	else
-		load(s, nft_number(data, NFTA_IMMEDIATE_DREG, UINT32_MAX), KIND_OTHER);
+		register_load(s, nft_number(data, NFTA_IMMEDIATE_DREG, UINT32_MAX), KIND_OTHER);
 }
 
 static void on_reject(struct state *s, struct nft_payload data _unused_)
@@ -451,13 +317,20 @@ static const struct expression {
 	const char *name;
 	void (*read)(struct state *s, struct nft_payload data);
 } expressions[] = {
-	{ "bitwise", on_bitwise },     { "cmp", on_cmp },
-	{ "counter", on_nothing },     { "ct", on_ct },
-	{ "immediate", on_immediate }, { "log", on_nothing },
-	{ "lookup", on_lookup },       { "match", on_match },
-	{ "meta", on_meta },           { "notrack", on_nothing },
-	{ "objref", on_nothing },      { "payload", on_payload },
-	{ "range", on_range },         { "reject", on_reject },
+	{ "bitwise", register_on_bitwise },
+	{ "cmp", on_cmp },
+	{ "counter", on_nothing },
+	{ "ct", register_on_ct },
+	{ "immediate", on_immediate },
+	{ "log", on_nothing },
+	{ "lookup", on_lookup },
+	{ "match", on_match },
+	{ "meta", register_on_meta },
+	{ "notrack", on_nothing },
+	{ "objref", on_nothing },
+	{ "payload", register_on_payload },
+	{ "range", on_range },
+	{ "reject", on_reject },
 	{ "target", on_target },
 };
 

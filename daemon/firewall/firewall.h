@@ -5,11 +5,12 @@
  * The host's own packet filter as facts. A part of daemon/host/host.h. What is not understood of a
  * rule makes it one that may apply or not (struct filter_rule.partly), never one that does.
  *
- *     host_firewall_xt.c     the legacy tables, by libiptc; only those that exist
- *     host_firewall_nft.c    nf_tables, by netlink
- *     host_firewall_expr.c   the expressions of one rule of nf_tables
- *     host_firewall_set.c    the sets and maps that it looks things up in
- *     host_firewall_match.c  the matches of xtables, which both have
+ *     xt.c         the legacy tables, by libiptc; only those that exist
+ *     nft.c        nf_tables, by netlink
+ *     expr.c       the expressions of one rule of nf_tables
+ *     registers.c  what they have loaded
+ *     set.c        the sets and maps that they look things up in
+ *     match.c      the matches of xtables, which both have
  */
 
 #include "common/base/arena.h"
@@ -20,7 +21,7 @@
  * a caller without the right to look learns nothing. */
 void host_firewall(struct arena *arena, struct facts_firewall *ret);
 
-/* For host_firewall_*.c only, from here on. */
+/* For the files of this folder only, from here on. */
 struct filter_range_list {
 	struct filter_range *items;
 	size_t n;
