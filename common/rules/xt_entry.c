@@ -72,7 +72,7 @@ static void clean_name(char *name, size_t size)
 	memset(name + len, 0, size - len);
 }
 
-void xt_entry_normalise(enum family family, void *entry, const char *name)
+void xt_entry_normalise(enum family family, void *entry, const char *target_name)
 {
 	const struct xt_layout *layout = &xt_layouts[family];
 	unsigned char *bytes = entry;
@@ -90,6 +90,7 @@ void xt_entry_normalise(enum family family, void *entry, const char *name)
 	clean_name(target->u.user.name, sizeof(target->u.user.name));
 	if (target->u.user.name[0] == '\0') {
 		memset(target->data, 0, target->u.target_size - sizeof(*target));
-		memcpy(target->u.user.name, name, strnlen(name, sizeof(target->u.user.name) - 1));
+		memcpy(target->u.user.name, target_name,
+		       strnlen(target_name, sizeof(target->u.user.name) - 1));
 	}
 }

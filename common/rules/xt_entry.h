@@ -35,4 +35,4 @@ const struct xt_entry_match *xt_entry_match(enum family family, const void *entr
 
 /* Makes equal rules equal bytes: counters zero, nothing that the kernel or libiptc keeps for
  * itself, verdicts and jumps by name (the kernel has numbers under an empty one). */
-void xt_entry_normalise(enum family family, void *entry, const char *target);
+void xt_entry_normalise(enum family family, void *entry, const char *target_name);

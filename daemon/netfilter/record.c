@@ -339,12 +339,13 @@ static int compare_items(const void *a, const void *b)
 
 static const struct record_item **sorted_items(const struct record *record)
 {
-	const struct record_item **sorted = calloc(record->n + 1, sizeof(*sorted));
+	const size_t size = sizeof(const struct record_item *);
+	const struct record_item **sorted = calloc(record->n + 1, size);
 
 	for (size_t i = 0; sorted && i < record->n; i++)
 		sorted[i] = &record->items[i];
 	if (sorted)
-		qsort(sorted, record->n, sizeof(const struct record_item *), compare_items);
+		qsort(sorted, record->n, size, compare_items);
 	return sorted;
 }
 

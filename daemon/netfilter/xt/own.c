@@ -122,13 +122,19 @@ struct picker {
 	struct xt_state *ret;
 };
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): written through all.own. */
 static void mark_recognised(const struct picker *p, const struct traces *traces,
 			    struct xt_chain *chain, bool *own)
 {
 	struct shape_list shapes = { 0 };
-	struct recognised all = { p->table->table, chain->name, &shapes, own, NULL };
+	const struct recognised all = {
+		.table = p->table->table,
+		.chain = chain->name,
+		.rules = &shapes,
+		.own = own,
+		.doubt = arena_alloc(p->arena, chain->n),
+	};
 
-	all.doubt = arena_alloc(p->arena, chain->n);
 	read_shapes(p->table->family, chain, p->ret, p->arena, &shapes);
 	if (p->arena->failed)
 		return;
@@ -163,7 +169,7 @@ static void pick_builtin(const struct picker *p, const struct xt_chain *all)
 		mark(p, &ours, own);
 	ours.items = NULL;
 	ours.n = 0;
-	for (size_t i = 0; i < all->n && !p->arena->failed; i++) {
+	for (size_t i = 0; own && i < all->n && !p->arena->failed; i++) {
 		struct xt_rule rule = all->items[i];
 
 		/* One behind a rule of others was appended, as far as can be told. */
