@@ -88,18 +88,25 @@ static const struct pattern
 	dns_all            = { UDP, TO_DNS, TO(REDIRECT) },
 	dns_server         = { UDP, TO_DNS, .dst = OP_IS, TO(REDIRECT) },
 	excluded_address   = { .dst = OP_IS, TO(RETURN) },
+	/* ports of some users, or of all */
+	excluded_udp       = { UDP, .multiport = true, .owner = OP_IS, TO(RETURN) },
+	excluded_tcp       = { TCP, .multiport = true, .owner = OP_IS, TO(RETURN) },
+	excluded_udp_all   = { UDP, .multiport = true, TO(RETURN) },
+	excluded_tcp_all   = { TCP, .multiport = true, TO(RETURN) },
 	log_all            = { TO(LOG) },
 	/* mangle */
 	drop_invalid       = { .invalid = true, TO(DROP) };
 /* clang-format on */
 
-/* Ports of some users, or of all; TCP or UDP. */
-static bool is_excluded_ports(const struct shape *s)
+static bool is_excluded_of_some(const struct shape *s)
 {
-	struct pattern ports = { .proto = s->proto, .multiport = true, TO(RETURN) };
+	return matches(s, &excluded_udp) || matches(s, &excluded_tcp);
+}
 
-	ports.owner = s->owner == OP_IS ? OP_IS : OP_ANY;
-	return (s->proto == IPPROTO_TCP || s->proto == IPPROTO_UDP) && matches(s, &ports);
+static bool is_excluded(const struct shape *s)
+{
+	return is_excluded_of_some(s) || matches(s, &excluded_udp_all) ||
+	       matches(s, &excluded_tcp_all);
 }
 
 static bool is_user_request(const struct shape *s)
@@ -299,7 +306,7 @@ static size_t count_exclusions(const struct shape_list *rules, size_t before)
 
 	while (i > 0 && matches(&rules->items[i - 1], &excluded_address))
 		i--;
-	while (i > 0 && is_excluded_ports(&rules->items[i - 1]))
+	while (i > 0 && is_excluded(&rules->items[i - 1]))
 		i--;
 	return before - i;
 }
@@ -355,7 +362,7 @@ static bool is_doubtful(enum table table, bool output, const struct shape *s)
 	if (table == TABLE_MANGLE && !output)
 		return matches(s, &drop_invalid);
 	return table == TABLE_NAT && output &&
-	       ((is_excluded_ports(s) && s->owner == OP_IS) || matches(s, &excluded_address));
+	       (is_excluded_of_some(s) || matches(s, &excluded_address));
 }
 
 void recognise(const struct traces *traces, const struct recognised *chain)

@@ -122,7 +122,7 @@ struct picker {
 	struct xt_state *ret;
 };
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): written through all.own. */
+/* NOLINTBEGIN(readability-non-const-parameter): own is written through all. */
 static void mark_recognised(const struct picker *p, const struct traces *traces,
 			    struct xt_chain *chain, bool *own)
 {
@@ -141,6 +141,7 @@ static void mark_recognised(const struct picker *p, const struct traces *traces,
 	recognise(traces, &all);
 	chain->doubtful = leftovers_rules(p->arena, chain->name, all.doubt, chain->n);
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 static void mark(const struct picker *p, struct xt_chain *chain, bool *own)
 {
