@@ -22,9 +22,3 @@ void digest_add(struct digest *digest, const void *data, size_t len)
 		add_word(digest, word);
 	}
 }
-
-void digest_end(const struct digest *digest, uint8_t ret[static 16])
-{
-	memcpy(ret, &digest->a, sizeof(digest->a));
-	memcpy(ret + sizeof(digest->a), &digest->b, sizeof(digest->b));
-}

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct digest {
-	uint64_t a, b;
+	uint64_t a, b; /* the result */
 };
 
 /* clang-format off */
@@ -19,4 +19,3 @@ struct digest {
 
 /* Adds one item: its length counts, so that "ab", "c" is not "a", "bc". */
 void digest_add(struct digest *digest, const void *data, size_t len);
-void digest_end(const struct digest *digest, uint8_t ret[static 16]);

@@ -8,27 +8,23 @@
 
 #include "common/base/parse.h"
 
-/* One row a fact. */
 struct fact {
 	const char *name;
 	size_t offset, size;
 	uint64_t max;
-	bool is_digest;
 };
 
-#define SIZE_OF(field) sizeof(((struct carry *)0)->field)
-#define FACT(name, field, max)                                                  \
-	{                                                                       \
-		name, offsetof(struct carry, field), SIZE_OF(field), max, false \
+#define FACT(name, field, max)                                                               \
+	{                                                                                    \
+		name, offsetof(struct carry, field), sizeof(((struct carry *)0)->field), max \
 	}
-#define CHILD_FACTS(name, id)                                                         \
-	FACT(name ".pid", child[id].pid, INT_MAX),                                    \
-		FACT(name ".start-ticks", child[id].start_ticks, UINT64_MAX),         \
-		FACT(name ".started-usec", child[id].started_usec, UINT64_MAX),       \
-		FACT(name ".starts", child[id].starts, UINT_MAX),                     \
-	{                                                                             \
-		name ".digest", offsetof(struct carry, child[id].digest), 16, 0, true \
-	}
+#define CHILD_FACTS(name, id)                                                   \
+	FACT(name ".pid", child[id].pid, INT_MAX),                              \
+		FACT(name ".start-ticks", child[id].start_ticks, UINT64_MAX),   \
+		FACT(name ".started-usec", child[id].started_usec, UINT64_MAX), \
+		FACT(name ".starts", child[id].starts, UINT_MAX),               \
+		FACT(name ".digest-1", child[id].digest[0], UINT64_MAX),        \
+		FACT(name ".digest-2", child[id].digest[1], UINT64_MAX)
 
 /* clang-format off */
 static const struct fact facts[] = {
@@ -84,34 +80,9 @@ static void store(const struct fact *fact, uint64_t value, struct carry *carry)
 
 void carry_print(const struct carry *carry, struct strbuf *out)
 {
-	for (size_t i = 0; i < ELEMENTS(facts); i++) {
-		const struct fact *fact = &facts[i];
-		const unsigned char *digest = (const unsigned char *)carry + fact->offset;
-
-		strbuf_addf(out, "%s ", fact->name);
-		for (size_t n = 0; fact->is_digest && n < fact->size; n++)
-			strbuf_addf(out, "%02x", digest[n]);
-		if (!fact->is_digest)
-			strbuf_addf(out, "%llu", (unsigned long long)load(fact, carry));
-		strbuf_addc(out, '\n');
-	}
-}
-
-static bool parse_digest(const struct fact *fact, const char *text, struct carry *carry)
-{
-	unsigned char *at = (unsigned char *)carry + fact->offset;
-
-	if (strlen(text) != fact->size * 2 || strspn(text, "0123456789abcdef") != fact->size * 2)
-		return false;
-	for (size_t n = 0; n < fact->size; n++) {
-		char byte[] = { '0', 'x', text[2 * n], text[2 * n + 1], '\0' };
-		uint64_t value = 0;
-
-		if (!parse_uint(byte, UINT8_MAX, &value))
-			return false;
-		at[n] = (unsigned char)value;
-	}
-	return true;
+	for (size_t i = 0; i < ELEMENTS(facts); i++)
+		strbuf_addf(out, "%s %llu\n", facts[i].name,
+			    (unsigned long long)load(&facts[i], carry));
 }
 
 static size_t find_fact(const char *name, size_t len)
@@ -129,27 +100,22 @@ int carry_parse(const char *text, struct carry *ret, struct error *err)
 	bool seen[ELEMENTS(facts)] = { false };
 	struct carry carry = { 0 };
 
-	for (unsigned number = 1; *text; number++) {
+	for (unsigned line = 1; *text; line++) {
 		size_t len = strcspn(text, "\n"), name = strcspn(text, " \n");
 		size_t i = find_fact(text, name);
 		uint64_t value = 0;
-		char word[40];
-		bool ok;
+		char word[24];
 
 		if (i == ELEMENTS(facts) || seen[i] || name == len || text[len] != '\n')
 			return error_set(err, -EBADMSG, "line %u of the state: \"%.*s\" is %s",
-					 number, (int)(len < 60 ? len : 60), text,
+					 line, (int)(len < 60 ? len : 60), text,
 					 i < ELEMENTS(facts) && seen[i] ? "there twice"
 									: "not known here");
 		(void)snprintf(word, sizeof(word), "%.*s", (int)(len - name - 1), text + name + 1);
-		ok = len - name - 1 < sizeof(word) &&
-		     (facts[i].is_digest ? parse_digest(&facts[i], word, &carry)
-					 : parse_decimal(word, facts[i].max, &value));
-		if (!ok)
+		if (len - name - 1 >= sizeof(word) || !parse_decimal(word, facts[i].max, &value))
 			return error_set(err, -EBADMSG, "line %u of the state: %s cannot be \"%s\"",
-					 number, facts[i].name, word);
-		if (!facts[i].is_digest)
-			store(&facts[i], value, &carry);
+					 line, facts[i].name, word);
+		store(&facts[i], value, &carry);
 		seen[i] = true;
 		text += len + 1;
 	}

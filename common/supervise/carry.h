@@ -31,8 +31,7 @@ struct carried_process {
 	uint64_t start_ticks;
 	uint64_t started_usec; /* CLOCK_MONOTONIC */
 	unsigned starts;       /* how often one was started */
-	/* of what it was started with, as command_digest() has it */
-	uint8_t digest[16];
+	uint64_t digest[2];    /* of what it was started with, by command_digest() */
 };
 
 struct carry {

@@ -58,4 +58,4 @@ const char *command_corefile(struct arena *arena, const struct plan *plan);
 bool command_equal(const struct command *a, const struct command *b);
 
 /* What command_equal() compares, in 128 bits that can be kept when the command is gone. */
-void command_digest(const struct command *command, uint8_t ret[static 16]);
+void command_digest(const struct command *command, uint64_t ret[static 2]);

@@ -26,7 +26,7 @@ static struct carry example(void)
 		.started_realtime_usec = 1764265988000000,
 		.child = {
 			{ .pid = 4711, .start_ticks = 99, .started_usec = 5, .starts = 1,
-			  .digest = { 0, 1, 2, 3, 0xfe, 0xff } },
+			  .digest = { 1, UINT64_MAX } },
 			{ .pid = INT_MAX, .start_ticks = UINT64_MAX, .starts = UINT_MAX,
 			  .digest = { 0xab } },
 		},
@@ -57,7 +57,7 @@ Test(carry, reads_what_it_prints)
 	cr_expect_eq(back.situation.hold_until_usec, USEC_NEVER);
 	cr_expect_eq(back.child[CHILD_KUMA_DP].pid, 4711);
 	cr_expect_eq(back.child[CHILD_CORE_DNS].start_ticks, UINT64_MAX);
-	cr_expect_arr_eq(back.child[0].digest, carry.child[0].digest, 16);
+	cr_expect_eq(back.child[CHILD_KUMA_DP].digest[1], UINT64_MAX);
 	free(text);
 	free(again);
 }
@@ -85,7 +85,7 @@ Test(carry, prints_every_field)
 		offsetof(struct carry, child[0].start_ticks),
 		offsetof(struct carry, child[0].started_usec),
 		offsetof(struct carry, child[0].starts),
-		offsetof(struct carry, child[0].digest[15]),
+		offsetof(struct carry, child[0].digest[1]),
 		offsetof(struct carry, child[1].pid),
 		offsetof(struct carry, child[1].digest[0]),
 	};
@@ -126,8 +126,7 @@ Test(carry, refuses_what_is_missing_unknown_repeated_or_impossible)
 	refuses("wishes 0\n", "\"wishes 0\" is not known here");
 	refuses("applied-level 5\n", "applied-level cannot be \"5\"");
 	refuses("kuma-dp.pid 2147483648\n", "kuma-dp.pid cannot be");
-	refuses("coredns.digest 00\n", "coredns.digest cannot be");
-	refuses("coredns.digest 0g000000000000000000000000000000\n", "coredns.digest cannot be");
+	refuses("coredns.digest-1 ab\n", "coredns.digest-1 cannot be");
 	refuses("started-usec 18446744073709551616\n", "started-usec cannot be");
 	refuses("started-usec 1844674407370955161618446744073709551616000\n",
 		"started-usec cannot be");

@@ -451,3 +451,41 @@ Test(equal, commands_differ_by_what_is_digested)
 	other.n_digested--;
 	cr_expect_not(command_equal(&command, &other));
 }
+
+static bool digests_equal(const struct command *a, const struct command *b)
+{
+	uint64_t one[2], two[2];
+
+	command_digest(a, one);
+	command_digest(b, two);
+	return one[0] == two[0] && one[1] == two[1];
+}
+
+Test(command, has_a_digest_that_tells_apart_what_is_not_equal)
+{
+	static const char *const argv[] = { "kuma-dp", "run", NULL };
+	static const char *const other[] = { "kuma-dp", "runs", NULL };
+	static const struct command_file file = { "/run/file", "text", 4, 0400 };
+	static const struct command_file changed = { "/run/file", "next", 4, 0400 };
+	const struct command a = {
+		.path = "/kuma-dp", .argv = argv, .environ = argv, .files = &file, .n_files = 1
+	};
+	struct command b = a;
+
+	cr_expect(command_equal(&a, &b) && digests_equal(&a, &b));
+	b.argv = other;
+	cr_expect(!command_equal(&a, &b) && !digests_equal(&a, &b));
+	b = a;
+	b.environ = other;
+	cr_expect(!command_equal(&a, &b) && !digests_equal(&a, &b));
+	b = a;
+	b.files = &changed;
+	cr_expect(!command_equal(&a, &b) && !digests_equal(&a, &b));
+	b = a;
+	b.path = "/kuma-dp-2";
+	cr_expect(!command_equal(&a, &b) && !digests_equal(&a, &b));
+	b = a;
+	b.digested = argv;
+	b.n_digested = 1;
+	cr_expect(!command_equal(&a, &b) && !digests_equal(&a, &b));
+}
