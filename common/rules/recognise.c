@@ -30,8 +30,9 @@ void shape_target(struct shape *shape, const char *name)
 struct pattern {
 	uint8_t proto;
 	uint16_t dport;
-	enum op src, dst, owner;
-	bool iif, multiport, invalid;
+	enum op owner, src, dst;
+	/* in this order gcc 12's analyzer can follow matches() */
+	bool multiport, iif, invalid;
 	bool sport; /* whichever it is */
 	enum shape_target target;
 	uint16_t number; /* 0: whichever it is */
