@@ -5,113 +5,55 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-#include "daemon/os/fd.h"
-
-#define ANSWER_MAX 8192
+#include "daemon/os/netlink.h"
 
 static const struct in6_addr passthrough = { .s6_addr = { [15] = 6 } };
 
-struct request {
-	struct nlmsghdr header;
-	struct ifaddrmsg address;
-	struct rtattr attribute;
-	struct in6_addr local;
+struct search {
+	unsigned index;
+	bool found;
 };
 
-static int exchange_open(struct request *request, int *ret_fd)
+/* Asks about ::6/128 on the interface: RTM_NEWADDR, RTM_DELADDR; or lists (RTM_GETADDR). */
+static int ask(uint16_t type, uint16_t flags, struct search *search, mnl_cb_t on_message)
 {
-	static const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	_Alignas(struct nlmsghdr) char buf[256];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	struct ifaddrmsg *address = mnl_nlmsg_put_extra_header(request, sizeof(*address));
 
-	if (fd < 0)
-		return -errno;
-	if (sendto(fd, request, request->header.nlmsg_len, 0, (const struct sockaddr *)&kernel,
-		   sizeof(kernel)) < 0)
-		return -errno;
-	*ret_fd = take_fd(&fd);
-	return 0;
+	request->nlmsg_type = type;
+	request->nlmsg_flags = flags;
+	address->ifa_family = AF_INET6;
+	if (type != RTM_GETADDR) {
+		address->ifa_prefixlen = 128;
+		address->ifa_flags = IFA_F_NODAD;
+		address->ifa_scope = RT_SCOPE_UNIVERSE;
+		address->ifa_index = search->index;
+		mnl_attr_put(request, IFA_LOCAL, sizeof(passthrough), &passthrough);
+	}
+	return netlink_ask(NETLINK_ROUTE, request, on_message, search);
 }
 
-/* Asks for one change and returns the kernel's answer; NO_ANSWER, where that is lost. */
-#define NO_ANSWER 1
-static int change(uint16_t type, uint16_t flags, unsigned index)
+static int on_address(const struct nlmsghdr *message, void *userdata)
 {
-	struct request request = {
-		.header = {
-			.nlmsg_len = sizeof(request),
-			.nlmsg_type = type,
-			.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags),
-		},
-		.address = {
-			.ifa_family = AF_INET6,
-			.ifa_prefixlen = 128,
-			.ifa_flags = IFA_F_NODAD,
-			.ifa_scope = RT_SCOPE_UNIVERSE,
-			.ifa_index = index,
-		},
-		.attribute = {
-			.rta_len = RTA_LENGTH(sizeof(request.local)),
-			.rta_type = IFA_LOCAL,
-		},
-		.local = passthrough,
-	};
-	struct {
-		struct nlmsghdr header;
-		struct nlmsgerr error;
-		char rest[256];
-	} answer = { 0 };
-	_close_ int fd = -EBADF;
-	int r = exchange_open(&request, &fd);
+	const struct ifaddrmsg *address = mnl_nlmsg_get_payload(message);
+	struct search *search = userdata;
+	const struct nlattr *a;
 
-	if (r < 0)
-		return r;
-	if (recv(fd, &answer, sizeof(answer), 0) < 0)
-		return NO_ANSWER;
-	if (answer.header.nlmsg_type != NLMSG_ERROR)
-		return -EBADMSG;
-	return answer.error.error;
-}
-
-static bool is_ours(const struct nlmsghdr *h, unsigned index)
-{
-	const struct ifaddrmsg *address = NLMSG_DATA(h);
-	const struct rtattr *a = IFA_RTA(address);
-	size_t left = h->nlmsg_len - NLMSG_LENGTH(sizeof(*address));
-
-	if (h->nlmsg_type != RTM_NEWADDR || address->ifa_index != index ||
+	if (message->nlmsg_type != RTM_NEWADDR || address->ifa_index != search->index ||
 	    address->ifa_family != AF_INET6)
-		return false;
-	while (left >= sizeof(*a) && a->rta_len >= sizeof(*a) && a->rta_len <= left) {
-		size_t step = RTA_ALIGN(a->rta_len);
-
-		if (a->rta_type == IFA_ADDRESS && RTA_PAYLOAD(a) == sizeof(passthrough) &&
-		    memcmp(RTA_DATA(a), &passthrough, sizeof(passthrough)) == 0)
-			return true;
-		if (step >= left)
-			break;
-		left -= step;
-		a = (const void *)((const char *)a + step);
+		return MNL_CB_OK;
+	netlink_for_each(a, message, sizeof(*address))
+	{
+		if (mnl_attr_get_type(a) == IFA_ADDRESS &&
+		    mnl_attr_get_payload_len(a) == sizeof(passthrough) &&
+		    memcmp(mnl_attr_get_payload(a), &passthrough, sizeof(passthrough)) == 0)
+			search->found = true;
 	}
-	return false;
-}
-
-/* Looks at one datagram of the dump. Returns 1 at the end of the dump, 0 before it. */
-static int look(const struct nlmsghdr *h, size_t len, unsigned index, bool *found)
-{
-	for (; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
-		if (h->nlmsg_type == NLMSG_DONE)
-			return 1;
-		if (h->nlmsg_type == NLMSG_ERROR)
-			return ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
-		if (is_ours(h, index))
-			*found = true;
-	}
-	return 0;
+	return MNL_CB_OK;
 }
 
 static int find_index(const char *iface, unsigned *ret, struct error *err)
@@ -124,25 +66,15 @@ static int find_index(const char *iface, unsigned *ret, struct error *err)
 
 static int find_address(unsigned index, bool *ret)
 {
-	struct request request = {
-		.header = {
-			.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg)),
-			.nlmsg_type = RTM_GETADDR,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-		},
-		.address = { .ifa_family = AF_INET6 },
-	};
-	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
-	_close_ int fd = -EBADF;
-	int r = exchange_open(&request, &fd);
+	int r = -EINTR;
 
-	*ret = false;
-	while (r == 0) {
-		ssize_t n = recv(fd, answer, sizeof(answer), 0);
+	for (int i = 0; i < NETLINK_TRIES && r == -EINTR; i++) {
+		struct search search = { .index = index };
 
-		r = n < 0 ? -errno : look((const void *)answer, (size_t)n, index, ret);
+		r = ask(RTM_GETADDR, NLM_F_DUMP, &search, on_address);
+		*ret = search.found;
 	}
-	return r < 0 ? r : 0;
+	return r == NETLINK_LOST ? -EIO : r;
 }
 
 int loopback_v6_present(const char *iface, bool *ret, struct error *err)
@@ -163,10 +95,11 @@ int loopback_v6_present(const char *iface, bool *ret, struct error *err)
 /* Where the answer is lost, looks whether it is as it was asked for. */
 static int change_and_look(uint16_t type, uint16_t flags, unsigned index)
 {
+	struct search search = { .index = index };
 	bool found;
-	int r = change(type, flags, index);
+	int r = ask(type, (uint16_t)(NLM_F_ACK | flags), &search, NULL);
 
-	if (r != NO_ANSWER)
+	if (r != NETLINK_LOST)
 		return r;
 	r = find_address(index, &found);
 	if (r < 0)

@@ -2,16 +2,15 @@
 #include "daemon/os/sock_diag.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/inet_diag.h>
-#include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
-#include "daemon/os/fd.h"
+#include "daemon/os/netlink.h"
 #include "daemon/os/sshd.h"
 
 /* A process of the user can still receive or send; what only the kernel has to finish is not
@@ -19,110 +18,60 @@
 #define OPEN_STATES \
 	(1U << TCP_ESTABLISHED | 1U << TCP_FIN_WAIT1 | 1U << TCP_FIN_WAIT2 | 1U << TCP_CLOSE_WAIT)
 
-struct request {
-	struct nlmsghdr header;
-	struct inet_diag_req_v2 body;
-};
-
-/* What to do with each socket of an answer; attrs_len bytes of attributes stand behind msg. */
+/* What to do with each socket of an answer, which stands in message. */
 struct visitor {
-	void (*visit)(const struct inet_diag_msg *msg, size_t attrs_len, void *data);
+	void (*visit)(const struct inet_diag_msg *msg, const struct nlmsghdr *message, void *data);
 	void *data;
 	uint32_t states; /* of the sockets that diag_dump() shows it */
 };
 
 static const int families[] = { [FAMILY_V4] = AF_INET, [FAMILY_V6] = AF_INET6 };
 
-static int diag_open(struct error *err)
+static int on_socket(const struct nlmsghdr *message, void *userdata)
 {
-	/* The kernel answers at once; a limit all the same, for nobody may block us. */
-	const struct timeval limit = { .tv_sec = 2 };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(message);
+	const struct visitor *visitor = userdata;
 
-	if (fd < 0)
-		return error_sys(err, -errno, "open a sock_diag socket");
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	return fd;
-}
-
-static int diag_send(int fd, struct request *request)
-{
-	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-
-	request->header.nlmsg_len = sizeof(*request);
-	request->header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	request->header.nlmsg_flags |= NLM_F_REQUEST;
-	request->body.sdiag_protocol = IPPROTO_TCP;
-	request->body.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
-	request->body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-	if (sendto(fd, request, sizeof(*request), 0, (const struct sockaddr *)&kernel,
-		   sizeof(kernel)) < 0)
-		return -errno;
-	return 0;
-}
-
-/* Returns 1 at the end of the answer, 0 when more follows, or a negative errno. */
-static int diag_message(const struct nlmsghdr *header, const struct visitor *visitor)
-{
-	const struct inet_diag_msg *msg = NLMSG_DATA(header);
-
-	if (header->nlmsg_type == NLMSG_DONE)
-		return 1;
-	if (header->nlmsg_type == NLMSG_ERROR) {
-		const struct nlmsgerr *error = NLMSG_DATA(header);
-
-		if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*error)))
-			return -EBADMSG;
-		return error->error < 0 ? error->error : 1;
+	if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return MNL_CB_OK;
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*msg)) {
+		errno = EBADMSG;
+		return MNL_CB_ERROR;
 	}
-	if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY)
-		return 0;
-	if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*msg)))
-		return -EBADMSG;
-	visitor->visit(msg, NLMSG_PAYLOAD(header, sizeof(*msg)), visitor->data);
-	return header->nlmsg_flags & NLM_F_MULTI ? 0 : 1;
+	visitor->visit(msg, message, visitor->data);
+	return message->nlmsg_flags & NLM_F_MULTI ? MNL_CB_OK : MNL_CB_STOP;
 }
 
-static int diag_receive(int fd, const struct visitor *visitor)
+/* Shows the visitor the TCP sockets of a family; addr NULL: all with this local port (0: any), else
+ * the one that a connection to addr would reach. */
+static int diag_ask(enum family family, const struct ip_addr *addr, uint16_t port,
+		    const struct visitor *visitor)
 {
-	char buf[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
+	_Alignas(struct nlmsghdr) char buf[256];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	struct inet_diag_req_v2 *body = mnl_nlmsg_put_extra_header(request, sizeof(*body));
+	struct visitor copy = *visitor;
+	int r;
 
-	for (;;) {
-		const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)buf;
-		ssize_t n = recv(fd, buf, sizeof(buf), MSG_TRUNC);
-		unsigned left;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if ((size_t)n > sizeof(buf))
-			return -ENOBUFS;
-		left = (unsigned)n;
-		for (; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
-			int r = diag_message(header, visitor);
-
-			if (r != 0)
-				return r < 0 ? r : 0;
-		}
-	}
+	request->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	request->nlmsg_flags = addr ? 0 : NLM_F_DUMP;
+	body->sdiag_family = (uint8_t)families[family];
+	body->sdiag_protocol = IPPROTO_TCP;
+	body->idiag_states = visitor->states;
+	body->id.idiag_sport = htons(port);
+	body->id.idiag_cookie[0] = body->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	if (addr)
+		memcpy(body->id.idiag_src, addr->bytes, sizeof(addr->bytes));
+	r = netlink_ask(NETLINK_SOCK_DIAG, request, on_socket, &copy);
+	return r == NETLINK_LOST ? -EIO : r;
 }
 
 /* Shows the visitor the TCP sockets of a family in its states; port 0: any local port. */
-static int diag_dump(int fd, enum family family, uint16_t port, const struct visitor *visitor,
+static int diag_dump(enum family family, uint16_t port, const struct visitor *visitor,
 		     struct error *err)
 {
-	struct request request = {
-		.header.nlmsg_flags = NLM_F_DUMP,
-		.body.sdiag_family = (uint8_t)families[family],
-		.body.idiag_states = visitor->states,
-		.body.id.idiag_sport = htons(port),
-	};
-	int r;
+	int r = diag_ask(family, NULL, port, visitor);
 
-	r = diag_send(fd, &request);
-	if (r >= 0)
-		r = diag_receive(fd, visitor);
 	/* A kernel without IPv6. */
 	if (family == FAMILY_V6 && (r == -ENOENT || r == -EAFNOSUPPORT))
 		return 0;
@@ -134,11 +83,11 @@ struct found {
 	uid_t uid;
 };
 
-static void visit_exact(const struct inet_diag_msg *msg, size_t attrs_len, void *data)
+static void visit_exact(const struct inet_diag_msg *msg, const struct nlmsghdr *message _unused_,
+			void *data)
 {
 	struct found *found = data;
 
-	(void)attrs_len;
 	found->listens = msg->idiag_state == TCP_LISTEN;
 	found->uid = msg->idiag_uid;
 }
@@ -147,20 +96,8 @@ int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid,
 {
 	struct found found = { 0 };
 	const struct visitor visitor = { visit_exact, &found, ~0U };
-	struct request request = {
-		.body.sdiag_family = (uint8_t)families[addr->family],
-		.body.idiag_states = visitor.states,
-		.body.id.idiag_sport = htons(port),
-	};
-	_close_ int fd = diag_open(err);
-	int r;
+	int r = diag_ask(addr->family, addr, port, &visitor);
 
-	if (fd < 0)
-		return fd;
-	memcpy(request.body.id.idiag_src, addr->bytes, sizeof(addr->bytes));
-	r = diag_send(fd, &request);
-	if (r >= 0)
-		r = diag_receive(fd, &visitor);
 	if (r == -ENOENT || (addr->family == FAMILY_V6 && r == -EAFNOSUPPORT))
 		return 0;
 	if (r < 0)
@@ -181,24 +118,17 @@ struct listing {
 };
 
 /* The cgroup in which the socket was made; 0: the kernel does not say. */
-static uint64_t cgroup_of(const struct inet_diag_msg *msg, size_t attrs_len)
+static uint64_t cgroup_of(const struct nlmsghdr *message)
 {
-	const struct nlattr *attr = (const struct nlattr *)(msg + 1);
-	uint64_t id = 0;
+	const struct nlattr *a;
 
-	while (attrs_len >= sizeof(*attr) && attr->nla_len >= sizeof(*attr) &&
-	       attr->nla_len <= attrs_len) {
-		size_t step = NLMSG_ALIGN(attr->nla_len);
-
-		if (attr->nla_type == INET_DIAG_CGROUP_ID &&
-		    attr->nla_len == sizeof(*attr) + sizeof(id))
-			memcpy(&id, attr + 1, sizeof(id));
-		if (step >= attrs_len)
-			break;
-		attrs_len -= step;
-		attr = (const struct nlattr *)(const void *)((const char *)attr + step);
+	netlink_for_each(a, message, sizeof(struct inet_diag_msg))
+	{
+		if (mnl_attr_get_type(a) == INET_DIAG_CGROUP_ID &&
+		    mnl_attr_get_payload_len(a) == sizeof(uint64_t))
+			return mnl_attr_get_u64(a);
 	}
-	return id;
+	return 0;
 }
 
 static struct ip_addr local_address(const struct inet_diag_msg *msg)
@@ -219,14 +149,15 @@ static struct ip_addr local_address(const struct inet_diag_msg *msg)
 /* Where nothing tells units apart, root's port 22 is sshd's: to protect a port too many is better
  * than to lock the operator out. */
 static bool is_sshds(const struct sshd_sockets *sshd, const struct inet_diag_msg *msg,
-		     size_t attrs_len)
+		     const struct nlmsghdr *message)
 {
 	if (sshd->no_cgroups && msg->idiag_uid == 0 && ntohs(msg->id.idiag_sport) == 22)
 		return true;
-	return sshd_sockets_has(sshd, cgroup_of(msg, attrs_len), msg->idiag_inode);
+	return sshd_sockets_has(sshd, cgroup_of(message), msg->idiag_inode);
 }
 
-static void visit_listener(const struct inet_diag_msg *msg, size_t attrs_len, void *data)
+static void visit_listener(const struct inet_diag_msg *msg, const struct nlmsghdr *message,
+			   void *data)
 {
 	struct listing *listing = data;
 
@@ -237,7 +168,7 @@ static void visit_listener(const struct inet_diag_msg *msg, size_t attrs_len, vo
 			   .addr = local_address(msg),
 			   .port = ntohs(msg->id.idiag_sport),
 			   .uid = msg->idiag_uid,
-			   .sshd = is_sshds(listing->sshd, msg, attrs_len),
+			   .sshd = is_sshds(listing->sshd, msg, message),
 		   });
 }
 
@@ -245,16 +176,13 @@ static void visit_listener(const struct inet_diag_msg *msg, size_t attrs_len, vo
 static int dump_beside_sshd(struct sshd_sockets *sshd, const struct visitor *visitor,
 			    struct error *err)
 {
-	_close_ int fd = diag_open(err);
 	int r = 0;
 
-	if (fd < 0)
-		return fd;
 	sshd_sockets_find(sshd);
 	if (sshd->arena.failed)
 		return error_sys(err, -ENOMEM, "look for sshd's sockets");
 	for (enum family family = 0; family < FAMILY_COUNT && r >= 0; family++)
-		r = diag_dump(fd, family, 0, visitor, err);
+		r = diag_dump(family, 0, visitor, err);
 	return r;
 }
 
@@ -279,14 +207,14 @@ struct count {
 	size_t n;
 };
 
-static void visit_connection(const struct inet_diag_msg *msg, size_t attrs_len, void *data)
+static void visit_connection(const struct inet_diag_msg *msg,
+			     const struct nlmsghdr *message _unused_, void *data)
 {
 	struct count *count = data;
 	/* Established, and not accepted yet: it has no owner so far, and will have ours. */
 	bool queued = msg->idiag_inode == 0 && msg->idiag_state == TCP_ESTABLISHED;
 	bool owned = msg->idiag_inode != 0 && msg->idiag_uid == count->uid;
 
-	(void)attrs_len;
 	if (ntohs(msg->id.idiag_sport) == count->port && (queued || owned))
 		count->n++;
 }
@@ -295,15 +223,12 @@ int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret
 {
 	struct count count = { .uid = uid };
 	const struct visitor visitor = { visit_connection, &count, OPEN_STATES };
-	_close_ int fd = diag_open(err);
 	int r;
 
-	if (fd < 0)
-		return fd;
 	for (size_t i = 0; i < n; i++) {
 		count.port = ports[i];
 		for (enum family family = 0; family < FAMILY_COUNT && ports[i] != 0; family++) {
-			r = diag_dump(fd, family, ports[i], &visitor, err);
+			r = diag_dump(family, ports[i], &visitor, err);
 			if (r < 0)
 				return r;
 		}
@@ -331,13 +256,14 @@ static bool is_sshd_port(const struct sessions *sessions, uint16_t port)
 	return false;
 }
 
-static void visit_session(const struct inet_diag_msg *msg, size_t attrs_len, void *data)
+static void visit_session(const struct inet_diag_msg *msg, const struct nlmsghdr *message,
+			  void *data)
 {
 	struct sessions *sessions = data;
 	uint16_t port = ntohs(msg->id.idiag_sport);
 	/* A session may outlive its listener (a changed port); it has inherited its unit and its
 	 * owner. What users connect from there is theirs. */
-	bool inherited = msg->idiag_uid == 0 && is_sshds(sessions->sshd, msg, attrs_len);
+	bool inherited = msg->idiag_uid == 0 && is_sshds(sessions->sshd, msg, message);
 
 	if (!inherited && !is_sshd_port(sessions, port))
 		return;

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/os/netlink.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include <libnftnl/common.h>
+#include <libnftnl/set.h>
+
+#include "common/base/cleanup.h"
+
+#define ANSWER_MAX 32768 /* the longest datagram that the kernel makes of a listing */
+
+DEFINE_CLEANUP(struct mnl_socket *, mnl_socket_close, NULL);
+
+static struct mnl_socket *open_socket(int protocol)
+{
+	/* The kernel answers at once; a limit all the same, for nobody may block us. */
+	static const struct timeval limit = { .tv_sec = 5 };
+	struct mnl_socket *s = mnl_socket_open2(protocol, SOCK_CLOEXEC);
+
+	if (s)
+		(void)setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_RCVTIMEO, &limit,
+				 sizeof(limit));
+	return s;
+}
+
+int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, void *userdata)
+{
+	_cleanup_(mnl_socket_closep) struct mnl_socket *s = open_socket(protocol);
+	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
+	int r = MNL_CB_OK;
+
+	request->nlmsg_flags |= NLM_F_REQUEST;
+	request->nlmsg_seq = 1;
+	if (!s || mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(s, request, request->nlmsg_len) < 0)
+		return -errno;
+	while (r > MNL_CB_STOP) {
+		ssize_t n = mnl_socket_recvfrom(s, answer, sizeof(answer));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return NETLINK_LOST;
+		r = mnl_cb_run(answer, (size_t)n, 1, mnl_socket_get_portid(s), on_message,
+			       userdata);
+	}
+	return r < 0 ? -errno : 0;
+}
+
+int netlink_list_nft(uint16_t what, mnl_cb_t on_message, void *userdata)
+{
+	_Alignas(struct nlmsghdr) char request[64];
+
+	return netlink_ask(NETLINK_NETFILTER,
+			   nftnl_nlmsg_build_hdr(request, what, NFPROTO_UNSPEC, NLM_F_DUMP, 1),
+			   on_message, userdata);
+}
+
+static int on_elements(const struct nlmsghdr *message, void *userdata)
+{
+	return nftnl_set_elems_nlmsg_parse(message, userdata) < 0 ? MNL_CB_ERROR : MNL_CB_OK;
+}
+
+int netlink_fill_nft_set(struct nftnl_set *set)
+{
+	_Alignas(struct nlmsghdr) char buf[2048]; /* two names of at most 255 bytes */
+	struct nlmsghdr *request = nftnl_nlmsg_build_hdr(
+		buf, NFT_MSG_GETSETELEM, (uint16_t)nftnl_set_get_u32(set, NFTNL_SET_FAMILY),
+		NLM_F_DUMP, 1);
+
+	nftnl_set_elems_nlmsg_build_payload(request, set);
+	return netlink_ask(NETLINK_NETFILTER, request, on_elements, set);
+}

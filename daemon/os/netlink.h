@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Questions to the kernel by netlink(7), through libmnl; nf_tables' by libnftnl. */
+
+#include <stdint.h>
+
+#include <libmnl/libmnl.h>
+
+#include "common/base/attr.h"
+
+/* mnl_attr_for_each(), without its conversions. */
+#define netlink_for_each(attr, message, head)                                              \
+	for ((attr) = mnl_nlmsg_get_payload_offset((message), (head));                     \
+	     mnl_attr_ok((attr), (int)((const char *)mnl_nlmsg_get_payload_tail(message) - \
+				       (const char *)(attr)));                             \
+	     (attr) = mnl_attr_next(attr))
+
+/* Others keep changing what is listed: so often a listing is begun anew. */
+#define NETLINK_TRIES 5
+
+/* Sends the request (mnl_nlmsg_put_header() and what belongs to it; flags and type are the caller's)
+ * over a socket of its own, and calls on_message for each message of the answer. Returns 0, what the
+ * kernel refused it with, -EINTR where others have changed what was being listed, or NETLINK_LOST
+ * where the answer did not come. on_message returns MNL_CB_OK, or MNL_CB_STOP where no more comes. */
+#define NETLINK_LOST 1
+int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, void *userdata)
+	_must_check_;
+
+/* Lists nf_tables' chains or rules of all families (NFT_MSG_GETCHAIN, NFT_MSG_GETRULE); the same
+ * answers. */
+int netlink_list_nft(uint16_t what, mnl_cb_t on_message, void *userdata) _must_check_;
+
+/* The same for the elements of a set, of which family, table and name are given; they are put into
+ * it. */
+struct nftnl_set;
+int netlink_fill_nft_set(struct nftnl_set *set) _must_check_;
