@@ -1,153 +1,258 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <arpa/inet.h>
+
+/* The expressions of one rule of nf_tables, one after the other. */
+
+#include "daemon/firewall/draft.h"
+
+#include <stdio.h>
 #include <string.h>
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nf_tables_compat.h>
 
-#include "common/base/array.h"
-#include "daemon/firewall/firewall.h"
-#include "daemon/firewall/registers.h"
+#include <libnftnl/expr.h>
+#include <libnftnl/rule.h>
+
+#include "daemon/firewall/set.h"
 
 #define LOOPBACK_INDEX 1
-#define STATE_NEW      NF_CT_STATE_BIT(IP_CT_NEW)
 
-static uint16_t net_port(struct nft_payload value)
+/* What has been loaded into a register. */
+enum content {
+	CONTENT_UNKNOWN,
+	CONTENT_PORT,
+	CONTENT_ORIGINAL_PORT,
+	CONTENT_INTERFACE, /* any but the loopback interface; a name or an index */
+	CONTENT_STATUS,
+	/* from here on the bytes are known, by the kind of packet */
+	CONTENT_FAMILY,
+	CONTENT_PROTOCOL,
+	CONTENT_STATE,
+	CONTENT_MASKED_STATUS,
+};
+
+struct content_of {
+	enum content content;
+	unsigned char bytes[PACKET_KINDS][sizeof(uint32_t)];
+};
+
+/* nft and iptables-nft compare what they have loaded right after: only the last value is followed. */
+struct reading {
+	const struct draft_reader *reader;
+	struct draft draft;
+	struct content_of value;
+};
+
+static void load_word(struct reading *s, uint32_t direct, uint32_t redirected)
 {
-	uint16_t port;
-
-	if (value.len < sizeof(port))
-		return 0;
-	memcpy(&port, value.data, sizeof(port));
-	return ntohs(port);
+	for (unsigned kind = 0; kind < PACKET_KINDS; kind++)
+		memcpy(s->value.bytes[kind], packet_redirected(kind) ? &redirected : &direct,
+		       sizeof(uint32_t));
 }
 
-static struct filter_ports *which_ports(struct state *s, enum kind kind)
+static void load(struct reading *s, enum content content)
 {
-	return kind == KIND_PORT ? &s->rule.port : &s->rule.original;
+	static const unsigned char families[] = {
+		[FAMILY_V4] = NFPROTO_IPV4, [FAMILY_V6] = NFPROTO_IPV6
+	};
+
+	s->value = (struct content_of){ .content = content };
+	if (content == CONTENT_STATE)
+		load_word(s, NF_CT_STATE_BIT(IP_CT_NEW), NF_CT_STATE_BIT(IP_CT_NEW));
+	else if (content == CONTENT_STATUS)
+		load_word(s, 0, IPS_DST_NAT);
+	for (unsigned kind = 0; kind < PACKET_KINDS; kind++) {
+		if (content == CONTENT_PROTOCOL)
+			s->value.bytes[kind][0] = IPPROTO_TCP;
+		else if (content == CONTENT_FAMILY)
+			s->value.bytes[kind][0] = families[packet_family(kind)];
+	}
 }
 
-static void add_range(struct state *s, enum kind kind, struct filter_range range, bool negated)
+static void on_meta(struct reading *s, const struct nftnl_expr *e)
 {
-	struct filter_range_list ranges = { 0 };
+	/* clang-format off */
+	static const enum content keys[] = {
+		[NFT_META_NFPROTO] = CONTENT_FAMILY,
+		[NFT_META_L4PROTO] = CONTENT_PROTOCOL,
+		[NFT_META_IIFNAME] = CONTENT_INTERFACE,
+		[NFT_META_IIF]     = CONTENT_INTERFACE,
+	};
+	/* clang-format on */
+	uint32_t key = nftnl_expr_get_u32(e, NFTNL_EXPR_META_KEY);
 
-	array_push(s->reader->arena, &ranges, range);
-	host_firewall_ports(&s->rule, which_ports(s, kind), &ranges, negated);
+	if (nftnl_expr_is_set(e, NFTNL_EXPR_META_DREG)) /* else it sets something */
+		load(s, key < ELEMENTS(keys) ? keys[key] : CONTENT_UNKNOWN);
 }
 
-/* Whether a value that is known of the packet of interest compares so. */
-static void compare_known(struct state *s, bool equal, uint32_t op)
+static void on_payload(struct reading *s, const struct nftnl_expr *e)
 {
-	if (op == NFT_CMP_EQ)
-		s->rule.never |= !equal;
-	else if (op == NFT_CMP_NEQ)
-		s->rule.never |= equal;
+	uint32_t base = nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_BASE);
+	uint32_t offset = nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET);
+	uint32_t len = nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_LEN);
+
+	if (!nftnl_expr_is_set(e, NFTNL_EXPR_PAYLOAD_DREG))
+		return; /* changes the packet */
+	if (base == NFT_PAYLOAD_TRANSPORT_HEADER && offset == 2 && len == 2)
+		load(s, CONTENT_PORT);
+	else if (base == NFT_PAYLOAD_NETWORK_HEADER && len == 1 &&
+		 (offset == 9 || (offset == 6 && s->reader->family == NFPROTO_IPV6)))
+		load(s, CONTENT_PROTOCOL);
 	else
-		s->rule.partly = true;
+		load(s, CONTENT_UNKNOWN);
 }
 
-static void compare_status(struct state *s, const struct loaded_value *value, uint32_t op,
-			   uint32_t with)
+static void on_ct(struct reading *s, const struct nftnl_expr *e)
 {
-	/* A new connection has no other status that rules ask for. */
-	if (!(value->mask & IPS_DST_NAT)) {
-		s->rule.partly = true;
+	bool original = nftnl_expr_is_set(e, NFTNL_EXPR_CT_DIR) &&
+			nftnl_expr_get_u8(e, NFTNL_EXPR_CT_DIR) == IP_CT_DIR_ORIGINAL;
+	uint32_t key = nftnl_expr_get_u32(e, NFTNL_EXPR_CT_KEY);
+
+	if (!nftnl_expr_is_set(e, NFTNL_EXPR_CT_DREG))
+		return;
+	load(s, key == NFT_CT_STATE                   ? CONTENT_STATE
+		: key == NFT_CT_STATUS                ? CONTENT_STATUS
+		: key == NFT_CT_PROTO_DST && original ? CONTENT_ORIGINAL_PORT
+						      : CONTENT_UNKNOWN);
+}
+
+/* Only masks of states and statuses are followed. */
+static void on_bitwise(struct reading *s, const struct nftnl_expr *e)
+{
+	uint32_t mask_len = 0, flip_len = 0, word, flipped = 0;
+	const unsigned char *mask = nftnl_expr_get(e, NFTNL_EXPR_BITWISE_MASK, &mask_len);
+	const void *flip = nftnl_expr_get(e, NFTNL_EXPR_BITWISE_XOR, &flip_len);
+
+	memcpy(&flipped, flip ? flip : "", flip && flip_len == sizeof(flipped) ? flip_len : 0);
+	if ((s->value.content != CONTENT_STATE && s->value.content != CONTENT_STATUS) || !mask ||
+	    mask_len != sizeof(word) || flipped != 0) {
+		load(s, CONTENT_UNKNOWN);
 		return;
 	}
-	if (value->mask == UINT32_MAX || (with != 0 && with != IPS_DST_NAT)) {
-		s->rule.partly = true;
+	memcpy(&word, mask, sizeof(word));
+	/* Of a status nothing is known but whether the destination was changed. */
+	if (s->value.content == CONTENT_STATUS)
+		s->value.content = word & IPS_DST_NAT ? CONTENT_MASKED_STATUS : CONTENT_UNKNOWN;
+	for (unsigned kind = 0; kind < PACKET_KINDS; kind++)
+		for (size_t i = 0; i < sizeof(word); i++)
+			s->value.bytes[kind][i] &= mask[i];
+}
+
+static bool is_port(const struct content_of *value)
+{
+	return value->content == CONTENT_PORT || value->content == CONTENT_ORIGINAL_PORT;
+}
+
+static struct filter_ports *which_ports(struct draft *draft, const struct content_of *value)
+{
+	return value->content == CONTENT_PORT ? &draft->rule.port : &draft->rule.original;
+}
+
+static bool is_loopback(const void *data, size_t len)
+{
+	uint32_t index = 0;
+
+	memcpy(&index, data, len < sizeof(index) ? len : sizeof(index));
+	return (len == sizeof(index) && index == LOOPBACK_INDEX) ||
+	       (len >= 3 && memcmp(data, "lo", 3) == 0);
+}
+
+/* The rule asks whether a value that is no port is (equal) among the keys. */
+static void ask_equal(struct draft *draft, const struct content_of *value,
+		      const struct elements *keys, bool equal)
+{
+	bool others = false;
+
+	if (value->content == CONTENT_INTERFACE) {
+		for (size_t i = 0; i < keys->n; i++)
+			others |= !is_loopback(keys->items[i].key, keys->items[i].len);
+		if (others)
+			draft->rule.partly = true;
+		else
+			draft_asks_always(draft, !equal);
 		return;
 	}
-	if ((with != 0) == (op == NFT_CMP_EQ))
-		s->rule.redirected_only = true;
+	if (value->content < CONTENT_FAMILY) {
+		draft->rule.partly = true;
+		return;
+	}
+	for (unsigned kind = 0; kind < PACKET_KINDS; kind++) {
+		bool found = false, intervals = false;
+
+		for (size_t i = 0; i < keys->n; i++) {
+			const struct element *key = &keys->items[i];
+			size_t len = key->len < sizeof(uint32_t) ? key->len : sizeof(uint32_t);
+
+			intervals |= key->ends;
+			found |= !key->ends && memcmp(value->bytes[kind], key->key, len) == 0;
+		}
+		/* It may be inside of one. */
+		if (!found && intervals)
+			draft->rule.partly = true;
+		else if (found != equal)
+			draft->excludes[kind] = true;
+	}
+}
+
+static void compare_port(struct draft *draft, struct filter_ports *ports, uint32_t op,
+			 uint16_t port)
+{
+	struct filter_range range = { 0, UINT16_MAX };
+
+	if (op == NFT_CMP_EQ || op == NFT_CMP_NEQ)
+		range = (struct filter_range){ port, port };
+	else if (op == NFT_CMP_LT || op == NFT_CMP_LTE)
+		range.hi = op == NFT_CMP_LT && port > 0 ? (uint16_t)(port - 1) : port;
 	else
-		s->rule.redirected_never = true;
-}
-
-static bool is_loopback_name(struct nft_payload value)
-{
-	return value.len >= 3 && memcmp(value.data, "lo", 3) == 0;
-}
-
-static void compare(struct state *s, const struct loaded_value *value, uint32_t op,
-		    struct nft_payload with)
-{
-	unsigned family;
-
-	if (!with.data || with.len == 0) {
-		s->rule.partly = true;
-		return;
+		range.lo = op == NFT_CMP_GT && port < UINT16_MAX ? (uint16_t)(port + 1) : port;
+	/* Two comparisons in a row make a range: >= the one and <= the other. */
+	if (op == NFT_CMP_LTE && ports->n == 1 && !ports->negated &&
+	    ports->items[0].hi == UINT16_MAX) {
+		range.lo = ports->items[0].lo;
+		*ports = (struct filter_ports){ 0 };
 	}
-	switch (value->kind) {
-	case KIND_FAMILY:
-		family = with.data[0] == NFPROTO_IPV6 ? FAMILY_V6 : FAMILY_V4;
-		if (op == NFT_CMP_EQ)
-			s->rule.not_for[1 - family] = true;
-		else
-			s->rule.not_for[family] = true;
-		return;
-	case KIND_PROTOCOL:
-		compare_known(s, with.data[0] == IPPROTO_TCP, op);
-		return;
-	case KIND_PORT:
-	case KIND_ORIGINAL_PORT:
-		host_firewall_compare(s->reader->arena, &s->rule, which_ports(s, value->kind), op,
-				      net_port(with));
-		return;
-	case KIND_STATE:
-		compare_known(s, (STATE_NEW & value->mask) == host_word(with), op);
-		return;
-	case KIND_STATUS:
-		compare_status(s, value, op, host_word(with));
-		return;
-	case KIND_IN_NAME:
-		if (is_loopback_name(with))
-			compare_known(s, false, op);
-		else
-			s->rule.partly = true;
-		return;
-	case KIND_IN_INDEX:
-		if (host_word(with) == LOOPBACK_INDEX)
-			compare_known(s, false, op);
-		else
-			s->rule.partly = true;
-		return;
-	case KIND_OTHER:
-		break;
+	draft_port(draft, ports, range, op == NFT_CMP_NEQ);
+}
+
+static void on_cmp(struct reading *s, const struct nftnl_expr *e)
+{
+	const struct content_of *value = &s->value;
+	uint32_t op = nftnl_expr_get_u32(e, NFTNL_EXPR_CMP_OP), len = 0;
+	const void *data = nftnl_expr_get(e, NFTNL_EXPR_CMP_DATA, &len);
+	struct element with = { .len = len < SET_KEY_MAX ? len : SET_KEY_MAX };
+
+	if (!data || len == 0) {
+		s->draft.rule.partly = true;
+	} else if (is_port(value)) {
+		compare_port(&s->draft, which_ports(&s->draft, value), op, set_port(data, len));
+	} else if (op == NFT_CMP_EQ || op == NFT_CMP_NEQ) {
+		memcpy(with.key, data, with.len);
+		ask_equal(&s->draft, value, &(struct elements){ &with, 1 }, op == NFT_CMP_EQ);
+	} else {
+		s->draft.rule.partly = true;
 	}
-	s->rule.partly = true;
 }
 
-static void on_cmp(struct state *s, struct nft_payload data)
+static void on_range(struct reading *s, const struct nftnl_expr *e)
 {
-	struct loaded_value *value = register_at(s, nft_number(data, NFTA_CMP_SREG, UINT32_MAX));
+	const struct content_of *value = &s->value;
+	uint32_t from_len = 0, to_len = 0;
+	const void *from = nftnl_expr_get(e, NFTNL_EXPR_RANGE_FROM_DATA, &from_len);
+	const void *to = nftnl_expr_get(e, NFTNL_EXPR_RANGE_TO_DATA, &to_len);
 
-	compare(s, value, nft_number(data, NFTA_CMP_OP, UINT32_MAX),
-		nft_attribute(nft_attribute(data, NFTA_CMP_DATA), NFTA_DATA_VALUE));
-}
-
-static void on_range(struct state *s, struct nft_payload data)
-{
-	struct loaded_value *value = register_at(s, nft_number(data, NFTA_RANGE_SREG, UINT32_MAX));
-	struct nft_payload from =
-		nft_attribute(nft_attribute(data, NFTA_RANGE_FROM_DATA), NFTA_DATA_VALUE);
-	struct nft_payload to =
-		nft_attribute(nft_attribute(data, NFTA_RANGE_TO_DATA), NFTA_DATA_VALUE);
-
-	if (value->kind != KIND_PORT && value->kind != KIND_ORIGINAL_PORT)
-		s->rule.partly = true;
+	if (!from || !to || !is_port(value))
+		s->draft.rule.partly = true;
 	else
-		add_range(s, value->kind, (struct filter_range){ net_port(from), net_port(to) },
-			  nft_number(data, NFTA_RANGE_OP, NFT_RANGE_EQ) == NFT_RANGE_NEQ);
+		draft_port(&s->draft, which_ports(&s->draft, value),
+			   (struct filter_range){ set_port(from, from_len), set_port(to, to_len) },
+			   nftnl_expr_get_u32(e, NFTNL_EXPR_RANGE_OP) == NFT_RANGE_NEQ);
 }
 
-/* Writes the verdict of a rule, or of an element of a map, into the rule. */
-static void read_verdict(struct state *s, struct nft_payload verdict, struct filter_rule *rule)
+static void read_verdict(const struct draft_reader *reader, uint32_t code, const char *chain,
+			 struct filter_rule *rule)
 {
-	uint32_t code = nft_number(verdict, NFTA_VERDICT_CODE, (uint32_t)NFT_CONTINUE);
-
 	switch ((int32_t)code) {
 	case NF_ACCEPT:
 		rule->verdict = FILTER_ACCEPT;
@@ -161,199 +266,148 @@ static void read_verdict(struct state *s, struct nft_payload verdict, struct fil
 	case NFT_JUMP:
 	case NFT_GOTO:
 		rule->verdict = (int32_t)code == NFT_JUMP ? FILTER_JUMP : FILTER_GOTO;
-		rule->target =
-			s->reader->find_chain(s->reader, nft_text(verdict, NFTA_VERDICT_CHAIN));
+		rule->target = reader->find_chain(reader, chain ? chain : "");
 		return;
 	default:
 		return;
 	}
 }
 
-static void emit(struct state *s, const struct filter_rule *rule)
-{
-	if (!rule->never)
-		array_push(s->reader->arena, s->reader->chain, *rule);
-}
-
-/* A rule per element of a verdict map. The expressions behind it are of no interest: nothing but a
- * map without the value lets a packet come there. */
-static void emit_element(struct state *s, enum kind kind, const struct nft_element *element,
-			 const struct filter_range *range)
-{
-	struct state one = *s;
-
-	if (kind == KIND_PORT || kind == KIND_ORIGINAL_PORT)
-		add_range(&one, kind, *range, false);
-	else
-		compare(&one, &(struct loaded_value){ kind, UINT32_MAX }, NFT_CMP_EQ, element->key);
-	read_verdict(&one, element->verdict, &one.rule);
-	emit(&one, &one.rule);
-}
-
-static void look_up_verdict(struct state *s, enum kind kind, const struct nft_elements *elements)
+/* A rule per element of a map of verdicts. The expressions behind it are of no interest: nothing but
+ * a map without the value lets a packet come there. */
+static void look_up_verdict(struct reading *s, const struct elements *elements)
 {
 	for (size_t i = 0; i < elements->n; i++) {
-		struct filter_range range;
+		struct draft one = s->draft;
 
-		if (elements->items[i].interval_end)
+		if (elements->items[i].ends)
 			continue;
-		range = host_firewall_range(elements, i);
-		emit_element(s, kind, &elements->items[i], &range);
+		if (is_port(&s->value))
+			draft_port(&one, which_ports(&one, &s->value), set_range(elements, i),
+				   false);
+		else
+			ask_equal(&one, &s->value, &(struct elements){ &elements->items[i], 1 },
+				  true);
+		read_verdict(s->reader, elements->items[i].verdict, elements->items[i].chain,
+			     &one.rule);
+		draft_end(&one, s->reader->chain);
 	}
 }
 
-/* Whether one of the values is that of the packet of interest. */
-static bool holds(struct state *s, const struct loaded_value *value,
-		  const struct nft_elements *elements)
-{
-	for (size_t i = 0; i < elements->n; i++) {
-		struct state one = *s;
-
-		one.rule = (struct filter_rule){ 0 };
-		compare(&one, value, NFT_CMP_EQ, elements->items[i].key);
-		if (!one.rule.never)
-			return true;
-	}
-	return false;
-}
-
-static void look_up(struct state *s, const struct loaded_value *value, bool inverted,
-		    const struct nft_elements *elements)
+static void look_up(struct reading *s, const struct elements *elements, bool inverted)
 {
 	struct filter_range_list ranges = { 0 };
 
-	switch (value->kind) {
-	case KIND_PORT:
-	case KIND_ORIGINAL_PORT:
-		for (size_t i = 0; i < elements->n; i++)
-			if (!elements->items[i].interval_end)
-				array_push(s->reader->arena, &ranges,
-					   host_firewall_range(elements, i));
-		host_firewall_ports(&s->rule, which_ports(s, value->kind), &ranges, inverted);
+	if (!is_port(&s->value)) {
+		ask_equal(&s->draft, &s->value, elements, !inverted);
 		return;
-	case KIND_PROTOCOL:
-	case KIND_STATE:
-		compare_known(s, holds(s, value, elements), inverted ? NFT_CMP_NEQ : NFT_CMP_EQ);
-		return;
-	case KIND_IN_NAME:
-	case KIND_IN_INDEX:
-		if (!holds(s, value, elements)) /* nothing but the loopback interface */
-			compare_known(s, false, inverted ? NFT_CMP_NEQ : NFT_CMP_EQ);
-		else
-			s->rule.partly = true;
-		return;
-	case KIND_FAMILY:
-	case KIND_STATUS:
-	case KIND_OTHER:
-		break;
 	}
-	s->rule.partly = true;
+	for (size_t i = 0; i < elements->n; i++)
+		if (!elements->items[i].ends)
+			array_push(s->draft.arena, &ranges, set_range(elements, i));
+	draft_ports(&s->draft, which_ports(&s->draft, &s->value), &ranges, inverted);
 }
 
-static void on_lookup(struct state *s, struct nft_payload data)
+static void on_lookup(struct reading *s, const struct nftnl_expr *e)
 {
-	struct loaded_value value = *register_at(s, nft_number(data, NFTA_LOOKUP_SREG, UINT32_MAX));
-	bool map = nft_attribute(data, NFTA_LOOKUP_DREG).data;
-	bool verdicts = map && nft_number(data, NFTA_LOOKUP_DREG, 0) == NFT_REG_VERDICT;
-	struct nft_set set = { s->reader->family, s->reader->table,
-			       nft_text(data, NFTA_LOOKUP_SET) };
-	struct nft_elements elements = { 0 };
+	bool map = nftnl_expr_is_set(e, NFTNL_EXPR_LOOKUP_DREG);
+	uint32_t to = nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_DREG);
+	struct elements elements = { 0 };
 
-	if (map && !verdicts) {
-		register_load(s, nft_number(data, NFTA_LOOKUP_DREG, 0), KIND_OTHER);
+	if (map && to != NFT_REG_VERDICT) {
+		load(s, CONTENT_UNKNOWN);
 		return;
 	}
 	/* Sets of addresses may be large, and nothing is known of the client's. */
-	if ((value.kind == KIND_OTHER && !verdicts) ||
-	    host_firewall_elements(s->reader->arena, s->reader->fd, &set, &elements) < 0) {
-		s->rule.partly = true;
-		return;
-	}
-	if (verdicts)
-		look_up_verdict(s, value.kind, &elements);
+	if ((s->value.content == CONTENT_UNKNOWN && !map) ||
+	    !set_elements(s->reader, nftnl_expr_get_str(e, NFTNL_EXPR_LOOKUP_SET), &elements))
+		s->draft.rule.partly = true;
+	else if (map)
+		look_up_verdict(s, &elements);
 	else
-		look_up(s, &value, nft_number(data, NFTA_LOOKUP_FLAGS, 0) & NFT_LOOKUP_F_INV,
-			&elements);
+		look_up(s, &elements,
+			nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV);
 }
 
-static void on_immediate(struct state *s, struct nft_payload data)
+static void on_immediate(struct reading *s, const struct nftnl_expr *e)
 {
-	struct nft_payload value = nft_attribute(data, NFTA_IMMEDIATE_DATA);
+	uint32_t to = nftnl_expr_get_u32(e, NFTNL_EXPR_IMM_DREG);
 
-	if (nft_number(data, NFTA_IMMEDIATE_DREG, UINT32_MAX) == NFT_REG_VERDICT)
-		read_verdict(s, nft_attribute(value, NFTA_DATA_VERDICT), &s->rule);
+	if (to == NFT_REG_VERDICT)
+		read_verdict(s->reader, nftnl_expr_get_u32(e, NFTNL_EXPR_IMM_VERDICT),
+			     nftnl_expr_get_str(e, NFTNL_EXPR_IMM_CHAIN), &s->draft.rule);
 	else
-		register_load(s, nft_number(data, NFTA_IMMEDIATE_DREG, UINT32_MAX), KIND_OTHER);
+		load(s, CONTENT_UNKNOWN);
 }
 
-static void on_reject(struct state *s, struct nft_payload data _unused_)
+static void on_reject(struct reading *s, const struct nftnl_expr *e _unused_)
 {
-	s->rule.verdict = FILTER_DROP;
+	s->draft.rule.verdict = FILTER_DROP;
 }
 
-static void on_match(struct state *s, struct nft_payload data)
+static void on_match(struct reading *s, const struct nftnl_expr *e)
 {
-	struct nft_payload info = nft_attribute(data, NFTA_MATCH_INFO);
-	const struct xt_info match = {
-		.name = nft_text(data, NFTA_MATCH_NAME),
-		.revision = nft_number(data, NFTA_MATCH_REV, 0),
-		.data = info.data ? info.data : "",
-		.len = info.len,
-	};
+	uint32_t len = 0;
+	const void *info = nftnl_expr_get(e, NFTNL_EXPR_MT_INFO, &len);
 
-	host_firewall_match(s->reader->arena, &match, &s->rule);
+	draft_match(&s->draft, &(struct draft_match){
+				       .name = nftnl_expr_get_str(e, NFTNL_EXPR_MT_NAME),
+				       .revision = nftnl_expr_get_u32(e, NFTNL_EXPR_MT_REV),
+				       .data = info ? info : "",
+				       .len = len,
+			       });
 }
 
-static void on_target(struct state *s, struct nft_payload data)
+static void on_target(struct reading *s, const struct nftnl_expr *e)
 {
-	s->rule.verdict = host_firewall_target(nft_text(data, NFTA_TARGET_NAME));
+	s->draft.rule.verdict = draft_target(nftnl_expr_get_str(e, NFTNL_EXPR_TG_NAME));
 }
 
-static void on_nothing(struct state *s _unused_, struct nft_payload data _unused_)
-{
-}
-
-static const struct expression {
+static const struct {
 	const char *name;
-	void (*read)(struct state *s, struct nft_payload data);
+	void (*read)(struct reading *s, const struct nftnl_expr *e);
 } expressions[] = {
-	{ "bitwise", register_on_bitwise },
+	{ "bitwise", on_bitwise },
 	{ "cmp", on_cmp },
-	{ "counter", on_nothing },
-	{ "ct", register_on_ct },
+	{ "counter", NULL },
+	{ "ct", on_ct },
 	{ "immediate", on_immediate },
-	{ "log", on_nothing },
+	{ "log", NULL },
 	{ "lookup", on_lookup },
 	{ "match", on_match },
-	{ "meta", register_on_meta },
-	{ "notrack", on_nothing },
-	{ "objref", on_nothing },
-	{ "payload", register_on_payload },
+	{ "meta", on_meta },
+	{ "notrack", NULL },
+	{ "objref", NULL },
+	{ "payload", on_payload },
 	{ "range", on_range },
 	{ "reject", on_reject },
 	{ "target", on_target },
 };
 
-static void read_expression(struct state *s, struct nft_payload item)
+static int read_expression(struct nftnl_expr *e, void *userdata)
 {
-	const char *name = nft_text(item, NFTA_EXPR_NAME);
+	const char *name = nftnl_expr_get_str(e, NFTNL_EXPR_NAME);
+	struct reading *s = userdata;
 
 	for (size_t i = 0; i < ELEMENTS(expressions); i++) {
-		if (strcmp(name, expressions[i].name) == 0) {
-			expressions[i].read(s, nft_attribute(item, NFTA_EXPR_DATA));
-			return;
-		}
+		if (strcmp(name, expressions[i].name) != 0)
+			continue;
+		if (expressions[i].read) /* else it decides nothing */
+			expressions[i].read(s, e);
+		return 0;
 	}
-	s->rule.partly = true;
+	s->draft.rule.partly = true;
+	return 0;
 }
 
-void host_firewall_expressions(struct nft_rule_reader *reader, const char *name,
-			       struct nft_payload list)
+void draft_read_nft(const struct draft_reader *reader, const char *name,
+		    const struct nftnl_rule *rule)
 {
-	struct state s = { .reader = reader, .rule = { .name = name } };
-	struct nft_payload item;
+	struct reading s = {
+		.reader = reader,
+		.draft = { .arena = reader->arena, .rule = { .name = name } },
+	};
 
-	while (nft_next(&list, &item))
-		read_expression(&s, item);
-	emit(&s, &s.rule);
+	(void)nftnl_expr_foreach((struct nftnl_rule *)(uintptr_t)rule, read_expression, &s);
+	draft_end(&s.draft, reader->chain);
 }

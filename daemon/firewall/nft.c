@@ -1,29 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
-#include "common/base/array.h"
-#include "daemon/os/fd.h"
-#include "daemon/firewall/firewall.h"
+#include <libnftnl/chain.h>
+#include <libnftnl/rule.h>
 
-#define DUMP_TRIES 5 /* others may change the tables while they are listed */
+#include "daemon/firewall/draft.h"
+#include "daemon/firewall/firewall.h"
+#include "daemon/os/netlink.h"
 
 /* A chain as the kernel names it; its place in the list is that of the chain among the facts. */
 struct nft_chain {
-	uint8_t family;
+	uint32_t family;
 	const char *table, *name;
 	bool base, drops;
-};
-
-struct nft_rule {
-	uint8_t family;
-	const char *table, *chain;
-	uint64_t handle;
-	struct nft_payload expressions;
 };
 
 struct scan {
@@ -32,40 +25,49 @@ struct scan {
 		struct nft_chain *items;
 		size_t n;
 	} chains;
-	struct {
-		struct nft_rule *items;
-		size_t n;
-	} rules;
+	struct nftnl_rule_list *rules;
 	size_t first; /* of these chains among the facts */
 };
 
-static bool is_ip(uint8_t family)
+static bool is_ip(uint32_t family)
 {
 	return family == NFPROTO_IPV4 || family == NFPROTO_IPV6 || family == NFPROTO_INET;
 }
 
-static void on_chain(void *userdata, uint8_t family, struct nft_payload attributes)
+static const char *text(struct arena *arena, const char *text)
 {
-	struct nft_payload hook = nft_attribute(attributes, NFTA_CHAIN_HOOK);
-	bool filter = strcmp(nft_text(attributes, NFTA_CHAIN_TYPE), "filter") == 0;
-	struct scan *scan = userdata;
+	return arena_strdup(arena, text ? text : "");
+}
 
-	if (!is_ip(family))
-		return;
-	array_push(
-		scan->arena, &scan->chains,
-		(struct nft_chain){
-			.family = family,
-			.table = arena_strdup(scan->arena, nft_text(attributes, NFTA_CHAIN_TABLE)),
-			.name = arena_strdup(scan->arena, nft_text(attributes, NFTA_CHAIN_NAME)),
-			.base = filter &&
-				nft_number(hook, NFTA_HOOK_HOOKNUM, UINT32_MAX) == NF_INET_LOCAL_IN,
-			.drops = nft_number(attributes, NFTA_CHAIN_POLICY, NF_ACCEPT) == NF_DROP,
-		});
+static int on_chain(const struct nlmsghdr *message, void *userdata)
+{
+	struct nftnl_chain *chain = nftnl_chain_alloc();
+	struct scan *scan = userdata;
+	const char *type;
+
+	if (chain && nftnl_chain_nlmsg_parse(message, chain) == 0 &&
+	    is_ip(nftnl_chain_get_u32(chain, NFTNL_CHAIN_FAMILY))) {
+		type = nftnl_chain_get_str(chain, NFTNL_CHAIN_TYPE);
+		array_push(
+			scan->arena, &scan->chains,
+			(struct nft_chain){
+				nftnl_chain_get_u32(chain, NFTNL_CHAIN_FAMILY),
+				text(scan->arena, nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE)),
+				text(scan->arena, nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME)),
+				type && strcmp(type, "filter") == 0 &&
+					nftnl_chain_get_u32(chain, NFTNL_CHAIN_HOOKNUM) ==
+						NF_INET_LOCAL_IN,
+				nftnl_chain_is_set(chain, NFTNL_CHAIN_POLICY) &&
+					nftnl_chain_get_u32(chain, NFTNL_CHAIN_POLICY) == NF_DROP,
+			});
+	}
+	if (chain)
+		nftnl_chain_free(chain);
+	return MNL_CB_OK;
 }
 
 /* Whether packets to this host are filtered in the table at all. */
-static bool matters(const struct scan *scan, uint8_t family, const char *table)
+static bool matters(const struct scan *scan, uint32_t family, const char *table)
 {
 	for (size_t i = 0; i < scan->chains.n; i++) {
 		const struct nft_chain *chain = &scan->chains.items[i];
@@ -76,26 +78,26 @@ static bool matters(const struct scan *scan, uint8_t family, const char *table)
 	return false;
 }
 
-static void on_rule(void *userdata, uint8_t family, struct nft_payload attributes)
+static uint32_t family_of(const struct nftnl_rule *rule)
 {
-	const char *table = nft_text(attributes, NFTA_RULE_TABLE);
-	struct nft_payload body = nft_attribute(attributes, NFTA_RULE_EXPRESSIONS);
-	struct nft_payload handle = nft_attribute(attributes, NFTA_RULE_HANDLE);
-	struct scan *scan = userdata;
-	struct nft_rule rule = { .family = family };
-
-	if (!matters(scan, family, table))
-		return;
-	rule.table = arena_strdup(scan->arena, table);
-	rule.chain = arena_strdup(scan->arena, nft_text(attributes, NFTA_RULE_CHAIN));
-	for (size_t i = 0; i < handle.len; i++)
-		rule.handle = rule.handle << 8 | (unsigned char)handle.data[i];
-	rule.expressions.data = arena_strndup(scan->arena, body.data ? body.data : "", body.len);
-	rule.expressions.len = body.len;
-	array_push(scan->arena, &scan->rules, rule);
+	return nftnl_rule_get_u32(rule, NFTNL_RULE_FAMILY);
 }
 
-static size_t find(const struct scan *scan, uint8_t family, const char *table, const char *name)
+/* A rule that libnftnl cannot read at all is left out: nothing is known of it. */
+static int on_rule(const struct nlmsghdr *message, void *userdata)
+{
+	struct nftnl_rule *rule = nftnl_rule_alloc();
+	struct scan *scan = userdata;
+
+	if (rule && nftnl_rule_nlmsg_parse(message, rule) == 0 &&
+	    matters(scan, family_of(rule), nftnl_rule_get_str(rule, NFTNL_RULE_TABLE)))
+		nftnl_rule_list_add_tail(rule, scan->rules);
+	else if (rule)
+		nftnl_rule_free(rule);
+	return MNL_CB_OK;
+}
+
+static size_t find(const struct scan *scan, uint32_t family, const char *table, const char *name)
 {
 	for (size_t i = 0; i < scan->chains.n; i++) {
 		const struct nft_chain *chain = &scan->chains.items[i];
@@ -107,7 +109,7 @@ static size_t find(const struct scan *scan, uint8_t family, const char *table, c
 	return SIZE_MAX;
 }
 
-static size_t find_chain(const struct nft_rule_reader *reader, const char *name)
+static size_t find_chain(const struct draft_reader *reader, const char *name)
 {
 	const struct scan *scan = reader->chains;
 	size_t n = find(scan, reader->family, reader->table, name);
@@ -115,7 +117,7 @@ static size_t find_chain(const struct nft_rule_reader *reader, const char *name)
 	return n == SIZE_MAX ? n : scan->first + n;
 }
 
-static const char *family_word(uint8_t family)
+static const char *family_word(uint32_t family)
 {
 	if (family == NFPROTO_INET)
 		return "inet";
@@ -165,67 +167,61 @@ static void add_chains(const struct scan *scan, struct facts_firewall *firewall)
 }
 
 /* Rules of iptables are called by number, all others by handle. */
-static const char *rule_name(const struct scan *scan, const struct nft_rule *rule, size_t chain,
-			     unsigned number)
+static const char *rule_name(const struct scan *scan, const struct nftnl_rule *rule,
+			     const struct nft_chain *of, unsigned number)
 {
-	const struct nft_chain *of = &scan->chains.items[chain];
+	const char *chain = chain_name(scan->arena, of);
 
 	if (tool_of(of))
-		return arena_printf(scan->arena, "rule %u of %s", number,
-				    chain_name(scan->arena, of));
+		return arena_printf(scan->arena, "rule %u of %s", number, chain);
 	return arena_printf(scan->arena, "rule %llu (handle) of %s",
-			    (unsigned long long)rule->handle, chain_name(scan->arena, of));
+			    (unsigned long long)nftnl_rule_get_u64(rule, NFTNL_RULE_HANDLE), chain);
 }
 
-static bool is_same_chain(const struct nft_rule *a, const struct nft_rule *b)
-{
-	return a->family == b->family && strcmp(a->table, b->table) == 0 &&
-	       strcmp(a->chain, b->chain) == 0;
-}
+struct adding {
+	const struct scan *scan;
+	struct facts_firewall *firewall;
+	size_t in; /* the chain of the rule before */
+	unsigned number;
+};
 
-static void add_rules(const struct scan *scan, int fd, struct facts_firewall *firewall)
+static int add_rule(struct nftnl_rule *rule, void *userdata)
 {
-	struct nft_rule_reader reader = {
-		.arena = scan->arena, .fd = fd, .find_chain = find_chain, .chains = scan
+	struct adding *adding = userdata;
+	const struct scan *scan = adding->scan;
+	struct draft_reader reader = {
+		.arena = scan->arena,
+		.find_chain = find_chain,
+		.chains = scan,
+		.family = family_of(rule),
+		.table = nftnl_rule_get_str(rule, NFTNL_RULE_TABLE),
 	};
-	size_t in = SIZE_MAX;
-	unsigned number = 0;
+	size_t in =
+		find(scan, reader.family, reader.table, nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN));
 
-	for (size_t i = 0; i < scan->rules.n; i++) {
-		const struct nft_rule *rule = &scan->rules.items[i];
-
-		/* The rules of a chain come one after the other. */
-		if (i > 0 && is_same_chain(rule, rule - 1)) {
-			number++;
-		} else {
-			number = 1;
-			in = find(scan, rule->family, rule->table, rule->chain);
-		}
-		if (in == SIZE_MAX)
-			continue;
-		reader.family = rule->family;
-		reader.table = rule->table;
-		reader.chain = &firewall->items[scan->first + in];
-		host_firewall_expressions(&reader, rule_name(scan, rule, in, number),
-					  rule->expressions);
-	}
+	/* The rules of a chain come one after the other. */
+	adding->number = in == adding->in ? adding->number + 1 : 1;
+	adding->in = in;
+	if (in == SIZE_MAX)
+		return 0;
+	reader.chain = &adding->firewall->items[scan->first + in];
+	draft_read_nft(&reader, rule_name(scan, rule, &scan->chains.items[in], adding->number),
+		       rule);
+	return 0;
 }
 
 static int scan_once(struct scan *scan, struct facts_firewall *firewall)
 {
-	_close_ int fd = nft_open();
-	int r;
+	struct adding adding = { .scan = scan, .firewall = firewall, .in = SIZE_MAX };
+	int r = netlink_list_nft(NFT_MSG_GETCHAIN, on_chain, scan);
 
-	if (fd < 0)
-		return fd;
-	r = nft_dump_rules(fd, on_chain, on_rule, scan);
-	if (r < 0)
+	if (r == 0)
+		r = netlink_list_nft(NFT_MSG_GETRULE, on_rule, scan);
+	if (r != 0 || scan->arena->failed)
 		return r;
-	if (scan->arena->failed)
-		return -ENOMEM;
 	add_chains(scan, firewall);
 	if (!scan->arena->failed)
-		add_rules(scan, fd, firewall);
+		(void)nftnl_rule_list_foreach(scan->rules, add_rule, &adding);
 	return 0;
 }
 
@@ -233,9 +229,14 @@ void host_firewall_nft(struct arena *arena, struct facts_firewall *firewall)
 {
 	int r = -EINTR;
 
-	for (int i = 0; i < DUMP_TRIES && r == -EINTR; i++) {
-		struct scan scan = { .arena = arena, .first = firewall->n };
+	for (int i = 0; i < NETLINK_TRIES && r == -EINTR; i++) {
+		struct scan scan = { .arena = arena,
+				     .rules = nftnl_rule_list_alloc(),
+				     .first = firewall->n };
 
+		if (!scan.rules)
+			return;
 		r = scan_once(&scan, firewall);
+		nftnl_rule_list_free(scan.rules);
 	}
 }

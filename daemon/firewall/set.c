@@ -1,106 +1,81 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/firewall/set.h"
+
 #include <arpa/inet.h>
-#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <linux/netfilter/nf_tables.h>
 
-#include "common/base/array.h"
-#include "daemon/firewall/firewall.h"
+#include <libnftnl/set.h>
+
+#include "common/base/cleanup.h"
+#include "daemon/os/netlink.h"
 
 #define ELEMENTS_MAX 4096 /* a set with more is not one that somebody wrote down */
 
-struct collection {
-	struct arena *arena;
-	struct nft_elements elements;
-};
-
-static struct nft_payload keep(struct arena *arena, struct nft_payload in)
-{
-	return (struct nft_payload){ arena_strndup(arena, in.data ? in.data : "", in.len), in.len };
-}
-
-static void on_elements(void *userdata, uint8_t family _unused_, struct nft_payload attributes)
-{
-	struct nft_payload list = nft_attribute(attributes, NFTA_SET_ELEM_LIST_ELEMENTS), item;
-	struct collection *c = userdata;
-
-	while (nft_next(&list, &item) && c->elements.n <= ELEMENTS_MAX) {
-		struct nft_payload key = nft_attribute(item, NFTA_SET_ELEM_KEY);
-		struct nft_payload data = nft_attribute(item, NFTA_SET_ELEM_DATA);
-		uint32_t flags = nft_number(item, NFTA_SET_ELEM_FLAGS, 0);
-
-		array_push(
-			c->arena, &c->elements,
-			(struct nft_element){
-				.key = keep(c->arena, nft_attribute(key, NFTA_DATA_VALUE)),
-				.verdict = keep(c->arena, nft_attribute(data, NFTA_DATA_VERDICT)),
-				.interval_end = flags & NFT_SET_ELEM_INTERVAL_END,
-			});
-	}
-}
-
-int host_firewall_elements(struct arena *arena, int fd, const struct nft_set *set,
-			   struct nft_elements *ret)
-{
-	struct collection c = { .arena = arena };
-	int r = nft_dump_set(fd, set, on_elements, &c);
-
-	if (r < 0)
-		return r;
-	if (arena->failed)
-		return -ENOMEM;
-	if (c.elements.n > ELEMENTS_MAX)
-		return -E2BIG;
-	*ret = c.elements;
-	return 0;
-}
-
-static uint16_t port_of(const struct nft_element *element)
+uint16_t set_port(const void *data, size_t len)
 {
 	uint16_t port = 0;
 
-	if (element->key.len == sizeof(port))
-		memcpy(&port, element->key.data, sizeof(port));
+	memcpy(&port, data, len < sizeof(port) ? len : sizeof(port));
 	return ntohs(port);
 }
 
-struct filter_range host_firewall_range(const struct nft_elements *elements, size_t n)
+static struct element read_element(struct arena *arena, struct nftnl_set_elem *e)
 {
-	uint16_t lo = port_of(&elements->items[n]);
+	uint32_t len = 0;
+	const void *key = nftnl_set_elem_get(e, NFTNL_SET_ELEM_KEY, &len);
+	const char *chain = nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_CHAIN)
+				    ? nftnl_set_elem_get_str(e, NFTNL_SET_ELEM_CHAIN)
+				    : NULL;
+	struct element element = { .len = key && len <= SET_KEY_MAX ? len : 0 };
+
+	memcpy(element.key, key ? key : "", element.len);
+	/* What is not there must not be asked for. */
+	element.ends =
+		nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_FLAGS) &&
+		(nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_FLAGS) & NFT_SET_ELEM_INTERVAL_END);
+	element.verdict = nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_VERDICT)
+				  ? nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_VERDICT)
+				  : (uint32_t)NFT_CONTINUE;
+	element.chain = chain ? arena_strdup(arena, chain) : NULL;
+	return element;
+}
+
+DEFINE_CLEANUP(struct nftnl_set *, nftnl_set_free, NULL);
+DEFINE_CLEANUP(struct nftnl_set_elems_iter *, nftnl_set_elems_iter_destroy, NULL);
+
+bool set_elements(const struct draft_reader *reader, const char *name, struct elements *ret)
+{
+	_cleanup_(nftnl_set_elems_iter_destroyp) struct nftnl_set_elems_iter *iter = NULL;
+	_cleanup_(nftnl_set_freep) struct nftnl_set *set = nftnl_set_alloc();
+	struct nftnl_set_elem *e;
+
+	if (!set || nftnl_set_set_str(set, NFTNL_SET_TABLE, reader->table) < 0 ||
+	    nftnl_set_set_str(set, NFTNL_SET_NAME, name) < 0)
+		return false;
+	nftnl_set_set_u32(set, NFTNL_SET_FAMILY, reader->family);
+	if (netlink_fill_nft_set(set) != 0)
+		return false;
+	iter = nftnl_set_elems_iter_create(set);
+	while (iter && ret->n <= ELEMENTS_MAX && (e = nftnl_set_elems_iter_next(iter)))
+		array_push(reader->arena, ret, read_element(reader->arena, e));
+	return iter && ret->n <= ELEMENTS_MAX && !reader->arena->failed;
+}
+
+struct filter_range set_range(const struct elements *elements, size_t n)
+{
+	uint16_t lo = set_port(elements->items[n].key, elements->items[n].len);
 	struct filter_range range = { lo, UINT16_MAX };
 	bool intervals = false;
 
 	for (size_t i = 0; i < elements->n; i++) {
-		uint16_t end = port_of(&elements->items[i]);
+		uint16_t end = set_port(elements->items[i].key, elements->items[i].len);
 
-		if (!elements->items[i].interval_end)
-			continue;
-		intervals = true;
-		if (end > lo && end - 1 < range.hi)
+		intervals |= elements->items[i].ends;
+		if (elements->items[i].ends && end > lo && end - 1 < range.hi)
 			range.hi = (uint16_t)(end - 1);
 	}
 	return intervals ? range : (struct filter_range){ lo, lo };
-}
-
-void host_firewall_compare(struct arena *arena, struct filter_rule *rule,
-			   struct filter_ports *ports, uint32_t op, uint16_t port)
-{
-	struct filter_range range = { 0, UINT16_MAX };
-	struct filter_range_list ranges = { 0 };
-
-	if (op == NFT_CMP_EQ || op == NFT_CMP_NEQ)
-		range = (struct filter_range){ port, port };
-	else if (op == NFT_CMP_LT || op == NFT_CMP_LTE)
-		range.hi = op == NFT_CMP_LT && port > 0 ? (uint16_t)(port - 1) : port;
-	else
-		range.lo = op == NFT_CMP_GT && port < UINT16_MAX ? (uint16_t)(port + 1) : port;
-	/* Two comparisons in a row make a range: >= the one and <= the other. */
-	if (op == NFT_CMP_LTE && ports->n == 1 && !ports->negated &&
-	    ports->items[0].hi == UINT16_MAX) {
-		range.lo = ports->items[0].lo;
-		*ports = (struct filter_ports){ 0 };
-	}
-	array_push(arena, &ranges, range);
-	host_firewall_ports(rule, ports, &ranges, op == NFT_CMP_NEQ);
 }

@@ -6,6 +6,7 @@
 
 #include "common/base/array.h"
 #include "common/rules/xt_entry.h"
+#include "daemon/firewall/draft.h"
 #include "daemon/firewall/firewall.h"
 #include "daemon/netfilter/xt/family.h"
 
@@ -80,117 +81,115 @@ static bool exists(enum family family)
 	return xt_tables(family, on_table, &found, NULL) > 0 && found;
 }
 
-static void read_head(const struct head *head, struct filter_rule *rule)
+static void read_head(const struct head *head, struct draft *draft)
 {
-	if (head->proto != 0 && (head->proto == IPPROTO_TCP) == head->proto_inverted)
-		rule->never = true;
-	if (head->in[0] && strcmp(head->in, "lo") != 0)
-		rule->partly = true;
-	else if (head->in[0] && !head->in_inverted)
-		rule->never = true;
-	if (head->elsewhere)
-		rule->partly = true;
+	if (head->proto != 0)
+		draft_asks_always(draft, (head->proto == IPPROTO_TCP) != head->proto_inverted);
+	if (head->elsewhere || (head->in[0] && strcmp(head->in, "lo") != 0))
+		draft->rule.partly = true;
+	else if (head->in[0])
+		draft_asks_always(draft, head->in_inverted);
 }
 
-/* The chains of this family begin at `first`. */
-static size_t find(const struct facts_firewall *firewall, size_t first, const char *target)
-{
-	for (size_t i = first; i < firewall->n; i++)
-		if (strcmp(firewall->items[i].name, target) == 0)
-			return i;
-	return firewall->n;
-}
+/* One table while it is read. */
+struct reading {
+	struct arena *arena;
+	enum family family;
+	struct xtc_handle *handle;
+	struct facts_firewall *firewall;
+	size_t first; /* of its chains among the facts */
+};
 
-static void read_verdict(const struct facts_firewall *firewall, size_t first, const char *target,
-			 const struct head *head, struct filter_rule *rule)
+static void read_verdict(const struct reading *s, const char *target, bool jumps_away,
+			 struct filter_rule *rule)
 {
-	rule->target = find(firewall, first, target);
-	if (rule->target < firewall->n)
-		rule->verdict = head->jumps_away ? FILTER_GOTO : FILTER_JUMP;
-	else if (strcmp(target, "ACCEPT") == 0)
+	for (size_t i = s->first; i < s->firewall->n; i++) {
+		if (strcmp(s->firewall->items[i].name, target) != 0)
+			continue;
+		rule->target = i;
+		rule->verdict = jumps_away ? FILTER_GOTO : FILTER_JUMP;
+		return;
+	}
+	if (strcmp(target, "ACCEPT") == 0)
 		rule->verdict = FILTER_ACCEPT;
 	else if (strcmp(target, "DROP") == 0)
 		rule->verdict = FILTER_DROP;
 	else if (strcmp(target, "RETURN") == 0)
 		rule->verdict = FILTER_RETURN;
 	else
-		rule->verdict = host_firewall_target(target);
+		rule->verdict = draft_target(target);
 }
 
-static void read_matches(struct arena *arena, enum family family, const void *entry,
-			 struct filter_rule *rule)
+static void read_chain(const struct reading *s, struct filter_chain *chain)
 {
-	const struct xt_entry_match *m = NULL;
+	const struct xt_family *f = &xt_families[s->family];
+	const void *entry = f->first_rule(chain->name, s->handle);
 
-	while ((m = xt_entry_match(family, entry, m)) && m->u.match_size >= sizeof(*m)) {
-		struct xt_info info = {
-			.name = m->u.user.name,
-			.revision = m->u.user.revision,
-			.data = m->data,
-			.len = m->u.match_size - sizeof(*m),
-		};
+	for (unsigned number = 1; entry; number++, entry = f->next_rule(entry, s->handle)) {
+		const struct xt_entry_match *m = NULL;
+		struct head head = read_entry(s->family, entry);
+		struct draft draft = { .arena = s->arena };
 
-		host_firewall_match(arena, &info, rule);
+		draft.rule.name = arena_printf(s->arena, "rule %u of chain %s (%s)", number,
+					       chain->name, tools[s->family]);
+		read_head(&head, &draft);
+		while ((m = xt_entry_match(s->family, entry, m)) && m->u.match_size >= sizeof(*m))
+			draft_match(&draft, &(struct draft_match){
+						    .name = m->u.user.name,
+						    .revision = m->u.user.revision,
+						    .data = m->data,
+						    .len = m->u.match_size - sizeof(*m),
+					    });
+		read_verdict(s, f->get_target(entry, s->handle), head.jumps_away, &draft.rule);
+		draft_end(&draft, chain);
 	}
 }
 
-/* The parameters are where it is read from, what its jumps are told by, and where it goes. */
-static void read_chain(struct arena *arena, enum family family, struct xtc_handle *handle,
-		       const struct facts_firewall *firewall, size_t first,
-		       struct filter_chain *chain)
+static void read_table(const struct reading *s)
 {
-	const struct xt_family *f = &xt_families[family];
-	const void *entry = f->first_rule(chain->name, handle);
-
-	for (unsigned number = 1; entry; number++, entry = f->next_rule(entry, handle)) {
-		struct filter_rule rule = { 0 };
-		struct head head = read_entry(family, entry);
-
-		rule.name = arena_printf(arena, "rule %u of chain %s (%s)", number, chain->name,
-					 tools[family]);
-		read_head(&head, &rule);
-		read_matches(arena, family, entry, &rule);
-		read_verdict(firewall, first, f->get_target(entry, handle), &head, &rule);
-		array_push(arena, chain, rule);
-	}
-}
-
-static void read_table(struct arena *arena, enum family family, struct xtc_handle *handle,
-		       struct facts_firewall *firewall)
-{
-	const struct xtc_ops *ops = xt_families[family].ops;
-	size_t first = firewall->n;
+	const struct xtc_ops *ops = xt_families[s->family].ops;
+	const char *tool = tools[s->family];
 
 	/* All names before the first rule: jumps are told from targets by them. */
-	for (const char *name = ops->first_chain(handle); name; name = ops->next_chain(handle)) {
-		struct filter_chain chain = { .name = arena_strdup(arena, name) };
+	for (const char *name = ops->first_chain(s->handle); name;
+	     name = ops->next_chain(s->handle)) {
+		struct filter_chain chain = { .name = arena_strdup(s->arena, name) };
 		struct xt_counters counters;
-		const char *policy = ops->get_policy(name, &counters, handle);
+		const char *policy = ops->get_policy(name, &counters, s->handle);
 
 		chain.base = strcmp(name, HOOK) == 0;
 		chain.drops = policy && strcmp(policy, "DROP") == 0;
-		chain.family[family] = true;
-		chain.add = arena_printf(arena, "%s -I " HOOK, tools[family]);
-		array_push(arena, firewall, chain);
+		chain.family[s->family] = true;
+		chain.add = arena_printf(s->arena, "%s -I " HOOK, tool);
+		array_push(s->arena, s->firewall, chain);
 	}
-	if (arena->failed)
+	if (s->arena->failed)
 		return;
-	for (size_t i = first; i < firewall->n; i++)
-		read_chain(arena, family, handle, firewall, first, &firewall->items[i]);
-	for (size_t i = first; i < firewall->n; i++)
-		firewall->items[i].name = arena_printf(arena, "chain %s (%s)",
-						       firewall->items[i].name, tools[family]);
+	for (size_t i = s->first; i < s->firewall->n; i++)
+		read_chain(s, &s->firewall->items[i]);
+	for (size_t i = s->first; i < s->firewall->n; i++)
+		s->firewall->items[i].name =
+			arena_printf(s->arena, "chain %s (%s)", s->firewall->items[i].name, tool);
 }
 
-void host_firewall_legacy(struct arena *arena, struct facts_firewall *firewall)
+static void host_firewall_legacy(struct arena *arena, struct facts_firewall *firewall)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		const struct xt_family *f = &xt_families[family];
-		struct xtc_handle *handle = exists(family) ? f->ops->init(TABLE) : NULL;
+		struct reading s = { arena, family, NULL, firewall, firewall->n };
 
-		if (!handle)
+		if (exists(family))
+			s.handle = f->ops->init(TABLE);
+		if (!s.handle)
 			continue;
-		read_table(arena, family, handle, firewall);
-		f->ops->free(handle);
+		read_table(&s);
+		f->ops->free(s.handle);
 	}
+}
+
+void host_firewall(struct arena *arena, struct facts_firewall *ret)
+{
+	*ret = (struct facts_firewall){ 0 };
+	host_firewall_legacy(arena, ret);
+	host_firewall_nft(arena, ret);
 }

@@ -4,18 +4,19 @@
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <string.h>
 #include <strings.h>
+
+#include <libnftnl/chain.h>
 
 #include "common/base/arena.h"
 #include "common/base/array.h"
 #include "common/plan/plan.h"
 #include "common/rules/recognise.h"
 #include "common/rules/ruleset.h"
-#include "daemon/os/fd.h"
-#include "daemon/os/nft_dump.h"
+#include "daemon/os/netlink.h"
 
-#define DUMP_TRIES   5 /* others may change the tables while they are listed (NLM_F_DUMP_INTR) */
 #define KUMA_COMMENT "kuma/mesh/transparent/proxy"
 
 /* A base chain of type nat. */
@@ -36,6 +37,11 @@ struct scan {
 	bool mesh[FAMILY_COUNT]; /* something of kumactl's is in a table of iptables-nft */
 };
 
+static uint8_t family_of(const struct nlmsghdr *message)
+{
+	return ((const struct nfgenmsg *)mnl_nlmsg_get_payload(message))->nfgen_family;
+}
+
 /* Notes what kumactl has put where iptables-nft puts it. */
 static void note_mesh(struct scan *scan, uint8_t family, const char *table)
 {
@@ -46,21 +52,30 @@ static void note_mesh(struct scan *scan, uint8_t family, const char *table)
 			scan->mesh[FAMILY_V6] = true;
 }
 
-static void on_chain(void *userdata, uint8_t family, struct nft_payload attributes)
+static int on_chain(const struct nlmsghdr *message, void *userdata)
 {
+	struct nftnl_chain *chain = nftnl_chain_alloc();
 	struct scan *scan = userdata;
+	const char *type, *name, *table;
 
-	if (mesh_chain(nft_text(attributes, NFTA_CHAIN_NAME)))
-		note_mesh(scan, family, nft_text(attributes, NFTA_CHAIN_TABLE));
-	if (strcmp(nft_text(attributes, NFTA_CHAIN_TYPE), "nat") != 0)
-		return;
-	array_push(
-		scan->arena, &scan->chains,
-		(struct nat_chain){
-			.family = family,
-			.table = arena_strdup(scan->arena, nft_text(attributes, NFTA_CHAIN_TABLE)),
-			.name = arena_strdup(scan->arena, nft_text(attributes, NFTA_CHAIN_NAME)),
-		});
+	if (!chain || nftnl_chain_nlmsg_parse(message, chain) < 0)
+		goto done;
+	name = nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME);
+	table = nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE);
+	type = nftnl_chain_get_str(chain, NFTNL_CHAIN_TYPE);
+	if (!name || !table)
+		goto done;
+	if (mesh_chain(name))
+		note_mesh(scan, family_of(message), table);
+	if (type && strcmp(type, "nat") == 0)
+		array_push(scan->arena, &scan->chains,
+			   (struct nat_chain){ .family = family_of(message),
+					       .table = arena_strdup(scan->arena, table),
+					       .name = arena_strdup(scan->arena, name) });
+done:
+	if (chain)
+		nftnl_chain_free(chain);
+	return MNL_CB_OK;
 }
 
 /* Tables of a Kuma redirect in native nftables, whoever made it. */
@@ -70,38 +85,42 @@ static bool is_mesh_table(const char *table)
 }
 
 /* Jumps and comments stand in a rule as plain bytes, whatever expression holds them. */
-static bool mentions(struct nft_payload rule, const char *text)
+static bool mentions(const struct nlattr *rule, const char *text)
 {
-	return rule.data && memmem(rule.data, rule.len, text, strlen(text));
+	return rule && memmem(mnl_attr_get_payload(rule), mnl_attr_get_payload_len(rule), text,
+			      strlen(text));
 }
 
-static void on_rule(void *userdata, uint8_t family, struct nft_payload attributes)
+static int on_rule(const struct nlmsghdr *message, void *userdata)
 {
+	const struct nlattr *a, *body = NULL;
+	const char *table = "", *chain = "";
 	struct scan *scan = userdata;
-	const char *table = nft_text(attributes, NFTA_RULE_TABLE);
-	const char *chain = nft_text(attributes, NFTA_RULE_CHAIN);
-	struct nft_payload body = nft_attribute(attributes, NFTA_RULE_EXPRESSIONS);
 
+	netlink_for_each(a, message, sizeof(struct nfgenmsg))
+	{
+		uint16_t type = mnl_attr_get_type(a);
+
+		if (type == NFTA_RULE_TABLE)
+			table = mnl_attr_get_str(a);
+		else if (type == NFTA_RULE_CHAIN)
+			chain = mnl_attr_get_str(a);
+		else if (type == NFTA_RULE_EXPRESSIONS)
+			body = a;
+	}
 	if (mentions(body, KUMA_COMMENT))
-		note_mesh(scan, family, table);
+		note_mesh(scan, family_of(message), table);
 	if (is_mesh_table(table) || mentions(body, KUMA_MESH_PREFIX) ||
 	    mentions(body, KUMA_COMMENT))
-		return;
+		return MNL_CB_OK;
 	for (size_t i = 0; i < scan->chains.n; i++) {
 		const struct nat_chain *nat = &scan->chains.items[i];
 
-		if (nat->family == family && strcmp(nat->table, table) == 0 &&
+		if (nat->family == family_of(message) && strcmp(nat->table, table) == 0 &&
 		    strcmp(nat->name, chain) == 0)
 			scan->foreign = true;
 	}
-}
-
-/* One listing of chains and rules. */
-static int scan_once(struct scan *scan)
-{
-	_close_ int fd = nft_open();
-
-	return fd < 0 ? fd : nft_dump_rules(fd, on_chain, on_rule, scan);
+	return MNL_CB_OK;
 }
 
 static int scan_all(struct scan *ret, struct error *err)
@@ -109,9 +128,13 @@ static int scan_all(struct scan *ret, struct error *err)
 	struct arena arena = { 0 };
 	int r = -EINTR;
 
-	for (int i = 0; i < DUMP_TRIES && r == -EINTR; i++) {
+	for (int i = 0; i < NETLINK_TRIES && r == -EINTR; i++) {
 		*ret = (struct scan){ .arena = &arena };
-		r = scan_once(ret);
+		r = netlink_list_nft(NFT_MSG_GETCHAIN, on_chain, ret);
+		if (r == 0)
+			r = netlink_list_nft(NFT_MSG_GETRULE, on_rule, ret);
+		if (r == NETLINK_LOST)
+			r = -EIO;
 		if (r == 0 && arena.failed)
 			r = -ENOMEM;
 		arena_done(&arena);
