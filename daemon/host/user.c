@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/host/user.h"
 
-#include <fcntl.h>
 #include <grp.h>
-#include <poll.h>
 #include <pwd.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -14,8 +10,9 @@
 #include "common/base/parse.h"
 #include "common/plan/plan.h"
 #include "daemon/os/fd.h"
+#include "daemon/process/spawn.h"
 
-#define TOOL_TIMEOUT_MSEC (30 * 1000)
+#define TOOL_TIMEOUT_USEC ((uint64_t)30 * 1000 * 1000)
 #define NAME_CHARACTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 #define UID_LAST          ((uint64_t)UINT32_MAX - 1) /* (uid_t)-1 means "none" */
 
@@ -91,95 +88,38 @@ int user_groups(struct arena *arena, struct facts_user *user, struct error *err)
 	return error_sys(err, -ERANGE, "look up groups of user %s", user->name);
 }
 
-/* Starts a system tool with our own privileges (spawn() would take them away); its output goes to a
- * pipe. Returns its pid. */
-static pid_t tool_start(const char *const *argv, int stdin_fd, int *ret_out)
+/* Runs a system tool to its end; anything but exit status 0 is an error that quotes its last line. */
+static int tool_run(const char *const *argv, int stdin_fd, struct error *err)
 {
 	static const char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
 						   NULL };
-	posix_spawn_file_actions_t actions;
-	int pipe_fds[2];
-	pid_t pid;
-	int r;
+	const struct exec_spec spec = {
+		.name = argv[0],
+		.path = argv[0],
+		.argv = argv,
+		.environ = environment,
+		.stdin_fd = stdin_fd,
+		.stderr_fd = SPAWN_STDOUT,
+		.umask = 022,
+		.privileged = true,
+	};
+	char output[8192];
+	const char *last;
+	int status,
+		r = spawn_collect(&spec, TOOL_TIMEOUT_USEC, output, sizeof(output), &status, err);
 
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return -errno;
-	_close_ int out = pipe_fds[0];
-	_close_ int in = pipe_fds[1];
-
-	(void)posix_spawn_file_actions_init(&actions);
-	(void)posix_spawn_file_actions_adddup2(&actions, stdin_fd, STDIN_FILENO);
-	(void)posix_spawn_file_actions_adddup2(&actions, in, STDOUT_FILENO);
-	(void)posix_spawn_file_actions_adddup2(&actions, in, STDERR_FILENO);
-	r = posix_spawn(&pid, argv[0], &actions, NULL, (char *const *)argv,
-			(char *const *)environment);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	if (r != 0)
-		return -r;
-	*ret_out = take_fd(&out);
-	return pid;
-}
-
-/* Reads until the other side closes; keeps the last line. Returns 0 or -ETIMEDOUT. */
-static int last_line_read(int fd, char *last, size_t size)
-{
-	size_t len = 0;
-	int r = 0;
-
-	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		char chunk[256];
-
-		int ready = poll(&p, 1, TOOL_TIMEOUT_MSEC);
-		if (ready < 0 && errno == EINTR)
-			continue;
-		if (ready == 0)
-			r = -ETIMEDOUT;
-		if (ready <= 0)
-			break;
-		ssize_t n = read(fd, chunk, sizeof(chunk));
-		if (n <= 0)
-			break;
-		/* A line that follows a finished one replaces it. */
-		for (ssize_t i = 0; i < n; i++) {
-			if (len && last[len - 1] == '\n')
-				len = 0;
-			if (len < size - 1)
-				last[len++] = chunk[i];
-		}
-	}
-	if (len && last[len - 1] == '\n')
-		len--;
-	last[len] = 0;
-	return r;
-}
-
-/* Runs a system tool to its end; anything but exit status 0 is an error that
- * quotes its last line. */
-static int tool_run(const char *const *argv, int stdin_fd, struct error *err)
-{
-	_close_ int out = -EBADF;
-	char last[256];
-	int status;
-	int r;
-
-	pid_t pid = tool_start(argv, stdin_fd, &out);
-	if (pid < 0)
-		return error_sys(err, pid, "start %s", argv[0]);
-	r = last_line_read(out, last, sizeof(last));
 	if (r < 0)
-		(void)kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return error_sys(err, -errno, "wait for %s", argv[0]);
-	if (r < 0)
-		return error_sys(err, r, "%s", argv[0]);
+		return r;
 	if (WIFSIGNALED(status))
 		return error_set(err, -EIO, "%s was ended by signal %d", argv[0], WTERMSIG(status));
-	if (WEXITSTATUS(status) != 0)
-		return error_set(err, -EIO, "%s exited with status %d%s%s", argv[0],
-				 WEXITSTATUS(status), last[0] ? ": " : "", last);
-	return 0;
+	if (WEXITSTATUS(status) == 0)
+		return 0;
+	for (size_t len = strlen(output); len && output[len - 1] == '\n';)
+		output[--len] = '\0';
+	last = strrchr(output, '\n');
+	last = last ? last + 1 : output;
+	return error_set(err, -EIO, "%s exited with status %d%s%.300s", argv[0],
+			 WEXITSTATUS(status), last[0] ? ": " : "", last);
 }
 
 /* Where one of the paths can be executed; the last one where none can. */
@@ -208,8 +148,7 @@ static const char *useradd_path(void)
 
 /* useradd gives a system user without a group of its own choosing the next free number, never the
  * user's, so the group is made first. */
-static int group_create(const char *name, const char *number, int null_fd, bool *ret_made,
-			struct error *err)
+static int group_create(const char *name, const char *number, bool *ret_made, struct error *err)
 {
 	static const char *const paths[] = { "/usr/sbin/groupadd", "/sbin/groupadd",
 					     "/usr/bin/groupadd", NULL };
@@ -222,7 +161,7 @@ static int group_create(const char *name, const char *number, int null_fd, bool 
 	*ret_made = false;
 	if (getgrnam(name))
 		return 0;
-	r = tool_run(argv, null_fd, err);
+	r = tool_run(argv, -1, err);
 	if (r < 0)
 		return r;
 	*ret_made = true;
@@ -248,18 +187,15 @@ static int create_by_useradd(const char *name, const char *number, struct error 
 		NULL,
 	};
 	const char *const undo[] = { "/usr/sbin/groupdel", name, NULL };
-	_close_ int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	bool made;
 	int r;
 
-	if (null_fd < 0)
-		return error_sys(err, -errno, "open /dev/null");
-	r = group_create(name, number, null_fd, &made, err);
+	r = group_create(name, number, &made, err);
 	if (r < 0)
 		return r;
-	r = tool_run(argv, null_fd, err);
+	r = tool_run(argv, -1, err);
 	if (r < 0 && made)
-		(void)tool_run(undo, null_fd, NULL);
+		(void)tool_run(undo, -1, NULL);
 	return r;
 }
 
