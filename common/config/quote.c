@@ -5,31 +5,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/base/utf8.h"
 #include "common/config/yaml.h"
 #include "common/config/scalar.h"
 
 #define QUOTE_MAX 60 /* bytes of a value that a sentence quotes */
-
-/* Length in bytes of the well-formed UTF-8 character at p (shortest form, no surrogates), 0 when
- * there is none; its code point goes to ret. */
-static size_t utf8_char(const unsigned char *p, uint32_t *ret)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = *p < 0x80 ? 1 : *p >> 5 == 6 ? 2 : *p >> 4 == 14 ? 3 : *p >> 3 == 30 ? 4 : 0;
-	uint32_t code = len == 1 ? *p : *p & (0xffU >> (len + 1));
-
-	if (len == 0)
-		return 0;
-	for (size_t i = 1; i < len; i++) {
-		if (p[i] >> 6 != 2)
-			return 0;
-		code = code << 6 | (p[i] & 0x3fU);
-	}
-	if (code < least[len] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	*ret = code;
-	return len;
-}
 
 /* Characters that end a line, hide, or that YAML does not allow as they are. */
 static bool is_odd(uint32_t code)
@@ -44,7 +24,7 @@ bool text_is_clean(const char *text, bool multiline)
 
 	while (*p) {
 		uint32_t code;
-		size_t len = utf8_char(p, &code);
+		size_t len = utf8_char((const char *)p, &code);
 
 		if (len == 0)
 			return false;
@@ -62,7 +42,7 @@ static void add_escaped(struct strbuf *out, const char *text, size_t max)
 	strbuf_addc(out, '"');
 	while (*p) {
 		uint32_t code = 0;
-		size_t len = utf8_char(p, &code);
+		size_t len = utf8_char((const char *)p, &code);
 
 		if ((size_t)(p - (const unsigned char *)text) >= max) {
 			strbuf_add(out, "...");

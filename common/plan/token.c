@@ -6,15 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include <yaml.h>
+#include <jansson.h>
 
 #include "common/base/cleanup.h"
-#include "common/base/parse.h"
 
-#define TOKEN_MAX   ((size_t)64 * 1024)
-#define PARTS       3 /* header, claims, signature */
-#define DAY_SECONDS 86400
+#define TOKEN_MAX ((size_t)64 * 1024)
+#define PARTS     3              /* header, claims, signature */
+#define TIME_END  253402300800.0 /* the year 10000 */
 
 struct part {
 	const char *text;
@@ -71,93 +71,36 @@ static bool split(const char *text, size_t len, struct part ret[static PARTS])
 	return n == PARTS;
 }
 
-/* "2026-11-23 04:05:06 UTC" of a Unix time; the calendar repeats every 400 years of 146097 days. */
-static void print_time(uint64_t sec, char *buf, size_t size)
+/* The claim of RFC 7519, 4.1.4: a number of seconds, which may have a fraction. */
+static int check_expiry(const json_t *exp, uint64_t now_sec, struct error *err)
 {
-	uint64_t day = sec / DAY_SECONDS + 719468; /* from 0000-03-01 */
-	uint64_t era = day / 146097;
-	unsigned rest = (unsigned)(day % 146097);
-	unsigned year = (rest - rest / 1460 + rest / 36524 - rest / 146096) / 365;
-	unsigned in_year = rest - (365 * year + year / 4 - year / 100);
-	unsigned month = (5 * in_year + 2) / 153; /* March is 0 */
-	unsigned in_month = in_year - (153 * month + 2) / 5 + 1;
-	unsigned clock = (unsigned)(sec % DAY_SECONDS);
+	double sec = json_number_value(exp);
+	char when[64] = "long ago";
+	struct tm tm;
+	time_t time;
 
-	(void)snprintf(buf, size, "%llu-%02u-%02u %02u:%02u:%02u UTC",
-		       (unsigned long long)year + era * 400ULL + (month >= 10),
-		       month < 10 ? month + 3 : month - 9, in_month, clock / 3600, clock / 60 % 60,
-		       clock % 60);
-}
-
-static int check_expiry(const char *text, uint64_t now_sec, struct error *err)
-{
-	size_t digits = strspn(text, "0123456789");
-	char number[24], when[64];
-	uint64_t exp;
-
-	/* A fraction of a second is allowed (RFC 7519, 2) and makes no difference here. */
-	if (!digits || digits >= sizeof(number) || (text[digits] && text[digits] != '.'))
+	if (!json_is_number(exp) || !(sec >= 0 && sec < TIME_END))
 		return error_set(err, -EINVAL, "its exp is not a time in seconds");
-	memcpy(number, text, digits);
-	number[digits] = 0;
-	if (!parse_decimal(number, UINT64_MAX / 2, &exp))
-		return error_set(err, -EINVAL, "its exp is not a time in seconds");
-	if (exp > now_sec)
+	if ((uint64_t)sec > now_sec)
 		return 0;
-	print_time(exp, when, sizeof(when));
+	time = (time_t)sec;
+	if (gmtime_r(&time, &tm))
+		(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
 	return error_set(err, -EINVAL, "it expired on %s", when);
 }
 
-/* Looks for exp in an object; without one the token never expires. */
-static int check_claims(yaml_document_t *doc, uint64_t now_sec, struct error *err)
+/* Looks for exp in the claims; without one the token never expires. */
+static int check_claims(const unsigned char *text, size_t len, uint64_t now_sec, struct error *err)
 {
-	const yaml_node_t *root = yaml_document_get_root_node(doc);
-	const yaml_node_pair_t *pair;
+	json_t *claims = json_loadb((const char *)text, len, JSON_ALLOW_NUL, NULL);
+	const json_t *exp = json_object_get(claims, "exp");
+	int r = 0;
 
-	if (!root || root->type != YAML_MAPPING_NODE)
-		return error_set(err, -EINVAL, "it is not a JWT: its claims are no JSON object");
-	for (pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
-		const yaml_node_t *key = yaml_document_get_node(doc, pair->key);
-		const yaml_node_t *value = yaml_document_get_node(doc, pair->value);
-
-		if (key->type != YAML_SCALAR_NODE ||
-		    strcmp((const char *)key->data.scalar.value, "exp") != 0)
-			continue;
-		if (value->type != YAML_SCALAR_NODE)
-			return error_set(err, -EINVAL, "its exp is not a time in seconds");
-		if (strcmp((const char *)value->data.scalar.value, "null") == 0)
-			return 0;
-		return check_expiry((const char *)value->data.scalar.value, now_sec, err);
-	}
-	return 0;
-}
-
-/* JSON is read as the YAML that it nearly is; what YAML takes beyond JSON does no harm here. What
- * libyaml does not take are some escapes in strings ("\/", surrogates): none of them matters to us,
- * so they go first. */
-static int check_json(unsigned char *text, size_t len, uint64_t now_sec, struct error *err)
-{
-	yaml_parser_t parser;
-	yaml_document_t doc;
-	int r;
-
-	if (!len || text[0] != '{' || memchr(text, 0, len))
-		return error_set(err, -EINVAL, "it is not a JWT: its claims are no JSON object");
-	for (size_t i = 0; i + 1 < len; i++)
-		if (text[i] == '\\') {
-			text[i++] = 'x';
-			text[i] = 'x';
-		}
-	if (!yaml_parser_initialize(&parser))
-		return error_sys(err, -ENOMEM, "read token");
-	yaml_parser_set_input_string(&parser, text, len);
-	if (yaml_parser_load(&parser, &doc)) {
-		r = check_claims(&doc, now_sec, err);
-		yaml_document_delete(&doc);
-	} else {
+	if (!json_is_object(claims))
 		r = error_set(err, -EINVAL, "it is not a JWT: its claims are no JSON object");
-	}
-	yaml_parser_delete(&parser);
+	else if (exp && !json_is_null(exp))
+		r = check_expiry(exp, now_sec, err);
+	json_decref(claims);
 	return r;
 }
 
@@ -188,5 +131,5 @@ int token_check(const char *text, size_t len, uint64_t now_sec, struct error *er
 	if (!decode(&parts[0], claims, &claims_len) || !decode(&parts[2], claims, &claims_len) ||
 	    !decode(&parts[1], claims, &claims_len))
 		return error_set(err, -EINVAL, "it is not a JWT: a part of it is not base64url");
-	return check_json(claims, claims_len, now_sec, err);
+	return check_claims(claims, claims_len, now_sec, err);
 }

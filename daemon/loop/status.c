@@ -9,119 +9,96 @@
 #include "daemon/operator/json.h"
 #include "daemon/operator/log.h"
 
-static void print_child(const struct proc *proc, struct strbuf *out)
+static json_t *processes(const struct daemon *d)
 {
-	json_open(out, proc->name, '{');
-	json_string(out, "state", proc_state_name(proc->state));
-	json_number(out, "pid", (uint64_t)proc->process->pid);
-	json_close(out, '}');
+	json_auto_t *all = json_object();
+
+	for (size_t i = 0; i < d->n_children; i++)
+		if (json_object_set_new(all, d->child[i].proc.name,
+					json_pack("{s:s,s:i}", "state",
+						  proc_state_name(d->child[i].proc.state), "pid",
+						  (int)d->carry.child[i].pid)) < 0)
+			return NULL;
+	if (d->probe.envoy > 0 &&
+	    json_object_set_new(all, "envoy", json_pack("{s:i}", "pid", (int)d->probe.envoy)) < 0)
+		return NULL;
+	return take_ptr(all);
 }
 
-static void print_rules(struct daemon *d, struct strbuf *out)
+static json_t *table_rules(const struct snapshot_table *table)
+{
+	return json_pack("{s:i,s:i,s:b,s:I,s:I}", "rules", (int)table->rules, "expected",
+			 (int)table->expected, "as-expected", table->equal, "packets",
+			 (json_int_t)table->packets, "bytes", (json_int_t)table->bytes);
+}
+
+/* The rules per family and table as they are in the kernel. */
+static json_t *rules(struct daemon *d)
 {
 	enum level applied = situation_of(d)->applied;
 	enum level level = applied == LEVEL_UNKNOWN ? LEVEL_NONE : applied;
 	const struct generation *generation = d->applied ? d->applied : d->current;
-	struct redirect *redirect = &d->redirect;
+	const struct redirect *redirect = &d->redirect;
 	struct snapshot snapshot = { 0 };
 	struct error err = { 0 };
+	json_auto_t *all = json_pack("{s:s,s:s}", "backend", redirect->backend->name, "level",
+				     level_name(applied));
 
-	json_open(out, "rules", '{');
-	json_string(out, "backend", redirect->backend->name);
-	json_string(out, "level", level_name(applied));
 	if (redirect->backend->read(redirect->nf, &generation->rules[level], &redirect->record,
-				    &snapshot, &err) < 0) {
-		json_string(out, "error", err.text);
-		json_close(out, '}');
-		return;
-	}
-	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
-		json_open(out, family_name((enum family)f), '{');
-		for (unsigned t = 0; t < TABLE_COUNT; t++) {
-			const struct snapshot_table *table = &snapshot.table[f][t];
+				    &snapshot, &err) < 0)
+		return json_object_set_new(all, "error", json_text(err.text)) < 0 ? NULL
+										  : take_ptr(all);
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		json_t *family = json_object();
 
-			json_open(out, table_name((enum table)t), '{');
-			json_number(out, "rules", table->rules);
-			json_number(out, "expected", table->expected);
-			json_bool(out, "as-expected", table->equal);
-			json_number(out, "packets", table->packets);
-			json_number(out, "bytes", table->bytes);
-			json_close(out, '}');
-		}
-		json_close(out, '}');
+		for (enum table t = 0; t < TABLE_COUNT; t++)
+			if (json_object_set_new(family, table_name(t),
+						table_rules(&snapshot.table[f][t])) < 0) {
+				json_decref(family);
+				return NULL;
+			}
+		if (json_object_set_new(all, family_name(f), family) < 0)
+			return NULL;
 	}
-	json_close(out, '}');
+	return take_ptr(all);
 }
 
-void status_print(struct daemon *d, struct strbuf *out)
+/* What is true now. */
+static json_t *status(struct daemon *d)
 {
 	const struct plan *plan = &d->current->plan;
+	const struct probe_result *last = &d->probe.last;
 
-	json_open(out, NULL, '{');
-	json_bool(out, "ok", true);
-	json_string(out, "phase", phase_name(d->carry.said));
-	json_string(out, "status", d->status);
-	json_number(out, "pid", (uint64_t)getpid());
-	json_number(out, "uptime-seconds", (d->ops->now(d) - d->carry.started_usec) / 1000000);
-	json_number(out, "generation", d->current->number);
-	json_string(out, "log-level", log_level_names[log_get_level()]);
-	json_open(out, "user", '{');
-	json_string(out, "name", plan->user.name);
-	json_number(out, "uid", plan->user.uid);
-	json_close(out, '}');
-	json_open(out, "processes", '{');
-	for (size_t i = 0; i < d->n_children; i++)
-		print_child(&d->child[i].proc, out);
-	if (d->probe.envoy > 0) {
-		json_open(out, "envoy", '{');
-		json_number(out, "pid", (uint64_t)d->probe.envoy);
-		json_close(out, '}');
-	}
-	json_close(out, '}');
-	json_open(out, "readiness", '{');
-	json_bool(out, "envoy", d->probe.last.admin);
-	json_bool(out, "listeners", d->probe.last.listeners);
-	json_bool(out, "dns", d->probe.last.dns);
-	json_string(out, "missing", d->probe.last.missing);
-	json_close(out, '}');
-	print_rules(d, out);
-	json_close(out, '}');
+	return json_pack(
+		"{s:b,s:s,s:o,s:i,s:I,s:i,s:s,s:{s:o,s:I},s:o,s:{s:b,s:b,s:b,s:o},s:o}", "ok", 1,
+		"phase", phase_name(d->carry.said), "status", json_text(d->status), "pid",
+		(int)getpid(), "uptime-seconds",
+		(json_int_t)((d->ops->now(d) - d->carry.started_usec) / 1000000), "generation",
+		(int)d->current->number, "log-level", log_level_names[log_get_level()], "user",
+		"name", json_text(plan->user.name), "uid", (json_int_t)plan->user.uid, "processes",
+		processes(d), "readiness", "envoy", last->admin, "listeners", last->listeners,
+		"dns", last->dns, "missing", json_text(last->missing), "rules", rules(d));
 }
 
-static void refuse(struct strbuf *reply, const char *sentence)
-{
-	json_open(reply, NULL, '{');
-	json_bool(reply, "ok", false);
-	json_string(reply, "error", sentence);
-	json_close(reply, '}');
-}
-
-static void set_log_level(const char *name, struct strbuf *reply)
+static json_t *set_log_level(const char *name)
 {
 	for (size_t i = 0; log_level_names[i]; i++) {
 		if (strcmp(log_level_names[i], name) != 0)
 			continue;
 		log_set_level((enum log_level)i);
-		json_open(reply, NULL, '{');
-		json_bool(reply, "ok", true);
-		json_string(reply, "log-level", name);
-		json_close(reply, '}');
-		return;
+		return json_pack("{s:b,s:s}", "ok", 1, "log-level", name);
 	}
-	refuse(reply, "the level is one of error, warning, notice, info, debug");
+	return json_refusal("the level is one of error, warning, notice, info, debug");
 }
 
-void status_answer(const char *request, const char *argument, struct strbuf *reply, void *userdata)
+json_t *status_answer(const char *request, const char *argument, void *userdata)
 {
-	struct daemon *d = userdata;
-
 	if (strcmp(request, "status") == 0)
-		status_print(d, reply);
-	else if (strcmp(request, "log-level") == 0)
-		set_log_level(argument, reply);
-	else if (strcmp(request, "reload") == 0)
-		refuse(reply,
-		       "reload is not built yet: restart the service to apply a changed configuration");
-	else
-		refuse(reply, "the requests are status, reload and log-level");
+		return status(userdata);
+	if (strcmp(request, "log-level") == 0)
+		return set_log_level(argument);
+	if (strcmp(request, "reload") == 0)
+		return json_refusal("reload is not built yet: restart the service to apply a "
+				    "changed configuration");
+	return json_refusal("the requests are status, reload and log-level");
 }

@@ -10,6 +10,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 
+#include "common/base/strbuf.h"
 #include "daemon/os/fd.h"
 #include "daemon/operator/json.h"
 
@@ -27,8 +28,8 @@ struct client {
 	bool root; /* who asks */
 	char request[REQUEST_MAX];
 	size_t len;
-	struct strbuf reply;
-	size_t sent;
+	char *reply; /* no text: it ends after `left` bytes from `sent` */
+	size_t sent, left;
 };
 
 struct control {
@@ -48,7 +49,8 @@ static void client_close(struct client *client)
 	if (client->fd >= 0)
 		(void)close(client->fd);
 	client->fd = -1;
-	strbuf_done(&client->reply);
+	free(client->reply);
+	client->reply = NULL;
 }
 
 static int on_client_timeout(_unused_ sd_event_source *source, _unused_ uint64_t usec,
@@ -61,21 +63,22 @@ static int on_client_timeout(_unused_ sd_event_source *source, _unused_ uint64_t
 static void answer(struct client *client)
 {
 	char *argument = strchr(client->request, ' ');
+	json_auto_t *reply = NULL;
 
 	if (argument)
 		*argument++ = 0;
 	else
 		argument = client->request + strlen(client->request);
-	if (!client->root && strcmp(client->request, "status") != 0) {
-		json_open(&client->reply, NULL, '{');
-		json_bool(&client->reply, "ok", false);
-		json_string(&client->reply, "error", "only root may ask for that");
-		json_close(&client->reply, '}');
-	} else {
-		client->control->answer(client->request, argument, &client->reply,
-					client->control->userdata);
-	}
-	strbuf_addc(&client->reply, '\n');
+	if (!client->root && strcmp(client->request, "status") != 0)
+		reply = json_refusal("only root may ask for that");
+	else
+		reply = client->control->answer(client->request, argument,
+						client->control->userdata);
+	client->reply = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+	client->left = client->reply ? strlen(client->reply) : 0;
+	/* A line: its end takes the place of the text's. */
+	if (client->reply)
+		client->reply[client->left++] = '\n';
 }
 
 /* Returns whether the connection goes on. */
@@ -96,25 +99,25 @@ static bool client_read(struct client *client)
 		return client->len < sizeof(client->request) - 1;
 	*end = 0;
 	answer(client);
-	return !client->reply.failed && sd_event_source_set_io_events(client->io, EPOLLOUT) >= 0;
+	return client->reply && sd_event_source_set_io_events(client->io, EPOLLOUT) >= 0;
 }
 
 static bool client_write(struct client *client)
 {
-	ssize_t n = send(client->fd, client->reply.text + client->sent,
-			 client->reply.len - client->sent, MSG_NOSIGNAL);
+	ssize_t n = send(client->fd, client->reply + client->sent, client->left, MSG_NOSIGNAL);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	client->sent += (size_t)n;
-	return client->sent < client->reply.len;
+	client->left -= (size_t)n;
+	return client->left > 0;
 }
 
 static int on_client(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t events,
 		     void *userdata)
 {
 	struct client *client = userdata;
-	bool go_on = client->reply.len ? client_write(client) : client_read(client);
+	bool go_on = client->reply ? client_write(client) : client_read(client);
 
 	if (!go_on)
 		client_close(client);

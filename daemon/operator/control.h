@@ -10,16 +10,15 @@
 #include <systemd/sd-event.h>
 
 #include "common/base/error.h"
-#include "common/base/strbuf.h"
+#include "daemon/operator/json.h"
 
 #define CONTROL_SOCKET "/run/tproxyd/control"
 
 struct control;
 
-/* Answers one request: `argument` is what follows the first word ("" for nothing). Writes one JSON
- * object into reply, which has "ok" and, where that is false, "error". */
-typedef void control_answer_t(const char *request, const char *argument, struct strbuf *reply,
-			      void *userdata);
+/* Answers one request: `argument` is what follows the first word ("" for nothing). Returns a JSON
+ * object (taken) that has "ok" and, where that is false, "error"; NULL where memory is exhausted. */
+typedef json_t *control_answer_t(const char *request, const char *argument, void *userdata);
 
 struct control_setup {
 	sd_event *event;

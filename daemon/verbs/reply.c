@@ -3,84 +3,65 @@
 
 #include <errno.h>
 #include <string.h>
-#include <yaml.h>
 
-static int load(const char *reply, yaml_document_t *ret, struct error *err)
+#include "daemon/operator/json.h"
+
+static int load(const char *reply, json_t **ret, struct error *err)
 {
-	yaml_parser_t parser;
-	int ok;
-
-	if (!yaml_parser_initialize(&parser))
-		return error_sys(err, -ENOMEM, "read tproxyd's answer");
-	yaml_parser_set_input_string(&parser, (const unsigned char *)reply, strlen(reply));
-	ok = yaml_parser_load(&parser, ret);
-	yaml_parser_delete(&parser);
-	if (!ok)
-		return error_set(err, -EPROTO, "tproxyd's answer is not JSON");
-	if (yaml_document_get_root_node(ret) &&
-	    yaml_document_get_root_node(ret)->type == YAML_MAPPING_NODE)
-		return 0;
-	yaml_document_delete(ret);
-	return error_set(err, -EPROTO, "tproxyd's answer is not a JSON object");
-}
-
-static const char *scalar(const yaml_node_t *node)
-{
-	return node && node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : "";
-}
-
-static const char *member(yaml_document_t *document, const char *name)
-{
-	const yaml_node_t *root = yaml_document_get_root_node(document);
-
-	for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
-	     pair < root->data.mapping.pairs.top; pair++)
-		if (strcmp(scalar(yaml_document_get_node(document, pair->key)), name) == 0)
-			return scalar(yaml_document_get_node(document, pair->value));
-	return "";
+	*ret = json_loads(reply, 0, NULL);
+	return json_is_object(*ret)
+		       ? 0
+		       : error_set(err, -EPROTO, "tproxyd's answer is not a JSON object");
 }
 
 int reply_check(const char *reply, struct error *err)
 {
-	yaml_document_t document;
-	int r = load(reply, &document, err);
+	json_auto_t *object = NULL;
+	const char *why;
+	int r = load(reply, &object, err);
 
-	if (r < 0)
+	if (r < 0 || json_is_true(json_object_get(object, "ok")))
 		return r;
-	if (strcmp(member(&document, "ok"), "true") != 0)
-		r = error_set(err, -EIO, "%s", member(&document, "error"));
-	yaml_document_delete(&document);
-	return r;
+	why = json_string_value(json_object_get(object, "error"));
+	return error_set(err, -EIO, "%s", why ? why : "it does not say why");
 }
 
-/* The replies are two levels deep at most; the depth is what the daemon wrote. */
-static void print_node(yaml_document_t *document, const yaml_node_t *node, int indent, FILE *out)
+static void print_value(const json_t *value, FILE *out)
 {
-	for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-	     pair < node->data.mapping.pairs.top; pair++) {
-		const char *name = scalar(yaml_document_get_node(document, pair->key));
-		const yaml_node_t *value = yaml_document_get_node(document, pair->value);
+	if (json_is_string(value))
+		fprintf(out, " %s\n", json_string_value(value));
+	else if (json_is_boolean(value))
+		fprintf(out, " %s\n", json_is_true(value) ? "true" : "false");
+	else
+		fprintf(out, " %" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
+}
 
+/* The depth is what the daemon wrote. */
+static void print_object(json_t *object, int indent, FILE *out)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(object, name, value)
+	{
 		if (indent == 0 && strcmp(name, "ok") == 0)
 			continue;
 		fprintf(out, "%*s%s:", indent, "", name);
-		if (value && value->type == YAML_MAPPING_NODE) {
+		if (json_is_object(value)) {
 			fputc('\n', out);
-			print_node(document, value, indent + 2, out);
+			print_object(value, indent + 2, out);
 		} else {
-			fprintf(out, " %s\n", scalar(value));
+			print_value(value, out);
 		}
 	}
 }
 
 int reply_print(const char *reply, FILE *out, struct error *err)
 {
-	yaml_document_t document;
-	int r = load(reply, &document, err);
+	json_auto_t *object = NULL;
+	int r = load(reply, &object, err);
 
-	if (r < 0)
-		return r;
-	print_node(&document, yaml_document_get_root_node(&document), 0, out);
-	yaml_document_delete(&document);
-	return 0;
+	if (r == 0)
+		print_object(object, 0, out);
+	return r;
 }
