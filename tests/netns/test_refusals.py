@@ -139,7 +139,7 @@ def the_address_is_the_wildcard(s):
     s.resource = s.resource.replace("10.77.0.2", "0.0.0.0")
 
 
-@case(BAD_CONFIG, in_dataplane("is not YAML: .*", place=r":\d+:\d+"))
+@case(BAD_CONFIG, in_dataplane("not YAML: .*", place=r":\d+:\d+"))
 def the_resource_is_no_yaml(s):
     s.resource = "type: Dataplane\n\tmesh: default\n"
 
