@@ -12,228 +12,6 @@
 #define CHAIN_PREFIX "KUMA_MESH_"
 #define CHAIN_MAX    28 /* bytes of a chain's full name; the kernel keeps 29 with the NUL */
 
-enum purposes {
-	FOR_RUN = 1 << CHECK_RUN,
-	FOR_INSTALL = 1 << CHECK_INSTALL,
-	FOR_BOTH = FOR_RUN | FOR_INSTALL,
-};
-
-static bool no_cp_address(const struct config *c)
-{
-	return !*c->kuma_dp.cp_address;
-}
-
-static bool no_token(const struct config *c)
-{
-	return !*c->kuma_dp.token_file;
-}
-
-static bool no_dataplane(const struct config *c)
-{
-	return !*c->kuma_dp.dataplane_file && !*c->kuma_dp.name;
-}
-
-static bool two_dataplanes(const struct config *c)
-{
-	return *c->kuma_dp.dataplane_file && *c->kuma_dp.name;
-}
-
-static bool name_without_mesh(const struct config *c)
-{
-	return *c->kuma_dp.name && !*c->kuma_dp.mesh;
-}
-
-static bool mesh_with_file(const struct config *c)
-{
-	return *c->kuma_dp.dataplane_file && !*c->kuma_dp.name &&
-	       strcmp(c->kuma_dp.mesh, "default") != 0;
-}
-
-static bool vars_without_file(const struct config *c)
-{
-	return c->kuma_dp.dataplane_vars.n && !*c->kuma_dp.dataplane_file;
-}
-
-static bool inbound_uids(const struct config *c)
-{
-	return c->redirect.inbound.exclude_ports_for_uids.n;
-}
-
-static bool inbound_include_and_exclude(const struct config *c)
-{
-	return c->redirect.inbound.include_ports.n && c->redirect.inbound.exclude_ports.n;
-}
-
-static bool outbound_include_and_exclude(const struct config *c)
-{
-	return c->redirect.outbound.include_ports.n && c->redirect.outbound.exclude_ports.n;
-}
-
-static bool log_level_too_high(const struct config *c)
-{
-	return c->log.level > 7;
-}
-
-static bool dry_run(const struct config *c)
-{
-	return c->dry_run;
-}
-
-static bool dns(const struct config *c)
-{
-	return c->redirect.dns.enabled || c->redirect.dns.capture_all;
-}
-
-static bool nothing_redirected(const struct config *c)
-{
-	return !c->redirect.inbound.enabled && !c->redirect.outbound.enabled && !dns(c);
-}
-
-static bool dns_without_server(const struct config *c)
-{
-	return dns(c) && c->core_dns.mode == CORE_DNS_OFF;
-}
-
-static bool server_without_dns(const struct config *c)
-{
-	return !dns(c) &&
-	       (c->core_dns.mode == CORE_DNS_TPROXYD || c->core_dns.mode == CORE_DNS_KUMA_DP);
-}
-
-static bool corefile_unused(const struct config *c)
-{
-	return *c->core_dns.corefile &&
-	       (c->core_dns.mode == CORE_DNS_EMBEDDED || c->core_dns.mode == CORE_DNS_OFF);
-}
-
-static bool connections_unsafe(const struct config *c)
-{
-	return c->safety.keep_connections == AUTO_BOOL_FALSE;
-}
-
-static bool ssh_unsafe(const struct config *c)
-{
-	return c->safety.protect_ssh == AUTO_BOOL_FALSE;
-}
-
-static bool drain_time_wrong(const struct config *c)
-{
-	return c->kuma_dp.drain_time <= 0;
-}
-
-static bool timeout_wrong(const struct config *c)
-{
-	return c->readiness.timeout <= 0;
-}
-
-static bool interval_wrong(const struct config *c)
-{
-	return c->readiness.interval <= 0;
-}
-
-static bool interval_beyond_timeout(const struct config *c)
-{
-	return c->readiness.timeout > 0 && c->readiness.interval > c->readiness.timeout;
-}
-
-static bool delay_wrong(const struct config *c)
-{
-	return c->restart.delay <= 0;
-}
-
-static bool delay_beyond_max(const struct config *c)
-{
-	return c->restart.delay > c->restart.max_delay;
-}
-
-static bool hold_wrong(const struct config *c)
-{
-	return c->failure.hold_rules < 0;
-}
-
-static bool nftables(const struct config *c)
-{
-	return c->backend == BACKEND_NFTABLES;
-}
-
-static bool stores(const struct config *c)
-{
-	return c->store_firewalld;
-}
-
-/* Neither has any effect, but kumactl's mistakes are mistakes here. */
-static bool ebpf_without_ip(const struct config *c)
-{
-	return c->ebpf.enabled && !*c->ebpf.instance_ip;
-}
-
-static const struct rule_row {
-	bool (*broken)(const struct config *config);
-	enum severity severity;
-	unsigned purposes;
-	const char *setting; /* whose origin is quoted */
-	const char *text;
-} rules[] = {
-	{ no_cp_address, SEVERITY_ERROR, FOR_RUN, "kumaDP.cpAddress",
-	  "is needed: the URL of the control plane, https://HOST:PORT" },
-	{ no_token, SEVERITY_ERROR, FOR_RUN, "kumaDP.tokenFile",
-	  "is needed: the file with the data plane token" },
-	{ no_dataplane, SEVERITY_ERROR, FOR_RUN, "kumaDP.dataplaneFile",
-	  "is needed: the file with the Dataplane resource (or kumaDP.name, for one that the "
-	  "control plane has already)" },
-	{ two_dataplanes, SEVERITY_ERROR, FOR_RUN, "kumaDP.name",
-	  "and kumaDP.dataplaneFile are both set; only one of them can be" },
-	{ name_without_mesh, SEVERITY_ERROR, FOR_RUN, "kumaDP.mesh",
-	  "is empty; with kumaDP.name it has to name the mesh" },
-	{ mesh_with_file, SEVERITY_WARNING, FOR_RUN, "kumaDP.mesh",
-	  "has no effect with kumaDP.dataplaneFile: the resource names its mesh" },
-	{ vars_without_file, SEVERITY_WARNING, FOR_RUN, "kumaDP.dataplaneVars",
-	  "has no effect without kumaDP.dataplaneFile" },
-	{ inbound_uids, SEVERITY_ERROR, FOR_BOTH, "redirect.inbound.excludePortsForUIDs",
-	  "cannot be used: an inbound packet has no user, and iptables would exclude everything; "
-	  "redirect.outbound.excludePortsForUIDs can" },
-	{ inbound_include_and_exclude, SEVERITY_WARNING, FOR_BOTH, "redirect.inbound.excludePorts",
-	  "has no effect: redirect.inbound.includePorts is set" },
-	{ outbound_include_and_exclude, SEVERITY_WARNING, FOR_BOTH,
-	  "redirect.outbound.excludePorts",
-	  "has no effect: redirect.outbound.includePorts is set" },
-	{ log_level_too_high, SEVERITY_ERROR, FOR_BOTH, "log.level",
-	  "is more than 7; 0 (emergency) to 7 (debug) can be used" },
-	{ dry_run, SEVERITY_ERROR, FOR_RUN, "dryRun",
-	  "cannot be used by the service; \"tproxyd install --dry-run\" prints the rules" },
-	{ nothing_redirected, SEVERITY_WARNING, FOR_BOTH, "redirect.outbound.enabled",
-	  "nothing is redirected: redirect.inbound.enabled, redirect.outbound.enabled and "
-	  "redirect.dns.enabled are all false" },
-	{ dns_without_server, SEVERITY_ERROR, FOR_RUN, "coreDNS.mode",
-	  "is off while redirect.dns.enabled (or captureAll) is true: nobody would answer" },
-	{ server_without_dns, SEVERITY_WARNING, FOR_RUN, "coreDNS.mode",
-	  "starts a DNS server that nothing is redirected to: redirect.dns.enabled is false" },
-	{ corefile_unused, SEVERITY_ERROR, FOR_RUN, "coreDNS.corefile",
-	  "can be used only where coreDNS.mode is auto, kuma-dp or tproxyd" },
-	{ connections_unsafe, SEVERITY_WARNING, FOR_RUN, "safety.keepConnections",
-	  "is false: open TCP connections may be reset when the redirect is switched on" },
-	{ ssh_unsafe, SEVERITY_WARNING, FOR_RUN, "safety.protectSSH",
-	  "is false: SSH goes through the proxy, and a proxy that fails locks you out" },
-	{ drain_time_wrong, SEVERITY_ERROR, FOR_RUN, "kumaDP.drainTime",
-	  "has to be longer than 0s" },
-	{ timeout_wrong, SEVERITY_ERROR, FOR_RUN, "readiness.timeout", "has to be longer than 0s" },
-	{ interval_wrong, SEVERITY_ERROR, FOR_RUN, "readiness.interval",
-	  "has to be longer than 0s" },
-	{ interval_beyond_timeout, SEVERITY_ERROR, FOR_RUN, "readiness.interval",
-	  "is longer than readiness.timeout" },
-	{ delay_wrong, SEVERITY_ERROR, FOR_RUN, "restart.delay", "has to be longer than 0s" },
-	{ delay_beyond_max, SEVERITY_ERROR, FOR_RUN, "restart.delay",
-	  "is longer than restart.maxDelay" },
-	{ hold_wrong, SEVERITY_ERROR, FOR_RUN, "failure.holdRules", "cannot be negative" },
-	{ stores, SEVERITY_NOTICE, FOR_RUN, "storeFirewalld",
-	  "has no effect in the service, which puts the rules in whenever it starts; direct rules "
-	  "would make firewalld flush all tables of iptables at every reload, these rules too" },
-	{ ebpf_without_ip, SEVERITY_ERROR, FOR_BOTH, "ebpf.instanceIP",
-	  "is needed where ebpf.enabled is true" },
-	{ nftables, SEVERITY_ERROR, FOR_BOTH, "backend",
-	  "nftables is not built yet; auto and iptables can be used" },
-};
-
 struct check {
 	const struct loaded *loaded;
 	const struct config *config;
@@ -255,12 +33,141 @@ static void complain(struct check *c, const char *setting, const char *fmt, ...)
 		 text ? text : fmt);
 }
 
-/* Whether install's result depends on it at all. */
-static bool counts(const struct check *c, const struct setting *setting)
+/* Whether a file could not be understood as a whole, or this setting's value could not: what
+ * follows from the default would then only distract. */
+static bool is_unknown(const struct diag_list *diags, const char *setting)
 {
-	return c->purpose == CHECK_RUN || (setting->flags & SETTING_KUMACTL) ||
-	       strcmp(setting->path, "backend") == 0 ||
-	       strncmp(setting->path, "safety.", strlen("safety.")) == 0;
+	for (size_t i = 0; i < diags->n; i++) {
+		const struct diag *diag = &diags->items[i];
+
+		if (diag->severity != SEVERITY_ERROR)
+			continue;
+		if (diag->setting ? strcmp(diag->setting, setting) == 0
+				  : diag->origin.kind == ORIGIN_FILE)
+			return true;
+	}
+	return false;
+}
+
+/* A rule between settings, or about one value: when it is broken, and what is then said about
+ * which setting. */
+struct rule {
+	bool broken;
+	enum severity severity;
+	const char *setting, *text;
+};
+
+static void check_rules(struct check *c, const struct rule *rules, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rules[i].broken && !is_unknown(c->diags, rules[i].setting))
+			diag_add(c->diags, rules[i].severity,
+				 loaded_origin(c->loaded, rules[i].setting), rules[i].setting, "%s",
+				 rules[i].text);
+}
+
+static bool dns(const struct config *config)
+{
+	return config->redirect.dns.enabled || config->redirect.dns.capture_all;
+}
+
+static void check_kuma_dp(struct check *c)
+{
+	const struct config *config = c->config;
+	const bool named = *config->kuma_dp.name, file = *config->kuma_dp.dataplane_file;
+	const bool other_mesh = strcmp(config->kuma_dp.mesh, "default") != 0;
+	/* clang-format off */
+	const struct rule rules[] = {
+		{ !*config->kuma_dp.cp_address, SEVERITY_ERROR, "kumaDP.cpAddress",
+		  "is needed: the URL of the control plane, https://HOST:PORT" },
+		{ !*config->kuma_dp.token_file, SEVERITY_ERROR, "kumaDP.tokenFile",
+		  "is needed: the file with the data plane token" },
+		{ !file && !named, SEVERITY_ERROR, "kumaDP.dataplaneFile",
+		  "is needed: the file with the Dataplane resource (or kumaDP.name, for one that the control plane has already)" },
+		{ file && named, SEVERITY_ERROR, "kumaDP.name",
+		  "and kumaDP.dataplaneFile are both set; only one of them can be" },
+		{ named && !*config->kuma_dp.mesh, SEVERITY_ERROR, "kumaDP.mesh",
+		  "is empty; with kumaDP.name it has to name the mesh" },
+		{ file && !named && other_mesh, SEVERITY_WARNING, "kumaDP.mesh",
+		  "has no effect with kumaDP.dataplaneFile: the resource names its mesh" },
+		{ config->kuma_dp.dataplane_vars.n && !file, SEVERITY_WARNING, "kumaDP.dataplaneVars",
+		  "has no effect without kumaDP.dataplaneFile" },
+		{ config->kuma_dp.drain_time <= 0, SEVERITY_ERROR, "kumaDP.drainTime",
+		  "has to be longer than 0s" },
+	};
+	/* clang-format on */
+
+	check_rules(c, rules, ELEMENTS(rules));
+}
+
+static void check_redirect(struct check *c)
+{
+	const struct config *config = c->config;
+	const struct config_direction *in = &config->redirect.inbound;
+	const struct config_direction *out = &config->redirect.outbound;
+	/* clang-format off */
+	const struct rule rules[] = {
+		{ in->exclude_ports_for_uids.n, SEVERITY_ERROR, "redirect.inbound.excludePortsForUIDs",
+		  "cannot be used: an inbound packet has no user, and iptables would exclude everything; redirect.outbound.excludePortsForUIDs can" },
+		{ in->include_ports.n && in->exclude_ports.n, SEVERITY_WARNING, "redirect.inbound.excludePorts",
+		  "has no effect: redirect.inbound.includePorts is set" },
+		{ out->include_ports.n && out->exclude_ports.n, SEVERITY_WARNING, "redirect.outbound.excludePorts",
+		  "has no effect: redirect.outbound.includePorts is set" },
+		{ config->log.level > 7, SEVERITY_ERROR, "log.level",
+		  "is more than 7; 0 (emergency) to 7 (debug) can be used" },
+		{ !in->enabled && !out->enabled && !dns(config), SEVERITY_WARNING, "redirect.outbound.enabled",
+		  "nothing is redirected: redirect.inbound.enabled, redirect.outbound.enabled and redirect.dns.enabled are all false" },
+		/* Without any effect, but kumactl's mistakes are mistakes here. */
+		{ config->ebpf.enabled && !*config->ebpf.instance_ip, SEVERITY_ERROR, "ebpf.instanceIP",
+		  "is needed where ebpf.enabled is true" },
+		{ config->backend == BACKEND_NFTABLES, SEVERITY_ERROR, "backend",
+		  "nftables is not built yet; auto and iptables can be used" },
+	};
+	/* clang-format on */
+
+	check_rules(c, rules, ELEMENTS(rules));
+}
+
+static void check_service(struct check *c)
+{
+	const struct config *config = c->config;
+	const enum core_dns_mode mode = config->core_dns.mode;
+	const bool runs_coredns = mode == CORE_DNS_TPROXYD || mode == CORE_DNS_KUMA_DP;
+	const bool runs_none = mode == CORE_DNS_EMBEDDED || mode == CORE_DNS_OFF;
+	const int64_t timeout = config->readiness.timeout, interval = config->readiness.interval;
+	const int64_t delay = config->restart.delay;
+	/* clang-format off */
+	const struct rule rules[] = {
+		{ config->dry_run, SEVERITY_ERROR, "dryRun",
+		  "cannot be used by the service; \"tproxyd install --dry-run\" prints the rules" },
+		{ dns(config) && mode == CORE_DNS_OFF, SEVERITY_ERROR, "coreDNS.mode",
+		  "is off while redirect.dns.enabled (or captureAll) is true: nobody would answer" },
+		{ !dns(config) && runs_coredns, SEVERITY_WARNING, "coreDNS.mode",
+		  "starts a DNS server that nothing is redirected to: redirect.dns.enabled is false" },
+		{ *config->core_dns.corefile && runs_none, SEVERITY_ERROR, "coreDNS.corefile",
+		  "can be used only where coreDNS.mode is auto, kuma-dp or tproxyd" },
+		{ config->safety.keep_connections == AUTO_BOOL_FALSE, SEVERITY_WARNING, "safety.keepConnections",
+		  "is false: open TCP connections may be reset when the redirect is switched on" },
+		{ config->safety.protect_ssh == AUTO_BOOL_FALSE, SEVERITY_WARNING, "safety.protectSSH",
+		  "is false: SSH goes through the proxy, and a proxy that fails locks you out" },
+		{ timeout <= 0, SEVERITY_ERROR, "readiness.timeout",
+		  "has to be longer than 0s" },
+		{ interval <= 0, SEVERITY_ERROR, "readiness.interval",
+		  "has to be longer than 0s" },
+		{ timeout > 0 && interval > timeout, SEVERITY_ERROR, "readiness.interval",
+		  "is longer than readiness.timeout" },
+		{ delay <= 0, SEVERITY_ERROR, "restart.delay",
+		  "has to be longer than 0s" },
+		{ delay > config->restart.max_delay, SEVERITY_ERROR, "restart.delay",
+		  "is longer than restart.maxDelay" },
+		{ config->failure.hold_rules < 0, SEVERITY_ERROR, "failure.holdRules",
+		  "cannot be negative" },
+		{ config->store_firewalld, SEVERITY_NOTICE, "storeFirewalld",
+		  "has no effect in the service, which puts the rules in whenever it starts; direct rules would make firewalld flush all tables of iptables at every reload, these rules too" },
+	};
+	/* clang-format on */
+
+	check_rules(c, rules, ELEMENTS(rules));
 }
 
 static void check_flags(struct check *c)
@@ -269,7 +176,8 @@ static void check_flags(struct check *c)
 		const struct setting *setting = &settings[i];
 		const struct origin *origin = &c->loaded->origins[i];
 
-		if (!counts(c, setting) || origin->kind == ORIGIN_DEFAULT)
+		if (origin->kind == ORIGIN_DEFAULT ||
+		    (c->purpose == CHECK_INSTALL && !(setting->flags & SETTING_OF_INSTALL)))
 			continue;
 		if (setting->flags & SETTING_IGNORED)
 			diag_add(c->diags, SEVERITY_NOTICE, origin, setting->path,
@@ -323,7 +231,7 @@ static void check_cp_address(struct check *c)
 	static const char scheme[] = "https://";
 	const char *url = c->config->kuma_dp.cp_address, *fault;
 
-	if (c->purpose != CHECK_RUN || !*url)
+	if (!*url)
 		return;
 	if (strncmp(url, scheme, strlen(scheme)) != 0)
 		fault = "it does not begin with https:// (the token would travel unprotected)";
@@ -442,8 +350,6 @@ static void check_handed_over(struct check *c)
 	const struct pair_list *vars = &c->config->kuma_dp.dataplane_vars;
 	const struct string_list *args = &c->config->kuma_dp.extra_args;
 
-	if (c->purpose != CHECK_RUN)
-		return;
 	for (size_t i = 0; i < env->n; i++)
 		if (!is_variable_name(env->items[i].key))
 			complain(c, "kumaDP.env",
@@ -460,37 +366,23 @@ static void check_handed_over(struct check *c)
 			complain(c, "kumaDP.extraArgs", "item %zu is empty", i + 1);
 }
 
-/* Whether a file could not be understood as a whole, or this setting's value could not: what
- * follows from the default would then only distract. */
-static bool is_unknown(const struct diag_list *diags, const char *setting)
-{
-	for (size_t i = 0; i < diags->n; i++) {
-		const struct diag *diag = &diags->items[i];
-
-		if (diag->severity != SEVERITY_ERROR)
-			continue;
-		if (diag->setting ? strcmp(diag->setting, setting) == 0
-				  : diag->origin.kind == ORIGIN_FILE)
-			return true;
-	}
-	return false;
-}
-
 void check_config(const struct loaded *loaded, enum check_purpose purpose, struct diag_list *diags)
 {
 	struct check c = {
 		.loaded = loaded, .config = &loaded->config, .purpose = purpose, .diags = diags
 	};
 
-	for (size_t i = 0; i < ELEMENTS(rules); i++)
-		if ((rules[i].purposes & (1U << purpose)) && rules[i].broken(c.config) &&
-		    !is_unknown(diags, rules[i].setting))
-			diag_add(diags, rules[i].severity, loaded_origin(loaded, rules[i].setting),
-				 rules[i].setting, "%s", rules[i].text);
+	if (purpose == CHECK_RUN)
+		check_kuma_dp(&c);
+	check_redirect(&c);
+	if (purpose == CHECK_RUN)
+		check_service(&c);
 	check_flags(&c);
-	check_cp_address(&c);
 	check_paths(&c);
 	check_ports(&c);
 	check_chains(&c);
-	check_handed_over(&c);
+	if (purpose == CHECK_RUN) {
+		check_cp_address(&c);
+		check_handed_over(&c);
+	}
 }

@@ -58,42 +58,15 @@ void describe_option(struct strbuf *out, const char *name, const char *metavar, 
 	add_wrapped(out, indent, help);
 }
 
-void describe_options(struct strbuf *out, bool (*wanted)(const struct setting *setting))
+void describe_setting(struct strbuf *out, const struct setting *setting)
 {
-	for (size_t i = 0; i < n_settings; i++) {
-		const struct setting *setting = &settings[i];
-		_strbuf_ struct strbuf metavar = { 0 }, help = { 0 };
+	_strbuf_ struct strbuf metavar = { 0 }, help = { 0 };
 
-		if (!setting->flag || !wanted(setting))
-			continue;
-		add_metavar(&metavar, setting);
-		strbuf_add(&help, setting->help);
-		if (*setting->dflt)
-			strbuf_addf(&help, " (default %s)", setting->dflt);
-		describe_option(out, setting->flag, strbuf_text(&metavar), strbuf_text(&help));
-	}
-}
-
-static bool is_under(const struct setting *setting, const char *prefix)
-{
-	return strncmp(setting->path, prefix, strlen(prefix)) == 0;
-}
-
-bool describe_for_install(const struct setting *setting)
-{
-	return (setting->flags & SETTING_KUMACTL) || strcmp(setting->path, "backend") == 0 ||
-	       is_under(setting, "safety.");
-}
-
-bool describe_for_uninstall(const struct setting *setting)
-{
-	static const char *const paths[] = { "dryRun", "verbose", "ebpf.enabled", "ebpf.bpffsPath",
-					     "backend" };
-
-	for (size_t i = 0; i < ELEMENTS(paths); i++)
-		if (strcmp(setting->path, paths[i]) == 0)
-			return true;
-	return false;
+	add_metavar(&metavar, setting);
+	strbuf_add(&help, setting->help);
+	if (*setting->dflt)
+		strbuf_addf(&help, " (default %s)", setting->dflt);
+	describe_option(out, setting->flag, strbuf_text(&metavar), strbuf_text(&help));
 }
 
 /* All settings, by path: what they are called in each place. */

@@ -21,16 +21,11 @@ extern const char *const describe_formats[];
 
 void describe(enum describe_format format, struct strbuf *out);
 
-/* The options of the settings that wanted() accepts, for a verb's help. */
-void describe_options(struct strbuf *out, bool (*wanted)(const struct setting *setting));
-
 /* One option of a help text: its name without dashes, what it takes (NULL: nothing), its help. */
 void describe_option(struct strbuf *out, const char *name, const char *metavar, const char *help);
 
-/* Whether install takes the setting as an option: kumactl's, backend and safety.*. */
-bool describe_for_install(const struct setting *setting);
-/* Whether uninstall does: the few of kumactl's, and backend. */
-bool describe_for_uninstall(const struct setting *setting);
+/* The same for a setting, with its default. */
+void describe_setting(struct strbuf *out, const struct setting *setting);
 
 /* The effective configuration, valid YAML that loads back to the same values; each line ends in a
  * comment that names the origin. */

@@ -40,12 +40,17 @@ enum affects {
 
 enum setting_flags {
 	SETTING_KUMACTL = 1 << 0,   /* one of kumactl install transparent-proxy's */
-	SETTING_IGNORED = 1 << 1,   /* accepted with a notice, means nothing here */
-	SETTING_NO_YAML = 1 << 2,   /* environment only */
-	SETTING_IRREGULAR = 1 << 3, /* env or flag are not what the path would give */
+	SETTING_INSTALL = 1 << 1,   /* not of kumactl's, and an option of install */
+	SETTING_UNINSTALL = 1 << 2, /* an option of uninstall */
+	SETTING_IGNORED = 1 << 3,   /* accepted with a notice, means nothing here */
+	SETTING_NO_YAML = 1 << 4,   /* environment only */
+	SETTING_IRREGULAR = 1 << 5, /* env or flag are not what the path would give */
 	/* not implemented yet: any other value than the default is refused */
-	SETTING_DEFAULT_ONLY = 1 << 4,
+	SETTING_DEFAULT_ONLY = 1 << 6,
 };
+
+/* All options of install. */
+#define SETTING_OF_INSTALL (SETTING_KUMACTL | SETTING_INSTALL)
 
 struct setting {
 	const char *path; /* "redirect.inbound.port"; case-insensitive in files */

@@ -76,30 +76,20 @@ static int usage(struct reader *r, const char *fmt, ...)
 	return OPTIONS_USAGE;
 }
 
-static bool wants_none(const struct setting *setting _unused_)
-{
-	return false;
-}
-
-static bool wants_all(const struct setting *setting _unused_)
-{
-	return true;
-}
-
-/* Which settings are options of a verb that gets its settings from there. */
-static bool (*wanted_by(enum options_source source))(const struct setting *setting)
+/* Whether the setting is an option of a verb that gets its settings from there. */
+static bool is_option(enum options_source source, const struct setting *setting)
 {
 	switch (source) {
 	case OPTIONS_SYSTEM:
-		return wants_all;
+		return setting->flag;
 	case OPTIONS_NAMED:
-		return describe_for_install;
+		return setting->flag && (setting->flags & SETTING_OF_INSTALL);
 	case OPTIONS_KUMACTL_UNINSTALL:
-		return describe_for_uninstall;
+		return setting->flag && (setting->flags & SETTING_UNINSTALL);
 	case OPTIONS_NONE:
 		break;
 	}
-	return wants_none;
+	return false;
 }
 
 static const struct option_row *find_row(const struct reader *r, const char *name)
@@ -123,7 +113,7 @@ static const struct setting *find_setting(const struct reader *r, const char *na
 {
 	const struct setting *setting = setting_by_flag(name);
 
-	return setting && wanted_by(r->line->source)(setting) ? setting : NULL;
+	return setting && is_option(r->line->source, setting) ? setting : NULL;
 }
 
 /* The nearer of best and name to what was written. */
@@ -139,7 +129,6 @@ static void consider(const char *written, const char *name, const char **best, u
 
 static int unknown_option(struct reader *r, const char *name)
 {
-	bool (*wanted)(const struct setting *setting) = wanted_by(r->line->source);
 	const char *best = NULL;
 	unsigned distance = 3;
 
@@ -150,7 +139,7 @@ static int unknown_option(struct reader *r, const char *name)
 		if ((general_options[i].sources & IN(r->line->source)) && general_options[i].help)
 			consider(name, general_options[i].name, &best, &distance);
 	for (size_t i = 0; i < n_settings; i++)
-		if (settings[i].flag && wanted(&settings[i]))
+		if (is_option(r->line->source, &settings[i]))
 			consider(name, settings[i].flag, &best, &distance);
 	if (best)
 		return usage(r, "unknown option --%s; did you mean --%s?", name, best);
@@ -324,7 +313,9 @@ static void print_help(const struct reader *r)
 		if ((general_options[i].sources & IN(r->line->source)) && general_options[i].help)
 			describe_option(&out, general_options[i].name, general_options[i].metavar,
 					general_options[i].help);
-	describe_options(&out, wanted_by(r->line->source));
+	for (size_t i = 0; i < n_settings; i++)
+		if (is_option(r->line->source, &settings[i]))
+			describe_setting(&out, &settings[i]);
 	(void)fputs(strbuf_text(&out), stdout);
 }
 
