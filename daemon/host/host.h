@@ -14,8 +14,8 @@
  * CAP_DAC_OVERRIDE and by the kuma-dp user. For CHECK_INSTALL only what rules need is gathered.
  * `kuma-dp version` is run as the kuma-dp user. What could not be found out is in the facts
  * (problem texts), not an error. */
-/* Reads only resolv.conf again, as host_facts() does for CHECK_RUN. */
-void host_resolv_conf(struct arena *arena, const struct config *config, struct facts *facts);
-
 int host_facts(struct arena *arena, const struct config *config, enum check_purpose purpose,
 	       struct facts *ret, struct error *err) _must_check_;
+
+/* Reads only resolv.conf again, as host_facts() does for CHECK_RUN. */
+void host_resolv_conf(struct arena *arena, const struct config *config, struct facts *facts);
