@@ -6,6 +6,7 @@
 #include <yaml.h>
 
 #include "common/base/array.h"
+#include "common/base/base64.h"
 #include "common/config/quote.h"
 #include "common/config/scalar.h"
 
@@ -172,40 +173,22 @@ static void scan(struct loader *l)
 	yaml_parser_delete(&parser);
 }
 
-static int base64_value(char c)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *p = c ? strchr(digits, c) : NULL;
-
-	return p ? (int)(p - digits) : -1;
-}
-
-/* Decodes base64, blanks ignored; NULL when it is none or contains a NUL. */
+/* Decodes base64, blanks and padding ignored; NULL when it is none or contains a NUL. */
 static const char *decode_base64(struct arena *arena, const char *text)
 {
+	char *packed = arena_alloc(arena, strlen(text) + 1);
 	char *out = arena_alloc(arena, strlen(text) + 1);
-	uint32_t bits = 0;
-	unsigned n_bits = 0;
-	size_t n = 0;
+	size_t len = 0, n;
 
-	for (; out && *text && *text != '='; text++) {
-		int value = base64_value(*text);
-
-		if (strchr(" \t\r\n", *text))
-			continue;
-		if (value < 0)
-			return NULL;
-		bits = (bits << 6 | (uint32_t)value) & 0xffff;
-		n_bits += 6;
-		if (n_bits < 8)
-			continue;
-		n_bits -= 8;
-		out[n++] = (char)(bits >> n_bits & 0xff);
-		if (!out[n - 1])
-			return NULL;
-	}
-	return text[strspn(text, "= \t\r\n")] ? NULL : out;
+	if (!packed || !out)
+		return NULL;
+	for (; *text && *text != '='; text++)
+		if (!strchr(" \t\r\n", *text))
+			packed[len++] = *text;
+	if (text[strspn(text, "= \t\r\n")] ||
+	    !base64_decode(packed, len, BASE64_STANDARD, (unsigned char *)out, &n))
+		return NULL;
+	return strlen(out) == n ? out : NULL;
 }
 
 /* Applies a tag other than text's to a scalar. */

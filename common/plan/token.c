@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "common/base/base64.h"
 #include "common/base/cleanup.h"
 
 #define TOKEN_MAX ((size_t)64 * 1024)
@@ -21,39 +22,9 @@ struct part {
 	size_t len;
 };
 
-static int sextet(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* base64url without padding (RFC 7515, 2). buf takes 3 bytes for every 4 characters. */
 static bool decode(const struct part *part, unsigned char *buf, size_t *ret_len)
 {
-	unsigned bits = 0, n_bits = 0;
-	size_t len = 0;
-
-	if (part->len % 4 == 1)
-		return false;
-	for (size_t i = 0; i < part->len; i++) {
-		int value = sextet(part->text[i]);
-
-		if (value < 0)
-			return false;
-		bits = (bits << 6 | (unsigned)value) & 0xfff;
-		n_bits += 6;
-		if (n_bits >= 8) {
-			n_bits -= 8;
-			buf[len++] = (unsigned char)(bits >> n_bits & 0xff);
-		}
-	}
-	*ret_len = len;
-	return true;
+	return base64_decode(part->text, part->len, BASE64_URL, buf, ret_len);
 }
 
 static bool split(const char *text, size_t len, struct part ret[static PARTS])
