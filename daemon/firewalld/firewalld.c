@@ -12,6 +12,7 @@
 #include "common/plan/plan.h"
 #include "daemon/firewalld/direct_xml.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/io.h"
 
 #define SIZE_MAX_READ ((size_t)64 * 1024 * 1024)
 
@@ -28,31 +29,12 @@ static void present_done(struct present *present)
 	strbuf_done(&present->text);
 }
 
-static int read_all(int fd, struct present *present, struct error *err)
-{
-	char buf[16384];
-
-	for (;;) {
-		ssize_t n = read(fd, buf, sizeof(buf));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_sys(err, -errno, "read %s", present->path);
-		if (n == 0)
-			break;
-		strbuf_add_len(&present->text, buf, (size_t)n);
-		if (present->text.len > SIZE_MAX_READ)
-			return error_set(err, -EFBIG, "%s is too large", present->path);
-	}
-	return present->text.failed ? error_sys(err, -ENOMEM, "read %s", present->path) : 0;
-}
-
 /* Reads the file if there is one. */
 static int present_read(const char *dir, struct present *ret, struct error *err)
 {
 	_free_ char *path = NULL;
 	_close_ int fd = -EBADF;
+	int r;
 
 	*ret = (struct present){ 0 };
 	if (asprintf(&path, "%s/direct.xml", dir) < 0)
@@ -71,22 +53,11 @@ static int present_read(const char *dir, struct present *ret, struct error *err)
 	if (!S_ISREG(ret->status.st_mode))
 		return error_set(err, -EINVAL, "%s is no regular file", ret->path);
 	ret->exists = true;
-	return read_all(fd, ret, err);
-}
-
-static int write_all(int fd, const struct strbuf *text)
-{
-	size_t done = 0;
-
-	while (done < text->len) {
-		ssize_t n = write(fd, text->text + done, text->len - done);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			done += (size_t)n;
-	}
-	return 0;
+	r = io_read_all(fd, SIZE_MAX_READ, &ret->text);
+	if (r < 0)
+		return error_sys(err, r, "read %s", ret->path);
+	return ret->text.len > SIZE_MAX_READ ? error_set(err, -EFBIG, "%s is too large", ret->path)
+					     : 0;
 }
 
 /* Writes the text into a new file beside the present one, as that is to others. */
@@ -109,7 +80,7 @@ static int write_beside(const struct present *present, const struct strbuf *text
 		free(take_ptr(change->temporary));
 		return error_sys(err, r, "write beside %s", present->path);
 	}
-	r = write_all(fd, text);
+	r = io_write_all(fd, text->text, text->len);
 	/* The owner first: that takes away set-user-ID bits. */
 	if (r == 0 && present->exists &&
 	    fchown(fd, present->status.st_uid, present->status.st_gid) < 0)

@@ -12,6 +12,7 @@
 #include "common/base/strbuf.h"
 #include "common/config/yaml.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/io.h"
 #include "daemon/host/files.h"
 
 static void cannot_read(struct config_files *files, const char *name, int code)
@@ -26,22 +27,11 @@ static void cannot_read(struct config_files *files, const char *name, int code)
 static int read_all(struct config_files *files, int fd, const char *name)
 {
 	_strbuf_ struct strbuf text = { 0 };
+	int ret = io_read_all(fd, YAML_SIZE_MAX, &text);
 	char *copy;
 
-	while (text.len <= YAML_SIZE_MAX) {
-		char buf[4096];
-		ssize_t n = read(fd, buf, sizeof(buf));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		strbuf_add_len(&text, buf, (size_t)n);
-	}
-	if (text.failed)
-		return -ENOMEM;
+	if (ret < 0)
+		return ret;
 	copy = arena_strndup(files->arena, strbuf_text(&text), text.len);
 	if (copy)
 		array_push(files->arena, files,

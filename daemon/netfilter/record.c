@@ -15,6 +15,7 @@
 #include "common/base/strbuf.h"
 #include "common/rules/ruleset.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/io.h"
 
 #define HEADER     "tproxyd-record 1"
 #define BOOT_MAX   64
@@ -251,20 +252,12 @@ static int make_parent(const char *path, struct error *err)
 static int write_file(const char *path, const char *text, size_t len, struct error *err)
 {
 	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r;
 
 	if (fd < 0)
 		return error_sys(err, -errno, "open %s", path);
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_sys(err, -errno, "write %s", path);
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	r = io_write_all(fd, text, len);
+	return r < 0 ? error_sys(err, r, "write %s", path) : 0;
 }
 
 static int remove_file(const char *path, struct error *err)

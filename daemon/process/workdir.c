@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "daemon/os/fd.h"
+#include "daemon/os/io.h"
 
 #define DEPTH_MAX 16 /* kuma-dp makes no subdirectories; a deep tree is not its work */
 
@@ -112,21 +113,6 @@ int workdir_remove(const char *path, uid_t uid, gid_t gid, struct error *err)
 	return 0;
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int write_file(const struct command_file *file, struct error *err)
 {
 	_close_ int fd = -EBADF;
@@ -137,7 +123,7 @@ static int write_file(const struct command_file *file, struct error *err)
 	fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_sys(err, -errno, "create %s", file->path);
-	r = write_all(fd, file->text, file->len);
+	r = io_write_all(fd, file->text, file->len);
 	if (r < 0)
 		return error_sys(err, r, "write %s", file->path);
 	if (fchmod(fd, (mode_t)file->mode) < 0)

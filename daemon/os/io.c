@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/os/io.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+int io_read_all(int fd, size_t max, struct strbuf *ret)
+{
+	char buf[16384];
+
+	while (ret->len <= max) {
+		ssize_t n = read(fd, buf, sizeof(buf));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		strbuf_add_len(ret, buf, (size_t)n);
+	}
+	return ret->failed ? -ENOMEM : 0;
+}
+
+int io_write_all(int fd, const void *data, size_t len)
+{
+	const char *from = data;
+
+	while (len > 0) {
+		ssize_t n = write(fd, from, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		from += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}

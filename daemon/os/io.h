@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Whole reads and writes, over interruptions. */
+
+#include <stddef.h>
+
+#include "common/base/attr.h"
+#include "common/base/strbuf.h"
+
+/* Appends what fd gives, to its end or until more than max bytes are there (look at ret->len).
+ * Returns 0 or a negative errno. */
+int io_read_all(int fd, size_t max, struct strbuf *ret) _must_check_;
+
+/* Returns 0 or a negative errno; then a part may have been written. */
+int io_write_all(int fd, const void *data, size_t len) _must_check_;
