@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
+#include "daemon/os/as_user.h"
 #include "daemon/os/fd.h"
 
 #define FILE_SIZE_MAX ((size_t)1024 * 1024)
@@ -57,8 +57,7 @@ static void view_leave(struct view *view)
 
 	if (!view->saved)
 		return;
-	(void)setfsuid(geteuid());
-	(void)setfsgid(getegid());
+	as_ourselves();
 	/* Whoever could become the viewer can come back; going on as somebody else is no choice. */
 	r = view->regrouped ? setgroups((size_t)view->n_saved_groups, view->saved_groups) : 0;
 	assert(r == 0);
@@ -84,12 +83,12 @@ static int view_enter(struct view *view)
 		view->regrouped = setgroups(view->n_groups, view->groups) == 0;
 		r = view->regrouped ? 0 : -errno;
 	}
+	if (r == 0)
+		r = as_user(view->uid, view->gid, NULL);
 	if (r < 0) {
 		view_leave(view);
 		return r;
 	}
-	(void)setfsgid(view->gid);
-	(void)setfsuid(view->uid);
 	return 0;
 }
 

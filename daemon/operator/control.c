@@ -12,6 +12,7 @@
 
 #include "common/base/strbuf.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/io.h"
 #include "daemon/operator/json.h"
 
 #define CLIENTS_MAX 16
@@ -170,14 +171,13 @@ static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint
 
 static int listen_at(const char *path, int *ret_fd, struct error *err)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr;
 	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return error_sys(err, -errno, "create the control socket");
-	if (strlen(path) >= sizeof(addr.sun_path))
+	if (!io_unix_address(path, &addr))
 		return error_set(err, -ENAMETOOLONG, "control socket: %s is too long", path);
-	memcpy(addr.sun_path, path, strlen(path) + 1);
 	if (unlink(path) < 0 && errno != ENOENT)
 		return error_sys(err, -errno, "replace %s", path);
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
@@ -262,7 +262,7 @@ static int exchange(int fd, const char *request, struct strbuf *reply, struct er
 int control_call(const char *path, const char *request, uint64_t timeout_usec, char **ret_reply,
 		 struct error *err)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr;
 	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	const struct timeval tv = { .tv_sec = (time_t)(timeout_usec / 1000000),
 				    .tv_usec = (suseconds_t)(timeout_usec % 1000000) };
@@ -271,9 +271,8 @@ int control_call(const char *path, const char *request, uint64_t timeout_usec, c
 
 	if (fd < 0)
 		return error_sys(err, -errno, "create a socket");
-	if (strlen(path) >= sizeof(addr.sun_path))
+	if (!io_unix_address(path, &addr))
 		return error_set(err, -ENAMETOOLONG, "control socket: %s is too long", path);
-	memcpy(addr.sun_path, path, strlen(path) + 1);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0)
 		return error_sys(err, -errno, "limit the time to wait for tproxyd");

@@ -2,6 +2,8 @@
 #include "daemon/os/io.h"
 
 #include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 int io_read_all(int fd, size_t max, struct strbuf *ret)
@@ -37,4 +39,13 @@ int io_write_all(int fd, const void *data, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+bool io_unix_address(const char *path, struct sockaddr_un *ret)
+{
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(ret->sun_path))
+		return false;
+	memcpy(ret->sun_path, path, strlen(path) + 1);
+	return true;
 }

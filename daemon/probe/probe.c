@@ -6,13 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "daemon/os/sock_diag.h"
+#include "daemon/os/as_user.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/io.h"
 #include "daemon/probe/question.h"
 
 enum question_kind {
@@ -122,21 +123,18 @@ static int on_dns(_unused_ sd_event_source *source, int fd, _unused_ uint32_t ev
  * no CAP_DAC_OVERRIDE. The peer's credentials are Envoy's. */
 static int connect_admin_socket(struct probe *probe)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	const char *path = probe->target.admin_socket;
+	struct sockaddr_un addr;
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 	int r;
 
-	if (fd < 0 || strlen(path) >= sizeof(addr.sun_path))
+	if (fd < 0 || !io_unix_address(probe->target.admin_socket, &addr))
 		return -1;
-	memcpy(addr.sun_path, path, strlen(path) + 1);
-	(void)setfsgid(probe->target.gid);
-	(void)setfsuid(probe->target.uid);
-	r = connect(fd, (const struct sockaddr *)&addr, sizeof(addr));
-	(void)setfsuid(geteuid());
-	(void)setfsgid(getegid());
+	r = as_user(probe->target.uid, probe->target.gid, NULL);
+	if (r == 0)
+		r = connect(fd, (const struct sockaddr *)&addr, sizeof(addr));
+	as_ourselves();
 	if (r < 0)
 		return -1;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&

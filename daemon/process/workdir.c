@@ -5,29 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 
+#include "daemon/os/as_user.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/io.h"
 
 #define DEPTH_MAX 16 /* kuma-dp makes no subdirectories; a deep tree is not its work */
-
-/* setfsuid() reports nothing: ask again. The group goes first, while we may still change it. */
-static int become(uid_t uid, gid_t gid, struct error *err)
-{
-	(void)setfsgid(gid);
-	(void)setfsuid(uid);
-	if ((uid_t)setfsuid((uid_t)-1) != uid || (gid_t)setfsgid((gid_t)-1) != gid)
-		return error_set(err, -EPERM, "act as user %u", uid);
-	return 0;
-}
-
-static void become_root(void)
-{
-	(void)setfsuid(geteuid());
-	(void)setfsgid(getegid());
-}
 
 static int empty_directory(int fd, unsigned depth, struct error *err)
 {
@@ -87,14 +71,14 @@ int workdir_wipe(const char *path, uid_t uid, gid_t gid, struct error *err)
 		if (lchown(path, uid, gid) < 0)
 			return error_sys(err, -errno, "give %s to user %u", path, uid);
 	}
-	r = become(uid, gid, err);
+	r = as_user(uid, gid, err);
 	if (r == 0) {
 		int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 		r = dir < 0 ? error_sys(err, -errno, "open %s", path)
 			    : empty_directory(dir, 0, err);
 	}
-	become_root();
+	as_ourselves();
 	return r < 0 ? error_wrap(err, r, "wipe %s", path) : 0;
 }
 
@@ -143,16 +127,16 @@ int workdir_write(const struct command *command, const char *work, uid_t uid, gi
 {
 	for (size_t i = 0; i < command->n_files; i++) {
 		const struct command_file *file = &command->files[i];
-		bool as_user = is_below(file->path, work);
+		bool inside = is_below(file->path, work);
 		_close_ int fd = -EBADF;
-		int r = as_user ? become(uid, gid, err) : 0;
+		int r = inside ? as_user(uid, gid, err) : 0;
 
 		if (r == 0)
 			fd = r = write_file(file, err);
-		become_root();
+		as_ourselves();
 		if (r < 0)
 			return error_wrap(err, r, "files of %s", command->name);
-		if (!as_user && fchown(fd, uid, gid) < 0)
+		if (!inside && fchown(fd, uid, gid) < 0)
 			return error_sys(err, -errno, "give %s to user %u", file->path, uid);
 	}
 	return 0;

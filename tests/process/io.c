@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define MUCH 300000 /* more than a pipe holds */
@@ -75,4 +76,18 @@ Test(io, tells_what_failed)
 	cr_expect_eq(io_write_all(fds[1], "x", 1), -EPIPE);
 	cr_expect_eq(io_read_all(fds[1], 10, &text), -EBADF);
 	(void)close(fds[1]);
+}
+
+Test(io, makes_no_address_of_a_path_that_is_too_long)
+{
+	struct sockaddr_un addr;
+	char path[sizeof(addr.sun_path) + 1];
+
+	memset(path, 'x', sizeof(path));
+	path[sizeof(addr.sun_path)] = '\0';
+	cr_expect_not(io_unix_address(path, &addr));
+	path[sizeof(addr.sun_path) - 1] = '\0';
+	cr_assert(io_unix_address(path, &addr));
+	cr_expect_eq(addr.sun_family, AF_UNIX);
+	cr_expect_str_eq(addr.sun_path, path);
 }
