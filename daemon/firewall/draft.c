@@ -156,7 +156,8 @@ void draft_end(const struct draft *draft, struct filter_chain *chain)
 	bool direct = false, redirected = false, mixed = false;
 
 	for (enum family f = 0; f < FAMILY_COUNT; f++) {
-		bool d = !draft->excludes[2 * f], r = !draft->excludes[2 * f + 1];
+		const bool *excludes = &draft->excludes[(size_t)2 * f];
+		bool d = !excludes[0], r = !excludes[1];
 
 		rule.not_for[f] = !d && !r;
 		if (rule.not_for[f])

@@ -223,11 +223,9 @@ static void on_cmp(struct reading *s, const struct nftnl_expr *e)
 	const void *data = nftnl_expr_get(e, NFTNL_EXPR_CMP_DATA, &len);
 	struct element with = { .len = len < SET_KEY_MAX ? len : SET_KEY_MAX };
 
-	if (!data || len == 0) {
-		s->draft.rule.partly = true;
-	} else if (is_port(value)) {
+	if (data && len > 0 && is_port(value)) {
 		compare_port(&s->draft, which_ports(&s->draft, value), op, set_port(data, len));
-	} else if (op == NFT_CMP_EQ || op == NFT_CMP_NEQ) {
+	} else if (data && len > 0 && (op == NFT_CMP_EQ || op == NFT_CMP_NEQ)) {
 		memcpy(with.key, data, with.len);
 		ask_equal(&s->draft, value, &(struct elements){ &with, 1 }, op == NFT_CMP_EQ);
 	} else {

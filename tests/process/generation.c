@@ -164,7 +164,7 @@ Test(generation, is_of_the_configuration_only_for_a_check_without_root)
 	cr_assert_eq(load(CONFIG, GENERATION_CHECK), 0, "%s", s.err.text);
 	cr_expect(says(present(s.g), "judging this host needs root"));
 	cr_expect_eq(generation_exit_status(s.g), 0);
-	(void)seteuid(getuid());
+	cr_assert_eq(seteuid(getuid()), 0);
 }
 
 Test(generation, has_rules_and_commands_for_run)
