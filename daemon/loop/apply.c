@@ -38,6 +38,17 @@ static bool time_to_tell(struct daemon *d, uint64_t first_usec)
 	return true;
 }
 
+/* What is in is what is wanted. */
+static void end_trouble(struct daemon *d)
+{
+	/* The status was about it: it is said anew. */
+	if (d->trouble.why[0])
+		d->carry.said = PHASE_COUNT;
+	if (d->trouble.since_usec != USEC_NEVER)
+		daemon_arm(d, TIMER_RETRY, USEC_NEVER);
+	trouble_over(d);
+}
+
 static void applied(struct daemon *d, struct generation *generation, enum level level)
 {
 	struct situation *s = situation_of(d);
@@ -49,11 +60,7 @@ static void applied(struct daemon *d, struct generation *generation, enum level 
 		generation_free(d->applied);
 		d->applied = NULL;
 	}
-	/* The status was about it: it is said anew. */
-	if (d->trouble.why[0])
-		d->carry.said = PHASE_COUNT;
-	trouble_over(d);
-	daemon_arm(d, TIMER_RETRY, USEC_NEVER);
+	end_trouble(d);
 	say_level(d, before);
 	/* It blocks, so only the first time: before READY=1. */
 	if (level == LEVEL_FULL && !d->carry.ready)
@@ -115,8 +122,11 @@ void daemon_apply(struct daemon *d)
 	int r;
 
 	/* While held, what is wanted is what there is, even where that is not known. */
-	if (!must_apply(s))
+	if (!must_apply(s)) {
+		if (s->applied != LEVEL_UNKNOWN)
+			end_trouble(d);
 		return;
+	}
 	if (wanted == d->trouble.wanted && s->now_usec < d->trouble.again_usec)
 		return;
 	d->trouble.wanted = wanted;

@@ -84,6 +84,26 @@ Test(loop, does_not_wait_for_a_retry_when_another_level_is_wanted)
 	world_done(&w);
 }
 
+Test(loop, forgets_its_trouble_when_what_is_in_is_wanted_again)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	w.apply_always = NETFILTER_BUSY;
+	probed(&w, true, false);
+	probed(&w, true, false);
+	advance(&w, 1500 * MSEC);
+	cr_expect(strstr(w.d.status, "Cannot apply the rules: "), "%s", w.d.status);
+	w.book[0] = '\0';
+	probed(&w, true, true);
+	advance(&w, SECOND);
+	did(&w, "");
+	cr_expect_eq(phase_of(&w), PHASE_REDIRECTING);
+	cr_expect(strncmp(w.d.status, "Redirecting", 11) == 0, "%s", w.d.status);
+	cr_expect_eq(w.timer[TIMER_RETRY], USEC_NEVER);
+	world_done(&w);
+}
+
 Test(loop, fails_a_start_that_others_keep_busy_to_its_deadline)
 {
 	struct world w;
