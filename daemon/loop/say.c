@@ -3,6 +3,7 @@
 /* What the operator is told: the journal's events, systemd's STATUS= and READY=1. */
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,8 @@ void say_phase(struct daemon *d)
 	if (now == PHASE_REDIRECTING && !d->carry.ready) {
 		d->carry.ready = true;
 		notify_ready();
+		/* What loading and looking at the host took is not needed again. */
+		(void)malloc_trim(0);
 		log_info("Started in %llu ms",
 			 (unsigned long long)(d->ops->now(d) - d->carry.started_usec) / 1000);
 	}
