@@ -142,7 +142,7 @@ REFUSALS = [
      "iptables reads a leading zero as octal; three-fold ranges fail there"),
     ("uid-protocol", r"no protocol is given", "makes no rule at all"),
     ("ip-none", r"no address is given", "makes no rule at all"),
-    ("ip-length", r"is not an address: expected <ip>", "a length with leading zeros"),
+    ("ip-length", r"is not (an address|a network): expected <ip>", "a length with leading zeros"),
     ("ip-mapped", r"is an IPv4 address in the notation of IPv6", "fails in iptables"),
     ("control", r"contains a control character", "breaks the restore text"),
     ("vnet-name", r"is not an interface's name", "fails in iptables"),
