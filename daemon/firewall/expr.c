@@ -38,12 +38,22 @@ struct content_of {
 	unsigned char bytes[PACKET_KINDS][sizeof(uint32_t)];
 };
 
-/* nft and iptables-nft compare what they have loaded right after: only the last value is followed. */
+/* nft and iptables-nft compare what they have loaded right after: only the last value is followed. Of
+ * several values side by side (a concatenation) nothing is known. */
 struct reading {
 	const struct draft_reader *reader;
 	struct draft draft;
 	struct content_of value;
+	uint32_t at; /* the register of the value */
 };
+
+/* What is compared, which begins in a register. */
+static const struct content_of *in_register(const struct reading *s, uint32_t number)
+{
+	static const struct content_of unknown = { .content = CONTENT_UNKNOWN };
+
+	return number == s->at ? &s->value : &unknown;
+}
 
 static void load_word(struct reading *s, uint32_t direct, uint32_t redirected)
 {
@@ -52,13 +62,14 @@ static void load_word(struct reading *s, uint32_t direct, uint32_t redirected)
 		       sizeof(uint32_t));
 }
 
-static void load(struct reading *s, enum content content)
+static void load(struct reading *s, uint32_t to, enum content content)
 {
 	static const unsigned char families[] = {
 		[FAMILY_V4] = NFPROTO_IPV4, [FAMILY_V6] = NFPROTO_IPV6
 	};
 
 	s->value = (struct content_of){ .content = content };
+	s->at = to;
 	if (content == CONTENT_STATE)
 		load_word(s, NF_CT_STATE_BIT(IP_CT_NEW), NF_CT_STATE_BIT(IP_CT_NEW));
 	else if (content == CONTENT_STATUS)
@@ -84,7 +95,8 @@ static void on_meta(struct reading *s, const struct nftnl_expr *e)
 	uint32_t key = nftnl_expr_get_u32(e, NFTNL_EXPR_META_KEY);
 
 	if (nftnl_expr_is_set(e, NFTNL_EXPR_META_DREG)) /* else it sets something */
-		load(s, key < ELEMENTS(keys) ? keys[key] : CONTENT_UNKNOWN);
+		load(s, nftnl_expr_get_u32(e, NFTNL_EXPR_META_DREG),
+		     key < ELEMENTS(keys) ? keys[key] : CONTENT_UNKNOWN);
 }
 
 static void on_payload(struct reading *s, const struct nftnl_expr *e)
@@ -92,16 +104,17 @@ static void on_payload(struct reading *s, const struct nftnl_expr *e)
 	uint32_t base = nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_BASE);
 	uint32_t offset = nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET);
 	uint32_t len = nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_LEN);
+	uint32_t to = nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_DREG);
 
 	if (!nftnl_expr_is_set(e, NFTNL_EXPR_PAYLOAD_DREG))
 		return; /* changes the packet */
 	if (base == NFT_PAYLOAD_TRANSPORT_HEADER && offset == 2 && len == 2)
-		load(s, CONTENT_PORT);
+		load(s, to, CONTENT_PORT);
 	else if (base == NFT_PAYLOAD_NETWORK_HEADER && len == 1 &&
 		 (offset == 9 || (offset == 6 && s->reader->family == NFPROTO_IPV6)))
-		load(s, CONTENT_PROTOCOL);
+		load(s, to, CONTENT_PROTOCOL);
 	else
-		load(s, CONTENT_UNKNOWN);
+		load(s, to, CONTENT_UNKNOWN);
 }
 
 static void on_ct(struct reading *s, const struct nftnl_expr *e)
@@ -112,10 +125,11 @@ static void on_ct(struct reading *s, const struct nftnl_expr *e)
 
 	if (!nftnl_expr_is_set(e, NFTNL_EXPR_CT_DREG))
 		return;
-	load(s, key == NFT_CT_STATE                   ? CONTENT_STATE
-		: key == NFT_CT_STATUS                ? CONTENT_STATUS
-		: key == NFT_CT_PROTO_DST && original ? CONTENT_ORIGINAL_PORT
-						      : CONTENT_UNKNOWN);
+	load(s, nftnl_expr_get_u32(e, NFTNL_EXPR_CT_DREG),
+	     key == NFT_CT_STATE                   ? CONTENT_STATE
+	     : key == NFT_CT_STATUS                ? CONTENT_STATUS
+	     : key == NFT_CT_PROTO_DST && original ? CONTENT_ORIGINAL_PORT
+						   : CONTENT_UNKNOWN);
 }
 
 /* Only masks of states and statuses are followed. */
@@ -124,20 +138,24 @@ static void on_bitwise(struct reading *s, const struct nftnl_expr *e)
 	uint32_t mask_len = 0, flip_len = 0, word, flipped = 0;
 	const unsigned char *mask = nftnl_expr_get(e, NFTNL_EXPR_BITWISE_MASK, &mask_len);
 	const void *flip = nftnl_expr_get(e, NFTNL_EXPR_BITWISE_XOR, &flip_len);
+	struct content_of value = *in_register(s, nftnl_expr_get_u32(e, NFTNL_EXPR_BITWISE_SREG));
+	uint32_t to = nftnl_expr_get_u32(e, NFTNL_EXPR_BITWISE_DREG);
 
 	memcpy(&flipped, flip ? flip : "", flip && flip_len == sizeof(flipped) ? flip_len : 0);
-	if ((s->value.content != CONTENT_STATE && s->value.content != CONTENT_STATUS) || !mask ||
+	if ((value.content != CONTENT_STATE && value.content != CONTENT_STATUS) || !mask ||
 	    mask_len != sizeof(word) || flipped != 0) {
-		load(s, CONTENT_UNKNOWN);
+		load(s, to, CONTENT_UNKNOWN);
 		return;
 	}
 	memcpy(&word, mask, sizeof(word));
 	/* Of a status nothing is known but whether the destination was changed. */
-	if (s->value.content == CONTENT_STATUS)
-		s->value.content = word & IPS_DST_NAT ? CONTENT_MASKED_STATUS : CONTENT_UNKNOWN;
+	if (value.content == CONTENT_STATUS)
+		value.content = word & IPS_DST_NAT ? CONTENT_MASKED_STATUS : CONTENT_UNKNOWN;
 	for (unsigned kind = 0; kind < PACKET_KINDS; kind++)
 		for (size_t i = 0; i < sizeof(word); i++)
-			s->value.bytes[kind][i] &= mask[i];
+			value.bytes[kind][i] &= mask[i];
+	s->value = value;
+	s->at = to;
 }
 
 static bool is_port(const struct content_of *value)
@@ -218,7 +236,7 @@ static void compare_port(struct draft *draft, struct filter_ports *ports, uint32
 
 static void on_cmp(struct reading *s, const struct nftnl_expr *e)
 {
-	const struct content_of *value = &s->value;
+	const struct content_of *value = in_register(s, nftnl_expr_get_u32(e, NFTNL_EXPR_CMP_SREG));
 	uint32_t op = nftnl_expr_get_u32(e, NFTNL_EXPR_CMP_OP), len = 0;
 	const void *data = nftnl_expr_get(e, NFTNL_EXPR_CMP_DATA, &len);
 	struct element with = { .len = len < SET_KEY_MAX ? len : SET_KEY_MAX };
@@ -235,7 +253,8 @@ static void on_cmp(struct reading *s, const struct nftnl_expr *e)
 
 static void on_range(struct reading *s, const struct nftnl_expr *e)
 {
-	const struct content_of *value = &s->value;
+	const struct content_of *value =
+		in_register(s, nftnl_expr_get_u32(e, NFTNL_EXPR_RANGE_SREG));
 	uint32_t from_len = 0, to_len = 0;
 	const void *from = nftnl_expr_get(e, NFTNL_EXPR_RANGE_FROM_DATA, &from_len);
 	const void *to = nftnl_expr_get(e, NFTNL_EXPR_RANGE_TO_DATA, &to_len);
@@ -273,57 +292,67 @@ static void read_verdict(const struct draft_reader *reader, uint32_t code, const
 
 /* A rule per element of a map of verdicts. The expressions behind it are of no interest: nothing but
  * a map without the value lets a packet come there. */
-static void look_up_verdict(struct reading *s, const struct elements *elements)
+static void look_up_verdict(struct reading *s, const struct content_of *value,
+			    const struct elements *elements)
 {
 	for (size_t i = 0; i < elements->n; i++) {
 		struct draft one = s->draft;
 
 		if (elements->items[i].ends)
 			continue;
-		if (is_port(&s->value))
-			draft_port(&one, which_ports(&one, &s->value), set_range(elements, i),
-				   false);
+		if (elements->items[i].rest)
+			one.rule.partly = true;
+		else if (is_port(value))
+			draft_port(&one, which_ports(&one, value), set_range(elements, i), false);
 		else
-			ask_equal(&one, &s->value, &(struct elements){ &elements->items[i], 1 },
-				  true);
+			ask_equal(&one, value, &(struct elements){ &elements->items[i], 1 }, true);
 		read_verdict(s->reader, elements->items[i].verdict, elements->items[i].chain,
 			     &one.rule);
 		draft_end(&one, s->reader->chain);
 	}
 }
 
-static void look_up(struct reading *s, const struct elements *elements, bool inverted)
+static void look_up(struct reading *s, const struct content_of *value,
+		    const struct elements *elements, bool inverted)
 {
 	struct filter_range_list ranges = { 0 };
 
-	if (!is_port(&s->value)) {
-		ask_equal(&s->draft, &s->value, elements, !inverted);
+	for (size_t i = 0; i < elements->n; i++) {
+		if (elements->items[i].rest) {
+			s->draft.rule.partly = true;
+			return;
+		}
+	}
+	if (!is_port(value)) {
+		ask_equal(&s->draft, value, elements, !inverted);
 		return;
 	}
 	for (size_t i = 0; i < elements->n; i++)
 		if (!elements->items[i].ends)
 			array_push(s->draft.arena, &ranges, set_range(elements, i));
-	draft_ports(&s->draft, which_ports(&s->draft, &s->value), &ranges, inverted);
+	draft_ports(&s->draft, which_ports(&s->draft, value), &ranges, inverted);
 }
 
 static void on_lookup(struct reading *s, const struct nftnl_expr *e)
 {
 	bool map = nftnl_expr_is_set(e, NFTNL_EXPR_LOOKUP_DREG);
 	uint32_t to = nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_DREG);
+	const struct content_of *value =
+		in_register(s, nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_SREG));
 	struct elements elements = { 0 };
 
 	if (map && to != NFT_REG_VERDICT) {
-		load(s, CONTENT_UNKNOWN);
+		load(s, to, CONTENT_UNKNOWN);
 		return;
 	}
 	/* Sets of addresses may be large, and nothing is known of the client's. */
-	if ((s->value.content == CONTENT_UNKNOWN && !map) ||
+	if ((value->content == CONTENT_UNKNOWN && !map) ||
 	    !set_elements(s->reader, nftnl_expr_get_str(e, NFTNL_EXPR_LOOKUP_SET), &elements))
 		s->draft.rule.partly = true;
 	else if (map)
-		look_up_verdict(s, &elements);
+		look_up_verdict(s, value, &elements);
 	else
-		look_up(s, &elements,
+		look_up(s, value, &elements,
 			nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV);
 }
 
@@ -335,7 +364,7 @@ static void on_immediate(struct reading *s, const struct nftnl_expr *e)
 		read_verdict(s->reader, nftnl_expr_get_u32(e, NFTNL_EXPR_IMM_VERDICT),
 			     nftnl_expr_get_str(e, NFTNL_EXPR_IMM_CHAIN), &s->draft.rule);
 	else
-		load(s, CONTENT_UNKNOWN);
+		load(s, to, CONTENT_UNKNOWN);
 }
 
 static void on_reject(struct reading *s, const struct nftnl_expr *e _unused_)

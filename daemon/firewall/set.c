@@ -24,7 +24,7 @@ uint16_t set_port(const void *data, size_t len)
 
 static struct element read_element(struct arena *arena, struct nftnl_set_elem *e)
 {
-	uint32_t len = 0;
+	uint32_t len = 0, flags = 0;
 	const void *key = nftnl_set_elem_get(e, NFTNL_SET_ELEM_KEY, &len);
 	const char *chain = nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_CHAIN)
 				    ? nftnl_set_elem_get_str(e, NFTNL_SET_ELEM_CHAIN)
@@ -33,9 +33,10 @@ static struct element read_element(struct arena *arena, struct nftnl_set_elem *e
 
 	memcpy(element.key, key ? key : "", element.len);
 	/* What is not there must not be asked for. */
-	element.ends =
-		nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_FLAGS) &&
-		(nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_FLAGS) & NFT_SET_ELEM_INTERVAL_END);
+	if (nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_FLAGS))
+		flags = nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_FLAGS);
+	element.ends = flags & NFT_SET_ELEM_INTERVAL_END;
+	element.rest = flags & NFT_SET_ELEM_CATCHALL;
 	element.verdict = nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_VERDICT)
 				  ? nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_VERDICT)
 				  : (uint32_t)NFT_CONTINUE;

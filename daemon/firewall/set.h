@@ -11,6 +11,7 @@ struct element {
 	unsigned char key[SET_KEY_MAX];
 	size_t len;
 	bool ends; /* an interval, and is not in it any more */
+	bool rest; /* stands for all that no other element does */
 	uint32_t verdict;
 	const char *chain;
 };

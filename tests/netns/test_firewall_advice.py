@@ -137,6 +137,39 @@ def test_check_foretells_what_the_packet_filter_makes_of_the_redirect(host, peer
     assert len(said) == families * len(sentences), said
 
 
+# By rules of nft of which not all is understood: what a connection can reach before and after, and what check has to say.
+OPEN = ["policy drop;", "ct state established,related accept"]
+HALF_UNDERSTOOD = {
+    "sender and port, let in": (
+        [*OPEN, "ip saddr . tcp dport { 10.77.0.1 . 8080, 10.77.0.1 . 15006 } accept",
+         "ip6 saddr . tcp dport { fd77::1 . 8080, fd77::1 . 15006 } accept"], "mesh", "mesh open closed unnamed", []),
+    "protocol and port, let in": (
+        [*OPEN, "meta l4proto . th dport { tcp . 8080, tcp . 15006, udp . 53 } accept"], "mesh", "mesh open closed unnamed", []),
+    "sender and protocol, let in": (
+        [*OPEN, "ip saddr . meta l4proto { 10.77.0.1 . tcp } accept", "ip6 saddr . meta l4proto { fd77::1 . tcp } accept"],
+        "mesh open closed unnamed", "mesh open closed unnamed", []),
+    "protocol and port, kept out": (
+        ["policy accept;", "meta l4proto . th dport { tcp . 15006, udp . 53 } drop"], "mesh open closed unnamed", "", []),
+    "all that a map does not name": (
+        ["policy accept;", "ct state established,related accept", "tcp dport vmap { 8080 : accept, * : drop }"], "mesh", "", []),
+}
+
+
+@pytest.mark.parametrize("name", HALF_UNDERSTOOD)
+def test_what_is_not_understood_of_a_rule_is_not_misjudged(host, peer, subject, tproxyd, name):
+    rules, before, after, sentences = HALF_UNDERSTOOD[name]
+    put_up(host, "nft", ([], rules))
+    server = host.start(["/usr/bin/python3", "-c", LISTEN, *PORTS.values(), INBOUND], stdout=-1, text=True)
+    assert server.stdout.readline() == "ready\n"
+    for address in ("10.77.0.2", "fd77::2"):
+        assert reachable(peer, address) == set(before.split()), address
+    said = advice(subject.check())
+    host.run([tproxyd, "install", "--redirect-inbound-port", INBOUND])
+    for address in ("10.77.0.2", "fd77::2"):
+        assert reachable(peer, address) == set(after.split()), address
+    assert len(said) == len(sentences) and all(sentence in line for sentence, line in zip(sentences, said)), said
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_rule_that_check_gives_lets_the_mesh_in(host, peer, subject, tproxyd, backend):
     put_up(host, backend, RULES["default drop, ports opened by number"])
