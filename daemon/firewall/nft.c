@@ -89,7 +89,7 @@ static int on_rule(const struct nlmsghdr *message, void *userdata)
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 	struct scan *scan = userdata;
 
-	if (rule && nftnl_rule_nlmsg_parse(message, rule) == 0 &&
+	if (rule && !scan->arena->failed && nftnl_rule_nlmsg_parse(message, rule) == 0 &&
 	    matters(scan, family_of(rule), nftnl_rule_get_str(rule, NFTNL_RULE_TABLE)))
 		nftnl_rule_list_add_tail(rule, scan->rules);
 	else if (rule)

@@ -113,7 +113,7 @@ static int on_rule(const struct nlmsghdr *message, void *userdata)
 	if (is_mesh_table(table) || mentions(body, KUMA_MESH_PREFIX) ||
 	    mentions(body, KUMA_COMMENT))
 		return MNL_CB_OK;
-	for (size_t i = 0; i < scan->chains.n; i++) {
+	for (size_t i = 0; i < scan->chains.n && !scan->arena->failed; i++) {
 		const struct nat_chain *nat = &scan->chains.items[i];
 
 		if (nat->family == family_of(message) && strcmp(nat->table, table) == 0 &&
