@@ -47,10 +47,14 @@ int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, voi
 			continue;
 		if (n < 0)
 			return NETLINK_LOST;
+		errno = 0;
 		r = mnl_cb_run(answer, (size_t)n, 1, mnl_socket_get_portid(s), on_message,
 			       userdata);
 	}
-	return r < 0 ? -errno : 0;
+	/* What reads messages may fail without an error of its own. */
+	if (r < 0)
+		return errno != 0 ? -errno : -EBADMSG;
+	return 0;
 }
 
 int netlink_list_nft(uint16_t what, mnl_cb_t on_message, void *userdata)
