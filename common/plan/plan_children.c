@@ -26,18 +26,15 @@ static const char *judge_program(struct planner *p, const char *setting, const c
 	const struct facts_file *file = &program->file;
 
 	if (!program->path)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting,
-			    "no %s is found in " PROGRAM_DIRS ": install it or name its path",
-			    name);
+		say(p, HOST_ERROR, setting,
+		    "no %s is found in " PROGRAM_DIRS ": install it or name its path", name);
 	else if (!file->exists || file->problem)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting, "%s",
-			    planner_problem(p, program->path, file));
+		say(p, HOST_ERROR, setting, "%s", planner_problem(p, program->path, file));
 	else if (!file->is_regular)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting, "%s is not a regular file",
-			    program->path);
+		say(p, HOST_ERROR, setting, "%s is not a regular file", program->path);
 	else if (!file->executable_by_user)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting, "%s is not executable by %s",
-			    program->path, planner_user(p));
+		say(p, HOST_ERROR, setting, "%s is not executable by %s", program->path,
+		    planner_user(p));
 	else
 		return program->path;
 	return NULL;
@@ -50,19 +47,17 @@ static void judge_kuma_dp_version(struct planner *p)
 	if (kuma_dp->version_problem) {
 		/* It is asked as the kuma-dp user, who may be yet to be created. */
 		if (p->plan->user.found)
-			planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "kumaDP.path",
-				    "the version of %s cannot be told: %s", kuma_dp->path,
-				    kuma_dp->version_problem);
+			say(p, HOST_ERROR, "kumaDP.path", "the version of %s cannot be told: %s",
+			    kuma_dp->path, kuma_dp->version_problem);
 		return;
 	}
 	if (!planner_kuma_dp_is(p, 2, 10))
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "kumaDP.path",
-			    "%s is version %u.%u.%u: 2.10 or later is needed", kuma_dp->path,
-			    kuma_dp->major, kuma_dp->minor, kuma_dp->patch);
+		say(p, HOST_ERROR, "kumaDP.path", "%s is version %u.%u.%u: 2.10 or later is needed",
+		    kuma_dp->path, kuma_dp->major, kuma_dp->minor, kuma_dp->patch);
 	else if (kuma_dp->major && planner_kuma_dp_is(p, 2, 15))
-		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "kumaDP.path",
-			    "%s is version %u.%u.%u: newer than any this tproxyd was tried with",
-			    kuma_dp->path, kuma_dp->major, kuma_dp->minor, kuma_dp->patch);
+		say(p, HOST_NOTICE, "kumaDP.path",
+		    "%s is version %u.%u.%u: newer than any this tproxyd was tried with",
+		    kuma_dp->path, kuma_dp->major, kuma_dp->minor, kuma_dp->patch);
 	p->plan->children.major = kuma_dp->major;
 	p->plan->children.minor = kuma_dp->minor;
 	p->plan->children.patch = kuma_dp->patch;
@@ -86,19 +81,17 @@ static enum access judge_file(struct planner *p, const char *setting, const char
 		return ACCESS_NONE; /* the check of the configuration has said so */
 	/* The text says all: missing, no file, readable by nobody, hidden by PrivateTmp=. */
 	if (!file->exists || file->problem)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting, "%s",
-			    planner_problem(p, path, file));
+		say(p, HOST_ERROR, setting, "%s", planner_problem(p, path, file));
 	else if (!file->is_regular)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting, "%s is not a regular file",
-			    path);
+		say(p, HOST_ERROR, setting, "%s is not a regular file", path);
 	else if (file->readable_by_user)
 		return ACCESS_USER;
 	else if (file->readable_by_us)
 		return ACCESS_US;
 	else
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, setting,
-			    "%s is readable neither by %s nor by root without CAP_DAC_OVERRIDE",
-			    path, planner_user(p));
+		say(p, HOST_ERROR, setting,
+		    "%s is readable neither by %s nor by root without CAP_DAC_OVERRIDE", path,
+		    planner_user(p));
 	return ACCESS_NONE;
 }
 
@@ -130,9 +123,9 @@ static void judge_env(struct planner *p)
 	for (size_t i = 0; i < env->n; i++)
 		for (size_t j = 0; j < ELEMENTS(overriding); j++)
 			if (strcmp(env->items[i].key, overriding[j].variable) == 0)
-				planner_say(p, SEVERITY_WARNING, ABOUT_CONFIG, "kumaDP.env",
-					    "%s beats %s: kuma-dp prefers its environment",
-					    overriding[j].variable, overriding[j].setting);
+				say(p, CONFIG_WARNING, "kumaDP.env",
+				    "%s beats %s: kuma-dp prefers its environment",
+				    overriding[j].variable, overriding[j].setting);
 }
 
 static void judge_ca_cert(struct planner *p)
@@ -144,9 +137,9 @@ static void judge_ca_cert(struct planner *p)
 	p->plan->children.ca_cert_file = path;
 	if (judge_file(p, "kumaDP.caCertFile", path, &p->facts->ca_cert) == ACCESS_US &&
 	    p->plan->user.found)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "kumaDP.caCertFile",
-			    "%s is not readable by %s: it holds no secret, let everybody read it",
-			    path, planner_user(p));
+		say(p, HOST_ERROR, "kumaDP.caCertFile",
+		    "%s is not readable by %s: it holds no secret, let everybody read it", path,
+		    planner_user(p));
 }
 
 static void judge_token(struct planner *p)
@@ -166,11 +159,9 @@ static void judge_token(struct planner *p)
 	if (access == ACCESS_NONE)
 		return;
 	if (!file->text)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "kumaDP.tokenFile", "%s",
-			    planner_problem(p, path, file));
+		say(p, HOST_ERROR, "kumaDP.tokenFile", "%s", planner_problem(p, path, file));
 	else if (token_check(file->text, file->len, p->facts->now_sec, &err) < 0)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "kumaDP.tokenFile",
-			    "%s cannot be used: %s", path, err.text);
+		say(p, HOST_ERROR, "kumaDP.tokenFile", "%s cannot be used: %s", path, err.text);
 }
 
 static void judge_corefile(struct planner *p)
@@ -185,8 +176,7 @@ static void judge_corefile(struct planner *p)
 	if (file->text)
 		p->plan->children.corefile = file->text;
 	else
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "coreDNS.corefile", "%s",
-			    planner_problem(p, path, file));
+		say(p, HOST_ERROR, "coreDNS.corefile", "%s", planner_problem(p, path, file));
 }
 
 static void judge_core_dns(struct planner *p)
@@ -218,13 +208,12 @@ static void judge_control_plane(struct planner *p)
 	for (size_t i = 0; i < addresses->n; i++) {
 		if (!is_own_address(p->facts, &addresses->items[i]))
 			continue;
-		planner_say(p, SEVERITY_WARNING, ABOUT_HOST, "kumaDP.cpAddress",
-			    "%s is this host: what other hosts send to the control plane is "
-			    "redirected into the proxy, and refused under strict mTLS, and its own "
-			    "connections are redirected too; exclude its ports with "
-			    "redirect.inbound.excludePorts and its user with "
-			    "redirect.outbound.excludePortsForUIDs",
-			    p->config->kuma_dp.cp_address);
+		say(p, HOST_WARNING, "kumaDP.cpAddress",
+		    "%s is this host: what other hosts send to the control plane is redirected "
+		    "into the proxy, and refused under strict mTLS, and its own connections are "
+		    "redirected too; exclude its ports with redirect.inbound.excludePorts and its "
+		    "user with redirect.outbound.excludePortsForUIDs",
+		    p->config->kuma_dp.cp_address);
 		return;
 	}
 }

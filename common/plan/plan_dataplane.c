@@ -1,37 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/plan/planner.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #include "common/base/strbuf.h"
 
 #define SETTING "kumaDP.dataplaneFile"
-
-static void say(struct planner *p, enum severity severity, enum subject subject, const char *fmt,
-		...) _printf_(4, 5);
-
-/* About what the resource says: the origin is its file. */
-static void say(struct planner *p, enum severity severity, enum subject subject, const char *fmt,
-		...)
-{
-	struct origin origin = {
-		.kind = ORIGIN_FILE,
-		.name = p->config->kuma_dp.dataplane_file,
-	};
-	const char *text;
-	va_list args;
-
-	va_start(args, fmt);
-	text = arena_vprintf(p->arena, fmt, args);
-	va_end(args);
-	if (!text)
-		text = "out of memory";
-	if (subject == ABOUT_HOST)
-		diag_add_host(p->diags, severity, &origin, SETTING, "%s", text);
-	else
-		diag_add(p->diags, severity, &origin, SETTING, "%s", text);
-}
 
 static void judge_redirect_port(struct planner *p, const char *field, uint16_t declared,
 				const struct plan_direction *direction, const char *setting)
@@ -39,11 +13,11 @@ static void judge_redirect_port(struct planner *p, const char *field, uint16_t d
 	if (!direction->enabled || declared == direction->port)
 		return;
 	if (declared)
-		say(p, SEVERITY_ERROR, ABOUT_CONFIG,
+		say(p, CONFIG_ERROR, SETTING,
 		    "networking.transparentProxying.%s is %u, but %s is %u: they must be equal",
 		    field, declared, setting, direction->port);
 	else if (!planner_kuma_dp_is(p, 2, 11))
-		say(p, SEVERITY_ERROR, ABOUT_CONFIG,
+		say(p, CONFIG_ERROR, SETTING,
 		    "networking.transparentProxying.%s is missing: kuma-dp 2.10 needs it, and it "
 		    "must be %u (%s)",
 		    field, direction->port, setting);
@@ -52,11 +26,11 @@ static void judge_redirect_port(struct planner *p, const char *field, uint16_t d
 static void judge_redirect(struct planner *p, const struct dataplane *dataplane)
 {
 	if (!dataplane->has_transparent_proxying && !planner_kuma_dp_is(p, 2, 11))
-		say(p, SEVERITY_ERROR, ABOUT_CONFIG,
+		say(p, CONFIG_ERROR, SETTING,
 		    "networking.transparentProxying is missing: kuma-dp before 2.11 learns of the "
 		    "redirect from it alone");
 	if (dataplane->has_outbound)
-		say(p, SEVERITY_ERROR, ABOUT_CONFIG,
+		say(p, CONFIG_ERROR, SETTING,
 		    "networking.outbound must be absent: with a transparent proxy all "
 		    "destinations are outbounds");
 	if (!dataplane->has_transparent_proxying)
@@ -68,7 +42,7 @@ static void judge_redirect(struct planner *p, const struct dataplane *dataplane)
 	/* From 2.11 on kuma-dp is told, and what the resource says about it does not count. */
 	if (!planner_kuma_dp_is(p, 2, 11) && dataplane->ipv4_only &&
 	    p->plan->family[FAMILY_V6].enabled)
-		say(p, SEVERITY_ERROR, ABOUT_CONFIG,
+		say(p, CONFIG_ERROR, SETTING,
 		    "networking.transparentProxying.ipFamilyMode is IPv4, but IPv6 would be "
 		    "redirected: set ipFamilyMode: ipv4");
 }
@@ -99,7 +73,7 @@ static void warn_of_plaintext_over_v6(struct planner *p, const struct dataplane 
 		return;
 	for (size_t i = 0; i < dataplane->inbound_ports.n; i++)
 		strbuf_addf(&ports, "%s%u", i ? ", " : "", dataplane->inbound_ports.items[i]);
-	say(p, SEVERITY_WARNING, ABOUT_HOST,
+	say(p, HOST_WARNING, SETTING,
 	    "networking.address is IPv4, and this host has IPv6: the mesh's mTLS does not cover "
 	    "what arrives over IPv6, so that port%s %s can be reached in plaintext there; close "
 	    "the ports for IPv6 in the firewall, or let the application listen on IPv4 alone",
@@ -111,17 +85,17 @@ static void judge_address(struct planner *p, const struct dataplane *dataplane)
 	struct ip_addr addr;
 
 	if (!planner_has(dataplane->address)) {
-		say(p, SEVERITY_ERROR, ABOUT_CONFIG, "networking.address must be given");
+		say(p, CONFIG_ERROR, SETTING, "networking.address must be given");
 		return;
 	}
 	if (!ip_parse(dataplane->address, &addr)) {
-		say(p, SEVERITY_NOTICE, ABOUT_CONFIG,
+		say(p, CONFIG_NOTICE, SETTING,
 		    "networking.address '%s' is a name: that it is this host is not checked",
 		    dataplane->address);
 		return;
 	}
 	if (ip_is_unspecified(&addr)) {
-		say(p, SEVERITY_ERROR, ABOUT_CONFIG,
+		say(p, CONFIG_ERROR, SETTING,
 		    "networking.address %s is not an address that others can reach",
 		    dataplane->address);
 		return;
@@ -133,7 +107,7 @@ static void judge_address(struct planner *p, const struct dataplane *dataplane)
 			warn_of_plaintext_over_v6(p, dataplane);
 		return;
 	}
-	say(p, SEVERITY_ERROR, ABOUT_HOST,
+	say(p, HOST_ERROR, SETTING,
 	    "networking.address %s is not an address of this host (which has %s)",
 	    dataplane->address, own_addresses(p));
 }
@@ -152,11 +126,10 @@ static void judge_listeners(struct planner *p, const struct dataplane *dataplane
 			if (facts->listeners.items[j].port != port ||
 			    facts->listeners.items[j].uid != p->plan->user.uid)
 				continue;
-			planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "kumaDPUser",
-				    "a process of %s listens on port %u, an inbound of the "
-				    "Dataplane: the application would be exempt from the mesh; run "
-				    "it as another user",
-				    planner_user(p), port);
+			say(p, HOST_ERROR, "kumaDPUser",
+			    "a process of %s listens on port %u, an inbound of the Dataplane: the "
+			    "application would be exempt from the mesh; run it as another user",
+			    planner_user(p), port);
 			break;
 		}
 	}
@@ -171,8 +144,7 @@ void plan_dataplane(struct planner *p)
 
 	children->resource = file->text;
 	if (!file->text) {
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING, "%s",
-			    planner_problem(p, path, file));
+		say(p, HOST_ERROR, SETTING, "%s", planner_problem(p, path, file));
 		return;
 	}
 	text = dataplane_render(p->arena, path, file->text, file->len,
@@ -180,7 +152,9 @@ void plan_dataplane(struct planner *p)
 	if (!text ||
 	    dataplane_parse(p->arena, path, text, strlen(text), &children->dataplane, p->diags) < 0)
 		return;
+	p->file = path;
 	judge_redirect(p, &children->dataplane);
 	judge_address(p, &children->dataplane);
+	p->file = NULL;
 	judge_listeners(p, &children->dataplane);
 }

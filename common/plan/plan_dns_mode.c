@@ -35,14 +35,14 @@ static void judge_kuma_dp(struct planner *p, enum core_dns_mode mode)
 	const struct facts_program *kuma_dp = &p->facts->kuma_dp;
 
 	if (mode == CORE_DNS_EMBEDDED && !planner_kuma_dp_is(p, 2, 11))
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, MODE,
-			    "kuma-dp %u.%u cannot answer DNS itself, 2.11 and later can: use "
-			    "kuma-dp or tproxyd",
-			    kuma_dp->major, kuma_dp->minor);
+		say(p, HOST_ERROR, MODE,
+		    "kuma-dp %u.%u cannot answer DNS itself, 2.11 and later can: use "
+		    "kuma-dp or tproxyd",
+		    kuma_dp->major, kuma_dp->minor);
 	if (mode == CORE_DNS_KUMA_DP && kuma_dp->major >= 3)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, MODE,
-			    "kuma-dp %u.%u runs no coredns any more: use embedded or tproxyd",
-			    kuma_dp->major, kuma_dp->minor);
+		say(p, HOST_ERROR, MODE,
+		    "kuma-dp %u.%u runs no coredns any more: use embedded or tproxyd",
+		    kuma_dp->major, kuma_dp->minor);
 }
 
 /* Our own Corefile needs `alternate` of Kuma's build, or `next` of a recent one. */
@@ -54,16 +54,15 @@ static void judge_own_core_dns(struct planner *p)
 	    !core_dns->path || core_dns->file.problem)
 		return;
 	if (core_dns->version_problem)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "coreDNS.path",
-			    "the version of %s cannot be told: %s", core_dns->path,
-			    core_dns->version_problem);
+		say(p, HOST_ERROR, "coreDNS.path", "the version of %s cannot be told: %s",
+		    core_dns->path, core_dns->version_problem);
 	else if (core_dns->major < STOCK_MAJOR ||
 		 (core_dns->major == STOCK_MAJOR && core_dns->minor < STOCK_MINOR))
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "coreDNS.path",
-			    "%s is CoreDNS %u.%u.%u: Kuma's build or %d.%d and later is needed, or "
-			    "a coreDNS.corefile of your own",
-			    core_dns->path, core_dns->major, core_dns->minor, core_dns->patch,
-			    STOCK_MAJOR, STOCK_MINOR);
+		say(p, HOST_ERROR, "coreDNS.path",
+		    "%s is CoreDNS %u.%u.%u: Kuma's build or %d.%d and later is needed, or "
+		    "a coreDNS.corefile of your own",
+		    core_dns->path, core_dns->major, core_dns->minor, core_dns->patch, STOCK_MAJOR,
+		    STOCK_MINOR);
 }
 
 static void judge_resolv_conf(struct planner *p)
@@ -72,9 +71,9 @@ static void judge_resolv_conf(struct planner *p)
 
 	/* Without captureAll this is an error already. */
 	if (p->config->redirect.dns.capture_all && !file->exists)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "redirect.dns.resolvConfigPath",
-			    "%s, and all names but the mesh's are asked of its servers",
-			    planner_problem(p, p->config->redirect.dns.resolv_config_path, file));
+		say(p, HOST_ERROR, "redirect.dns.resolvConfigPath",
+		    "%s, and all names but the mesh's are asked of its servers",
+		    planner_problem(p, p->config->redirect.dns.resolv_config_path, file));
 }
 
 void plan_dns_mode(struct planner *p)
@@ -85,10 +84,10 @@ void plan_dns_mode(struct planner *p)
 	children->dns_mode = mode;
 	judge_kuma_dp(p, mode);
 	if (mode == CORE_DNS_OFF && has_vnets(p->plan))
-		planner_say(p, SEVERITY_WARNING, ABOUT_CONFIG, MODE,
-			    "is off, but DNS queries of redirect.vnet.networks are redirected to "
-			    "port %u: somebody else has to answer there",
-			    p->plan->dns_port);
+		say(p, CONFIG_WARNING, MODE,
+		    "is off, but DNS queries of redirect.vnet.networks are redirected to "
+		    "port %u: somebody else has to answer there",
+		    p->plan->dns_port);
 	if (mode == CORE_DNS_TPROXYD)
 		judge_own_core_dns(p);
 	if (mode != CORE_DNS_OFF)
@@ -99,7 +98,6 @@ void plan_dns_mode(struct planner *p)
 		children->envoy_dns_port = ENVOY_DNS_PORT;
 	} else if (planner_has(p->config->core_dns.corefile) &&
 		   p->config->core_dns.mode == CORE_DNS_AUTO) {
-		planner_say(p, SEVERITY_NOTICE, ABOUT_CONFIG, "coreDNS.corefile",
-			    "means nothing where no coredns is run");
+		say(p, CONFIG_NOTICE, "coreDNS.corefile", "means nothing where no coredns is run");
 	}
 }

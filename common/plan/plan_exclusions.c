@@ -29,7 +29,7 @@ static void plan_nets(struct planner *p, const struct string_list *entries, cons
 		struct error err;
 
 		if (exclusion_parse_nets(p->arena, entries->items[i], ret, &err) < 0)
-			planner_say(p, SEVERITY_ERROR, ABOUT_CONFIG, setting, "%s", err.text);
+			say(p, CONFIG_ERROR, setting, "%s", err.text);
 	}
 }
 
@@ -43,8 +43,8 @@ static void plan_uids(struct planner *p)
 
 		if (exclusion_parse_uids(p->arena, entries->items[i], &p->plan->exclude_uids,
 					 &err) < 0)
-			planner_say(p, SEVERITY_ERROR, ABOUT_CONFIG,
-				    "redirect.outbound.excludePortsForUIDs", "%s", err.text);
+			say(p, CONFIG_ERROR, "redirect.outbound.excludePortsForUIDs", "%s",
+			    err.text);
 	}
 }
 
@@ -57,9 +57,9 @@ static void put_vnet(struct planner *p, struct vnet_list *list, struct vnet vnet
 	while (at < list->n && strcmp(list->items[at].iface, vnet.iface) < 0)
 		at++;
 	if (at < list->n && strcmp(list->items[at].iface, vnet.iface) == 0) {
-		planner_say(p, SEVERITY_NOTICE, ABOUT_CONFIG, NETWORKS,
-			    "interface '%s' has %s and %s: only the last one counts", vnet.iface,
-			    list->items[at].net.text, vnet.net.text);
+		say(p, CONFIG_NOTICE, NETWORKS,
+		    "interface '%s' has %s and %s: only the last one counts", vnet.iface,
+		    list->items[at].net.text, vnet.net.text);
 		list->items[at] = vnet;
 		return;
 	}
@@ -79,7 +79,7 @@ static void plan_vnets(struct planner *p)
 		struct vnet vnet;
 
 		if (exclusion_parse_vnet(p->arena, entries->items[i], &vnet, &err) < 0)
-			planner_say(p, SEVERITY_ERROR, ABOUT_CONFIG, NETWORKS, "%s", err.text);
+			say(p, CONFIG_ERROR, NETWORKS, "%s", err.text);
 		else
 			put_vnet(p, &p->plan->family[vnet.net.prefix.addr.family].vnets, vnet);
 	}

@@ -24,13 +24,12 @@ static void choose_backend(struct planner *p)
 	const char *missing = facts->family[FAMILY_V4].iptables.no_redirect;
 
 	if (missing && !dry_run(p))
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "backend",
-			    "%s and nftables is not built yet", missing);
+		say(p, HOST_ERROR, "backend", "%s and nftables is not built yet", missing);
 	else if (facts->nft_nat_foreign && p->config->backend == BACKEND_AUTO)
-		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "backend",
-			    "nat rules of others are in nf_tables, whose order to ours in the "
-			    "legacy tables is not certain; nftables would be chosen, but is not "
-			    "built yet: iptables is used");
+		say(p, HOST_NOTICE, "backend",
+		    "nat rules of others are in nf_tables, whose order to ours in the "
+		    "legacy tables is not certain; nftables would be chosen, but is not "
+		    "built yet: iptables is used");
 }
 
 static bool v6_possible(struct planner *p)
@@ -47,8 +46,7 @@ static bool v6_possible(struct planner *p)
 	else if (!dry_run(p))
 		reason = facts->family[FAMILY_V6].iptables.no_redirect;
 	if (reason)
-		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "ipFamilyMode",
-			    "%s: IPv6 is not redirected", reason);
+		say(p, HOST_NOTICE, "ipFamilyMode", "%s: IPv6 is not redirected", reason);
 	return !reason;
 }
 
@@ -60,8 +58,7 @@ static void choose_drop_invalid(struct planner *p, enum family family)
 		return;
 	p->plan->family[family].drop_invalid = !missing;
 	if (missing)
-		planner_say(p, dry_run(p) ? SEVERITY_NOTICE : SEVERITY_ERROR, ABOUT_HOST,
-			    "dropInvalidPackets", "%s", missing);
+		say(p, dry_run(p) ? HOST_NOTICE : HOST_ERROR, "dropInvalidPackets", "%s", missing);
 }
 
 static void choose_zones(struct planner *p, enum family family)
@@ -75,9 +72,9 @@ static void choose_zones(struct planner *p, enum family family)
 		reason = "not possible when all DNS is captured beside Docker's custom networks "
 			 "(chain DOCKER_OUTPUT)";
 	if (reason)
-		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "redirect.dns.skipConntrackZoneSplit",
-			    "DNS over %s gets no conntrack zone of its own: %s",
-			    family_name(family), reason);
+		say(p, HOST_NOTICE, "redirect.dns.skipConntrackZoneSplit",
+		    "DNS over %s gets no conntrack zone of its own: %s", family_name(family),
+		    reason);
 	p->plan->family[family].dns_zones = !reason;
 }
 
@@ -88,8 +85,8 @@ static bool read_servers(struct planner *p, struct ip_list ret[static FAMILY_COU
 	const struct facts_file *file = &p->facts->resolv_conf;
 
 	if (!file->exists || !file->text) {
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, "redirect.dns.resolvConfigPath", "%s",
-			    planner_problem(p, path, file));
+		say(p, HOST_ERROR, "redirect.dns.resolvConfigPath", "%s",
+		    planner_problem(p, path, file));
 		return false;
 	}
 	resolv_parse(path, file->text, file->len, ret, p->diags);
@@ -111,9 +108,9 @@ static void plan_dns(struct planner *p)
 		if (!f->enabled)
 			continue;
 		if (!all && !servers[family].n) {
-			planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, "redirect.dns.enabled",
-				    "no %s DNS servers in %s: DNS is not redirected for %s",
-				    family_name(family), path, family_name(family));
+			say(p, HOST_NOTICE, "redirect.dns.enabled",
+			    "no %s DNS servers in %s: DNS is not redirected for %s",
+			    family_name(family), path, family_name(family));
 			continue;
 		}
 		any = true;
@@ -123,8 +120,8 @@ static void plan_dns(struct planner *p)
 		choose_zones(p, family);
 	}
 	if (!any)
-		planner_say(p, SEVERITY_WARNING, ABOUT_HOST, "redirect.dns.enabled",
-			    "no DNS is redirected at all: mesh names will not resolve");
+		say(p, HOST_WARNING, "redirect.dns.enabled",
+		    "no DNS is redirected at all: mesh names will not resolve");
 }
 
 static bool exempts_dns(const struct uid_exclusion_list *list)
@@ -156,12 +153,12 @@ static void warn_of_resolver_loop(struct planner *p)
 	for (size_t i = 0; i < servers[FAMILY_V4].n; i++) {
 		if (!ip_equal(&servers[FAMILY_V4].items[i], &stub))
 			continue;
-		planner_say(p, SEVERITY_WARNING, ABOUT_HOST, "redirect.dns.captureAll",
-			    "%s names systemd-resolved (" RESOLVED_STUB "), whose own queries "
-			    "would be captured too and run in a circle: exempt its user with "
-			    "redirect.outbound.excludePortsForUIDs (udp:53:<UID of "
-			    "systemd-resolve>), or use redirect.dns.enabled without captureAll",
-			    p->config->redirect.dns.resolv_config_path);
+		say(p, HOST_WARNING, "redirect.dns.captureAll",
+		    "%s names systemd-resolved (" RESOLVED_STUB "), whose own queries "
+		    "would be captured too and run in a circle: exempt its user with "
+		    "redirect.outbound.excludePortsForUIDs (udp:53:<UID of "
+		    "systemd-resolve>), or use redirect.dns.enabled without captureAll",
+		    p->config->redirect.dns.resolv_config_path);
 		return;
 	}
 }
@@ -173,8 +170,7 @@ void plan_families(struct planner *p)
 	choose_backend(p);
 	plan->loopback = p->facts->loopback;
 	if (!plan->loopback)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, NULL,
-			    "no loopback interface found on the system");
+		say(p, HOST_ERROR, NULL, "no loopback interface found on the system");
 	plan->family[FAMILY_V4].enabled = true;
 	plan->family[FAMILY_V6].enabled = v6_possible(p);
 	for (unsigned family = 0; family < FAMILY_COUNT; family++)

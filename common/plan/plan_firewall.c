@@ -118,13 +118,12 @@ static void say_rule(struct exam *e, const struct filter_rule *rule, uint16_t po
 		return;
 	}
 	e->said[e->n_said++] = rule;
-	planner_say(
-		e->p, SEVERITY_WARNING, ABOUT_HOST, NULL,
-		"%s %s port %u%s by number, but redirected connections arrive at port %u and %s; "
-		"\"ct status dnat\" with the port that was asked for keeps its effect: %s%s",
-		rule->name, accepts ? "lets in" : "keeps out", port, more ? " and others" : "",
-		e->p->plan->inbound.port, accepts ? "are dropped" : "get through",
-		cure(e, port, accepts), more ? " (and so for the others)" : "");
+	say(e->p, HOST_WARNING, NULL,
+	    "%s %s port %u%s by number, but redirected connections arrive at port %u and %s; "
+	    "\"ct status dnat\" with the port that was asked for keeps its effect: %s%s",
+	    rule->name, accepts ? "lets in" : "keeps out", port, more ? " and others" : "",
+	    e->p->plan->inbound.port, accepts ? "are dropped" : "get through",
+	    cure(e, port, accepts), more ? " (and so for the others)" : "");
 }
 
 /* Whether a rule that speaks of ports keeps the packet out, or all that is not let in. */
@@ -183,13 +182,12 @@ static void examine_rules(struct exam *e)
 		for (size_t i = 0; i < firewall->items[c].n; i++)
 			examine_ports(e, &firewall->items[c].items[i].port);
 	if (e->n_more)
-		planner_say(e->p, SEVERITY_WARNING, ABOUT_HOST, NULL,
-			    "%zu more ports of rules of %s are in the same case", e->n_more,
-			    e->chain->name);
+		say(e->p, HOST_WARNING, NULL, "%zu more ports of rules of %s are in the same case",
+		    e->n_more, e->chain->name);
 	if (e->n_examined > PORTS_MAX)
-		planner_say(e->p, SEVERITY_NOTICE, ABOUT_HOST, NULL,
-			    "%s: its rules name too many ports to examine more than the first %u",
-			    e->chain->name, (unsigned)PORTS_MAX);
+		say(e->p, HOST_NOTICE, NULL,
+		    "%s: its rules name too many ports to examine more than the first %u",
+		    e->chain->name, (unsigned)PORTS_MAX);
 }
 
 static bool is_named(const struct facts_firewall *firewall, uint16_t port)
@@ -223,12 +221,11 @@ static bool examine_mesh_port(struct exam *e, uint16_t port)
 
 	if (lets_in(&after) && (before.drops || keeps_out(&before) || !keeps_out(&after)))
 		return false;
-	planner_say(
-		e->p, SEVERITY_WARNING, ABOUT_HOST, NULL,
-		"%s drops inbound mesh traffic: redirected connections arrive at port %u, which "
-		"%s%s; port %u needs a rule as: %s",
-		e->chain->name, e->p->plan->inbound.port, by ? by->name : "no rule opens",
-		by ? " keeps out" : "", port, cure(e, port, true));
+	say(e->p, HOST_WARNING, NULL,
+	    "%s drops inbound mesh traffic: redirected connections arrive at port %u, which "
+	    "%s%s; port %u needs a rule as: %s",
+	    e->chain->name, e->p->plan->inbound.port, by ? by->name : "no rule opens",
+	    by ? " keeps out" : "", port, cure(e, port, true));
 	return true;
 }
 
@@ -256,14 +253,13 @@ static void examine_closed(struct exam *e, uint16_t sample)
 	after = outcome(e, e->chain, sample, true);
 	if (lets_in(&before) || after.drops || !others_let_in(e, sample, true))
 		return;
-	planner_say(e->p, SEVERITY_WARNING, ABOUT_HOST, NULL,
-		    "%s keeps out ports that it does not name, but lets in what is redirected "
-		    "(%s): every TCP port on which an application listens can be reached through "
-		    "the proxy; a rule in front that names the ports that were asked for keeps "
-		    "them closed: %s",
-		    e->chain->name, after.end ? after.end->name : "its policy",
-		    e->chain->nft ? "ct status dnat ct original proto-dst != { … } drop"
-				  : "-m conntrack --ctstate DNAT ! --ctorigdstport … -j DROP");
+	say(e->p, HOST_WARNING, NULL,
+	    "%s keeps out ports that it does not name, but lets in what is redirected (%s): every "
+	    "TCP port on which an application listens can be reached through the proxy; a rule in "
+	    "front that names the ports that were asked for keeps them closed: %s",
+	    e->chain->name, after.end ? after.end->name : "its policy",
+	    e->chain->nft ? "ct status dnat ct original proto-dst != { … } drop"
+			  : "-m conntrack --ctstate DNAT ! --ctorigdstport … -j DROP");
 }
 
 /* Chains for both families are examined once, unless only the second is redirected. */

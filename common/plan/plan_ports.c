@@ -81,10 +81,9 @@ static void judge(struct planner *p, const struct claim *a, const struct claim *
 
 	if (a->port != b->port || (a->kind == b->kind && a->kind != CLAIM_OURS))
 		return;
-	planner_say(p, SEVERITY_ERROR, ABOUT_CONFIG, second->setting,
-		    "port %u is %s already%s%s%s, and cannot be %s too", second->port, first->owner,
-		    first->setting ? " (" : "", first->setting ? first->setting : "",
-		    first->setting ? ")" : "", second->owner);
+	say(p, CONFIG_ERROR, second->setting, "port %u is %s already%s%s%s, and cannot be %s too",
+	    second->port, first->owner, first->setting ? " (" : "",
+	    first->setting ? first->setting : "", first->setting ? ")" : "", second->owner);
 }
 
 void plan_ports(struct planner *p)

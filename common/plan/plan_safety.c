@@ -50,17 +50,16 @@ static void protect_ssh(struct planner *p)
 	for (size_t i = 0; i < facts->ssh_session_ports.n; i++)
 		add_port(p, &found, facts->ssh_session_ports.items[i]);
 	if (!found.n)
-		planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, PROTECT_SSH,
-			    "no port of sshd is found: nothing is excluded for it");
+		say(p, HOST_NOTICE, PROTECT_SSH,
+		    "no port of sshd is found: nothing is excluded for it");
 	for (size_t i = 0; i < found.n; i++) {
 		uint16_t port = found.items[i];
 
 		if (holds(declared, port))
-			planner_say(
-				p, SEVERITY_WARNING, ABOUT_HOST, PROTECT_SSH,
-				"port %u is an inbound of the Dataplane, but sshd serves it: it "
-				"is left out of the mesh",
-				port);
+			say(p, HOST_WARNING, PROTECT_SSH,
+			    "port %u is an inbound of the Dataplane, but sshd serves it: it "
+			    "is left out of the mesh",
+			    port);
 		/* includePorts voids excludePorts. */
 		if (inbound->include_ports.n || !holds(&inbound->exclude_ports, port))
 			add_port(p, &ports, port);

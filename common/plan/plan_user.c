@@ -22,26 +22,24 @@ static void missing(struct planner *p, const char *asked)
 	bool by_number = is_number(asked, &uid);
 
 	if (by_number && uid != KUMA_DP_UID) {
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
-			    "no user has UID %s: name one that exists, or a name to be created",
-			    asked);
+		say(p, HOST_ERROR, SETTING,
+		    "no user has UID %s: name one that exists, or a name to be created", asked);
 		return;
 	}
 	if (!p->config->user.create) {
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
-			    "user '%s' does not exist, and user.create is false", name);
+		say(p, HOST_ERROR, SETTING, "user '%s' does not exist, and user.create is false",
+		    name);
 		return;
 	}
 	if (by_number)
 		name = KUMA_DP_USER;
 	if (strcmp(name, KUMA_DP_USER) == 0 && taken_by) {
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
-			    "user '%s' cannot be created: UID %d belongs to '%s'", name,
-			    KUMA_DP_UID, taken_by);
+		say(p, HOST_ERROR, SETTING, "user '%s' cannot be created: UID %d belongs to '%s'",
+		    name, KUMA_DP_UID, taken_by);
 		return;
 	}
-	planner_say(p, SEVERITY_NOTICE, ABOUT_HOST, SETTING,
-		    "user '%s' does not exist yet: `tproxyd prepare` creates it", name);
+	say(p, HOST_NOTICE, SETTING, "user '%s' does not exist yet: `tproxyd prepare` creates it",
+	    name);
 }
 
 static void plan_user_for_run(struct planner *p, const char *asked)
@@ -56,22 +54,22 @@ static void plan_user_for_run(struct planner *p, const char *asked)
 		return;
 	}
 	if (user->uid == 0) {
-		planner_say(p, SEVERITY_ERROR, *asked ? ABOUT_CONFIG : ABOUT_HOST, SETTING,
-			    "'%s' has UID 0: what the proxy's user does is exempt from the "
-			    "redirect, and root cannot be; name a user that nobody else is",
-			    name);
+		say(p, *asked ? CONFIG_ERROR : HOST_ERROR, SETTING,
+		    "'%s' has UID 0: what the proxy's user does is exempt from the "
+		    "redirect, and root cannot be; name a user that nobody else is",
+		    name);
 		return;
 	}
 	if (!*asked && owner && strcmp(owner, KUMA_DP_USER) != 0)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
-			    "UID %d belongs to '%s', not to '%s': name the user that the proxy is "
-			    "to run as",
-			    KUMA_DP_UID, owner, KUMA_DP_USER);
+		say(p, HOST_ERROR, SETTING,
+		    "UID %d belongs to '%s', not to '%s': name the user that the proxy is "
+		    "to run as",
+		    KUMA_DP_UID, owner, KUMA_DP_USER);
 	if (is_number(asked, &uid) && uid != user->uid)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
-			    "'%s' is no UID of this host but the name of a user with UID %u: ask "
-			    "for that UID",
-			    asked, user->uid);
+		say(p, HOST_ERROR, SETTING,
+		    "'%s' is no UID of this host but the name of a user with UID %u: ask "
+		    "for that UID",
+		    asked, user->uid);
 }
 
 /* The reference's sentences; UID 0 and foreign names are allowed there. */
@@ -80,15 +78,15 @@ static void plan_user_for_install(struct planner *p, const char *asked)
 	if (p->facts->asked.found)
 		return;
 	if (*asked)
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
-			    "the specified UID or username ('%s') does not refer to a valid user "
-			    "on the host",
-			    asked);
+		say(p, HOST_ERROR, SETTING,
+		    "the specified UID or username ('%s') does not refer to a valid user "
+		    "on the host",
+		    asked);
 	else
-		planner_say(p, SEVERITY_ERROR, ABOUT_HOST, SETTING,
-			    "no UID or username provided, and user with the default UID ('%d') or "
-			    "username ('%s') could not be found",
-			    KUMA_DP_UID, KUMA_DP_USER);
+		say(p, HOST_ERROR, SETTING,
+		    "no UID or username provided, and user with the default UID ('%d') or "
+		    "username ('%s') could not be found",
+		    KUMA_DP_UID, KUMA_DP_USER);
 }
 
 void plan_user(struct planner *p)

@@ -3,22 +3,20 @@
 
 #include <stdarg.h>
 
-void planner_say(struct planner *p, enum severity severity, enum subject subject,
-		 const char *setting, const char *fmt, ...)
+void say(struct planner *p, enum blame blame, const char *setting, const char *fmt, ...)
 {
+	const struct origin file = { .kind = ORIGIN_FILE, .name = p->file };
 	const struct origin *origin = setting ? loaded_origin(p->loaded, setting) : NULL;
+	enum severity severity = blame % ABOUT_HOST;
 	const char *text;
 	va_list args;
 
 	va_start(args, fmt);
 	text = arena_vprintf(p->arena, fmt, args);
 	va_end(args);
-	if (!text)
-		text = "out of memory";
-	if (subject == ABOUT_HOST)
-		diag_add_host(p->diags, severity, origin, setting, "%s", text);
-	else
-		diag_add(p->diags, severity, origin, setting, "%s", text);
+	(blame & ABOUT_HOST ? diag_add_host : diag_add)(p->diags, severity,
+							p->file ? &file : origin, setting, "%s",
+							text ? text : "out of memory");
 }
 
 bool planner_has(const char *text)

@@ -18,17 +18,23 @@ struct planner {
 	enum check_purpose purpose;
 	struct plan *plan;
 	struct diag_list *diags;
+	const char *file; /* where what is said stands, instead of where the setting does; NULL */
 };
 
-/* Whom a diagnostic blames: exit 78 or exit 1. */
-enum subject {
-	ABOUT_CONFIG,
-	ABOUT_HOST,
+/* How bad it is and whom it blames: exit 78 or exit 1. */
+enum blame {
+	CONFIG_ERROR = SEVERITY_ERROR,
+	CONFIG_WARNING = SEVERITY_WARNING,
+	CONFIG_NOTICE = SEVERITY_NOTICE,
+	ABOUT_HOST = 4,
+	HOST_ERROR = ABOUT_HOST | SEVERITY_ERROR,
+	HOST_WARNING = ABOUT_HOST | SEVERITY_WARNING,
+	HOST_NOTICE = ABOUT_HOST | SEVERITY_NOTICE,
 };
 
 /* Adds a diagnostic with the origin of the setting (NULL: about none). */
-void planner_say(struct planner *p, enum severity severity, enum subject subject,
-		 const char *setting, const char *fmt, ...) _printf_(5, 6);
+void say(struct planner *p, enum blame blame, const char *setting, const char *fmt, ...)
+	_printf_(4, 5);
 
 /* Whether a string setting was given. */
 bool planner_has(const char *text);
