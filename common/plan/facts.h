@@ -45,12 +45,9 @@ struct facts_user {
 /* A file that a child will read, judged as the sandboxed unit would see it. */
 struct facts_file {
 	bool exists;
-	bool is_regular;
 	bool readable_by_user; /* opened with the kuma-dp user's credentials */
-	bool readable_by_us;   /* root without CAP_DAC_OVERRIDE */
-	bool executable_by_user;
-	const char *problem; /* the sentence when something is wrong, else NULL */
-	/* content where it is wanted (token, Dataplane, resolv.conf); else NULL */
+	const char *problem;   /* why it cannot be used for what it is for; NULL: it can */
+	/* content where it is wanted (token, Dataplane, resolv.conf) and there is no problem */
 	const char *text;
 	size_t len;
 };

@@ -7,15 +7,9 @@
 
 #define PROGRAM_DIRS "/usr/local/bin, /usr/bin, /opt/kuma/bin"
 
-enum access {
-	ACCESS_NONE,
-	ACCESS_US,   /* only tproxyd can read it */
-	ACCESS_USER, /* the kuma-dp user can */
-};
-
 static const char *text_or_null(const char *text)
 {
-	return planner_has(text) ? text : NULL;
+	return *text ? text : NULL;
 }
 
 /* Judges a program that the kuma-dp user is to run; kuma-dp itself would silently run another envoy
@@ -23,18 +17,11 @@ static const char *text_or_null(const char *text)
 static const char *judge_program(struct planner *p, const char *setting, const char *name,
 				 const struct facts_program *program)
 {
-	const struct facts_file *file = &program->file;
-
 	if (!program->path)
 		say(p, HOST_ERROR, setting,
 		    "no %s is found in " PROGRAM_DIRS ": install it or name its path", name);
-	else if (!file->exists || file->problem)
-		say(p, HOST_ERROR, setting, "%s", planner_problem(p, program->path, file));
-	else if (!file->is_regular)
-		say(p, HOST_ERROR, setting, "%s is not a regular file", program->path);
-	else if (!file->executable_by_user)
-		say(p, HOST_ERROR, setting, "%s is not executable by %s", program->path,
-		    planner_user(p));
+	else if (program->file.problem)
+		say(p, HOST_ERROR, setting, "%s", program->file.problem);
 	else
 		return program->path;
 	return NULL;
@@ -73,26 +60,14 @@ static void judge_programs(struct planner *p)
 	children->envoy = judge_program(p, "kumaDP.envoyPath", "envoy", &p->facts->envoy);
 }
 
-/* Judges a file that is needed, and says how it can be read. */
-static enum access judge_file(struct planner *p, const char *setting, const char *path,
-			      const struct facts_file *file)
+/* Whether a file that is needed can be read, by the kuma-dp user or by us. */
+static bool judge_file(struct planner *p, const char *setting, const char *path,
+		       const struct facts_file *file)
 {
-	if (path[0] != '/')
-		return ACCESS_NONE; /* the check of the configuration has said so */
-	/* The text says all: missing, no file, readable by nobody, hidden by PrivateTmp=. */
-	if (!file->exists || file->problem)
-		say(p, HOST_ERROR, setting, "%s", planner_problem(p, path, file));
-	else if (!file->is_regular)
-		say(p, HOST_ERROR, setting, "%s is not a regular file", path);
-	else if (file->readable_by_user)
-		return ACCESS_USER;
-	else if (file->readable_by_us)
-		return ACCESS_US;
-	else
-		say(p, HOST_ERROR, setting,
-		    "%s is readable neither by %s nor by root without CAP_DAC_OVERRIDE", path,
-		    planner_user(p));
-	return ACCESS_NONE;
+	/* What is wrong with another path the check of the configuration has said. */
+	if (path[0] == '/' && file->problem)
+		say(p, HOST_ERROR, setting, "%s", file->problem);
+	return path[0] == '/' && !file->problem;
 }
 
 /* What kuma-dp prefers to the flags that tproxyd makes of settings. */
@@ -132,14 +107,10 @@ static void judge_ca_cert(struct planner *p)
 {
 	const char *path = p->config->kuma_dp.ca_cert_file;
 
-	if (!planner_has(path))
+	if (!*path)
 		return;
 	p->plan->children.ca_cert_file = path;
-	if (judge_file(p, "kumaDP.caCertFile", path, &p->facts->ca_cert) == ACCESS_US &&
-	    p->plan->user.found)
-		say(p, HOST_ERROR, "kumaDP.caCertFile",
-		    "%s is not readable by %s: it holds no secret, let everybody read it", path,
-		    planner_user(p));
+	(void)judge_file(p, "kumaDP.caCertFile", path, &p->facts->ca_cert);
 }
 
 static void judge_token(struct planner *p)
@@ -147,36 +118,25 @@ static void judge_token(struct planner *p)
 	const char *path = p->config->kuma_dp.token_file;
 	const struct facts_file *file = &p->facts->token;
 	struct plan_children *children = &p->plan->children;
-	enum access access;
 	struct error err;
 
-	if (!planner_has(path))
+	if (!*path)
 		return;
-	access = judge_file(p, "kumaDP.tokenFile", path, file);
 	children->token_file = path;
-	children->token_private_copy = access == ACCESS_US;
 	children->token = file->text;
-	if (access == ACCESS_NONE)
+	if (!judge_file(p, "kumaDP.tokenFile", path, file))
 		return;
-	if (!file->text)
-		say(p, HOST_ERROR, "kumaDP.tokenFile", "%s", planner_problem(p, path, file));
-	else if (token_check(file->text, file->len, p->facts->now_sec, &err) < 0)
+	children->token_private_copy = !file->readable_by_user;
+	if (token_check(file->text, file->len, p->facts->now_sec, &err) < 0)
 		say(p, HOST_ERROR, "kumaDP.tokenFile", "%s cannot be used: %s", path, err.text);
 }
 
 static void judge_corefile(struct planner *p)
 {
 	const char *path = p->config->core_dns.corefile;
-	const struct facts_file *file = &p->facts->corefile;
 
-	if (!planner_has(path))
-		return;
-	if (judge_file(p, "coreDNS.corefile", path, file) == ACCESS_NONE)
-		return;
-	if (file->text)
-		p->plan->children.corefile = file->text;
-	else
-		say(p, HOST_ERROR, "coreDNS.corefile", "%s", planner_problem(p, path, file));
+	if (*path && judge_file(p, "coreDNS.corefile", path, &p->facts->corefile))
+		p->plan->children.corefile = p->facts->corefile.text;
 }
 
 static void judge_core_dns(struct planner *p)
@@ -234,16 +194,14 @@ void plan_children(struct planner *p)
 	judge_control_plane(p);
 	judge_ca_cert(p);
 	judge_token(p);
-	if (planner_has(config->kuma_dp.dataplane_file)) {
-		enum access access =
-			judge_file(p, "kumaDP.dataplaneFile", config->kuma_dp.dataplane_file,
-				   &p->facts->dataplane);
-
+	if (*config->kuma_dp.dataplane_file) {
 		children->dataplane_file = config->kuma_dp.dataplane_file;
 		children->dataplane_vars = config->kuma_dp.dataplane_vars;
-		children->dataplane_private_copy = access == ACCESS_US;
-		if (access != ACCESS_NONE)
+		if (judge_file(p, "kumaDP.dataplaneFile", children->dataplane_file,
+			       &p->facts->dataplane)) {
+			children->dataplane_private_copy = !p->facts->dataplane.readable_by_user;
 			plan_dataplane(p);
+		}
 	} else {
 		children->name = text_or_null(config->kuma_dp.name);
 		children->mesh = text_or_null(config->kuma_dp.mesh);

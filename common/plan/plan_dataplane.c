@@ -84,7 +84,7 @@ static void judge_address(struct planner *p, const struct dataplane *dataplane)
 {
 	struct ip_addr addr;
 
-	if (!planner_has(dataplane->address)) {
+	if (!dataplane->address || !*dataplane->address) {
 		say(p, CONFIG_ERROR, SETTING, "networking.address must be given");
 		return;
 	}
@@ -127,9 +127,9 @@ static void judge_listeners(struct planner *p, const struct dataplane *dataplane
 			    facts->listeners.items[j].uid != p->plan->user.uid)
 				continue;
 			say(p, HOST_ERROR, "kumaDPUser",
-			    "a process of %s listens on port %u, an inbound of the Dataplane: the "
+			    "a process of user '%s' (UID %u) listens on port %u, an inbound of the Dataplane: the "
 			    "application would be exempt from the mesh; run it as another user",
-			    planner_user(p), port);
+			    p->plan->user.name, p->plan->user.uid, port);
 			break;
 		}
 	}
@@ -143,10 +143,6 @@ void plan_dataplane(struct planner *p)
 	const char *text;
 
 	children->resource = file->text;
-	if (!file->text) {
-		say(p, HOST_ERROR, SETTING, "%s", planner_problem(p, path, file));
-		return;
-	}
 	text = dataplane_render(p->arena, path, file->text, file->len,
 				&p->config->kuma_dp.dataplane_vars, p->diags);
 	if (!text ||

@@ -50,8 +50,8 @@ static void judge_own_core_dns(struct planner *p)
 {
 	const struct facts_program *core_dns = &p->facts->core_dns;
 
-	if (core_dns->has_alternate || planner_has(p->config->core_dns.corefile) ||
-	    !core_dns->path || core_dns->file.problem)
+	if (core_dns->has_alternate || *p->config->core_dns.corefile || !core_dns->path ||
+	    core_dns->file.problem)
 		return;
 	if (core_dns->version_problem)
 		say(p, HOST_ERROR, "coreDNS.path", "the version of %s cannot be told: %s",
@@ -70,10 +70,9 @@ static void judge_resolv_conf(struct planner *p)
 	const struct facts_file *file = &p->facts->resolv_conf;
 
 	/* Without captureAll this is an error already. */
-	if (p->config->redirect.dns.capture_all && !file->exists)
+	if (p->config->redirect.dns.capture_all && !file->exists && file->problem)
 		say(p, HOST_ERROR, "redirect.dns.resolvConfigPath",
-		    "%s, and all names but the mesh's are asked of its servers",
-		    planner_problem(p, p->config->redirect.dns.resolv_config_path, file));
+		    "%s, and all names but the mesh's are asked of its servers", file->problem);
 }
 
 void plan_dns_mode(struct planner *p)
@@ -96,8 +95,7 @@ void plan_dns_mode(struct planner *p)
 		children->core_dns = p->facts->core_dns.path;
 		children->core_dns_alternate = p->facts->core_dns.has_alternate;
 		children->envoy_dns_port = ENVOY_DNS_PORT;
-	} else if (planner_has(p->config->core_dns.corefile) &&
-		   p->config->core_dns.mode == CORE_DNS_AUTO) {
+	} else if (*p->config->core_dns.corefile && p->config->core_dns.mode == CORE_DNS_AUTO) {
 		say(p, CONFIG_NOTICE, "coreDNS.corefile", "means nothing where no coredns is run");
 	}
 }

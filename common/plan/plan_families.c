@@ -84,9 +84,9 @@ static bool read_servers(struct planner *p, struct ip_list ret[static FAMILY_COU
 	const char *path = p->config->redirect.dns.resolv_config_path;
 	const struct facts_file *file = &p->facts->resolv_conf;
 
-	if (!file->exists || !file->text) {
-		say(p, HOST_ERROR, "redirect.dns.resolvConfigPath", "%s",
-		    planner_problem(p, path, file));
+	if (!file->text) {
+		if (file->problem)
+			say(p, HOST_ERROR, "redirect.dns.resolvConfigPath", "%s", file->problem);
 		return false;
 	}
 	resolv_parse(path, file->text, file->len, ret, p->diags);

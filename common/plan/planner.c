@@ -19,33 +19,6 @@ void say(struct planner *p, enum blame blame, const char *setting, const char *f
 							text ? text : "out of memory");
 }
 
-bool planner_has(const char *text)
-{
-	return text && *text;
-}
-
-const char *planner_user(struct planner *p)
-{
-	const struct facts_user *user = &p->plan->user;
-	const char *text;
-
-	if (user->name)
-		text = arena_printf(p->arena, "user '%s' (UID %u)", user->name, user->uid);
-	else
-		text = arena_printf(p->arena, "UID %u", user->uid);
-	return text ? text : "the kuma-dp user";
-}
-
-const char *planner_problem(struct planner *p, const char *path, const struct facts_file *file)
-{
-	const char *text = file->problem;
-
-	if (!text)
-		text = arena_printf(p->arena, "%s %s", path,
-				    file->exists ? "cannot be read" : "does not exist");
-	return text ? text : path;
-}
-
 bool planner_kuma_dp_is(const struct planner *p, unsigned major, unsigned minor)
 {
 	const struct facts_program *program = &p->facts->kuma_dp;

@@ -36,15 +36,6 @@ enum blame {
 void say(struct planner *p, enum blame blame, const char *setting, const char *fmt, ...)
 	_printf_(4, 5);
 
-/* Whether a string setting was given. */
-bool planner_has(const char *text);
-
-/* "user 'kuma-dp' (UID 5678)" of the plan. */
-const char *planner_user(struct planner *p);
-
-/* What is wrong with a file: the host's sentence, else that it does not exist or cannot be read. */
-const char *planner_problem(struct planner *p, const char *path, const struct facts_file *file);
-
 /* Whether kuma-dp is at least that version; a version that is unknown is taken to be recent. */
 bool planner_kuma_dp_is(const struct planner *p, unsigned major, unsigned minor);
 

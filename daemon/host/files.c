@@ -14,17 +14,14 @@
 #include "common/base/cleanup.h"
 #include "daemon/os/as_user.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/io.h"
 
 #define FILE_SIZE_MAX ((size_t)1024 * 1024)
 #define GROUPS_MAX    256
 
 /* Through whose eyes a file is looked at. */
 struct view {
-	uid_t uid;
-	gid_t gid;
-	const gid_t *groups;
-	size_t n_groups;
-
+	const struct facts_user *who;
 	cap_t saved; /* what view_leave() puts back; NULL: nothing was changed */
 	gid_t saved_groups[GROUPS_MAX];
 	int n_saved_groups;
@@ -34,7 +31,10 @@ struct view {
 /* What one viewer found. All numbers are 0 or a positive errno. */
 struct sight {
 	int found, readable, executable;
-	struct stat st;
+	bool regular;
+	int text_error; /* EFBIG, or why it could not be read */
+	const char *text;
+	size_t len;
 };
 
 int host_file_override_drop(void)
@@ -79,83 +79,64 @@ static int view_enter(struct view *view)
 	if (view->n_saved_groups < 0 || !(view->saved = cap_get_proc()))
 		return -errno;
 	r = host_file_override_drop();
-	if (r == 0 && view->uid != 0) {
-		view->regrouped = setgroups(view->n_groups, view->groups) == 0;
+	if (r == 0 && view->who->uid != 0) {
+		view->regrouped = setgroups(view->who->n_groups, view->who->groups) == 0;
 		r = view->regrouped ? 0 : -errno;
 	}
 	if (r == 0)
-		r = as_user(view->uid, view->gid, NULL);
-	if (r < 0) {
+		r = as_user(view->who->uid, view->who->gid, NULL);
+	if (r < 0)
 		view_leave(view);
-		return r;
-	}
-	return 0;
+	return r;
 }
 
-/* Opens without side effects: no terminal is taken over, no FIFO waited for. */
-static int open_quietly(const char *path)
+static int text_read(struct arena *arena, int fd, struct sight *ret)
 {
-	return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	_strbuf_ struct strbuf text = { 0 };
+	int r = io_read_all(fd, FILE_SIZE_MAX, &text);
+
+	if (r < 0)
+		return -r;
+	if (text.len > FILE_SIZE_MAX)
+		return EFBIG;
+	ret->text = arena_strndup(arena, strbuf_text(&text), text.len);
+	ret->len = text.len;
+	if (text.len)
+		explicit_bzero(text.text, text.len); /* a token may have been in it */
+	return ret->text ? 0 : ENOMEM;
 }
 
-static void look_at(const char *path, struct sight *ret)
+static void look_at(struct arena *arena, const char *path, bool want_text, struct sight *ret)
 {
-	ret->found = stat(path, &ret->st) < 0 ? errno : 0;
-	if (ret->found || !S_ISREG(ret->st.st_mode)) {
+	struct stat st;
+
+	ret->found = stat(path, &st) < 0 ? errno : 0;
+	ret->regular = !ret->found && S_ISREG(st.st_mode);
+	if (!ret->regular) {
 		ret->readable = ret->executable = ret->found ? ret->found : EACCES;
 		return;
 	}
 	/* AT_EACCESS: access(2) would ask for the real user. */
 	ret->executable = faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? errno : 0;
-	_close_ int fd = open_quietly(path);
+	/* Should it have become a terminal or a FIFO, none is taken over or waited for. */
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	ret->readable = fd < 0 ? errno : 0;
+	if (fd >= 0 && want_text)
+		ret->text_error = text_read(arena, fd, ret);
 }
 
-/* Reads the whole file, as the viewer. Returns 0, EFBIG, or another errno. */
-static int text_read(struct arena *arena, const char *path, const char **ret, size_t *ret_len)
+static void look_as(struct arena *arena, const struct facts_user *who, const char *path,
+		    bool want_text, struct sight *ret)
 {
-	_close_ int fd = open_quietly(path);
-	_free_ char *buf = malloc(FILE_SIZE_MAX + 1);
-	size_t len = 0;
-
-	if (fd < 0)
-		return errno;
-	if (!buf)
-		return ENOMEM;
-	for (;;) {
-		ssize_t n = read(fd, buf + len, FILE_SIZE_MAX + 1 - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-		if (len > FILE_SIZE_MAX)
-			return EFBIG;
-	}
-	*ret = arena_strndup(arena, buf, len);
-	*ret_len = len;
-	explicit_bzero(buf, len); /* a token may have been in it */
-	return *ret ? 0 : ENOMEM;
-}
-
-/* Looks at the file as one viewer and reads it where that is wanted and possible. The parameters
- * behind the path are what differs between the viewers, and what they have in common. */
-static void look_as(struct arena *arena, struct view *view, const char *path, bool want_text,
-		    struct sight *ret_sight, struct facts_file *file, int *ret_text)
-{
-	int r = view_enter(view);
+	struct view view = { .who = who };
+	int r = view_enter(&view);
 
 	if (r < 0) {
-		ret_sight->found = ret_sight->readable = ret_sight->executable = -r;
+		ret->found = ret->readable = ret->executable = -r;
 		return;
 	}
-	look_at(path, ret_sight);
-	if (want_text && !file->text && ret_sight->readable == 0)
-		*ret_text = text_read(arena, path, &file->text, &file->len);
-	view_leave(view);
+	look_at(arena, path, want_text, ret);
+	view_leave(&view);
 }
 
 /* The directory of which the service has its own (PrivateTmp=), or NULL. */
@@ -171,20 +152,23 @@ static const char *private_directory(const char *path)
 /* What is wrong with a file that is there, or NULL. The parameters are those of host_file(), and
  * what was seen. */
 static const char *problem_of(struct arena *arena, const struct facts_user *user, const char *path,
-			      unsigned use, const struct facts_file *file, int text_error)
+			      unsigned use, const struct sight *ours, const struct sight *theirs)
 {
 	const char *name = user->found ? user->name : "root";
+	int text_error = theirs->text         ? 0
+			 : theirs->text_error ? theirs->text_error
+					      : ours->text_error;
 
-	if (!file->is_regular)
+	if (!ours->regular && !theirs->regular)
 		return arena_printf(arena, "%s is not a regular file", path);
-	if ((use & HOST_FILE_EXECUTE) && !file->executable_by_user)
+	if ((use & HOST_FILE_EXECUTE) && theirs->executable)
 		return arena_printf(arena, "%s is not executable by user %s", path, name);
-	if ((use & HOST_FILE_READ_USER) && !file->readable_by_user)
+	if ((use & HOST_FILE_READ_USER) && theirs->readable)
 		return arena_printf(arena, "%s is not readable by user %s", path, name);
-	if ((use & HOST_FILE_READ_US) && !file->readable_by_us)
+	if ((use & HOST_FILE_READ_US) && ours->readable)
 		return arena_printf(arena, "%s is not readable by root without CAP_DAC_OVERRIDE",
 				    path);
-	if ((use & HOST_FILE_READ) && !file->readable_by_user && !file->readable_by_us)
+	if ((use & HOST_FILE_READ) && theirs->readable && ours->readable)
 		return arena_printf(arena,
 				    "%s is readable neither by user %s nor by root without "
 				    "CAP_DAC_OVERRIDE",
@@ -224,13 +208,8 @@ static const char *problem_of_place(struct arena *arena, const char *path)
 void host_file(struct arena *arena, const struct facts_user *user, const char *path, unsigned use,
 	       struct facts_file *ret)
 {
-	struct view us = { 0 };
-	struct view them = { .uid = user->uid,
-			     .gid = user->gid,
-			     .groups = user->groups,
-			     .n_groups = user->n_groups };
+	static const struct facts_user us = { 0 };
 	struct sight ours = { 0 }, theirs = { 0 };
-	int text_error = 0;
 
 	*ret = (struct facts_file){ 0 };
 	if (path[0] != '/') {
@@ -239,25 +218,21 @@ void host_file(struct arena *arena, const struct facts_user *user, const char *p
 			path);
 		return;
 	}
-	look_as(arena, &us, path, use & HOST_FILE_TEXT, &ours, ret, &text_error);
+	look_as(arena, &us, path, use & HOST_FILE_TEXT, &ours);
 	if (user->found)
-		look_as(arena, &them, path, use & HOST_FILE_TEXT, &theirs, ret, &text_error);
+		look_as(arena, user, path, (use & HOST_FILE_TEXT) && !ours.text, &theirs);
 	else
 		theirs = ours;
-
 	/* A directory that only the kuma-dp user can pass is closed to the unit's root. */
-	const struct sight *either = ours.found == 0 ? &ours : &theirs;
-
-	if (either->found) {
-		ret->problem = problem_of_way(arena, path, either->found);
+	if (ours.found && theirs.found) {
+		ret->problem = problem_of_way(arena, path, theirs.found);
 		return;
 	}
 	ret->exists = true;
-	ret->is_regular = S_ISREG(either->st.st_mode);
-	ret->readable_by_us = ours.readable == 0;
 	ret->readable_by_user = theirs.readable == 0;
-	ret->executable_by_user = theirs.executable == 0;
-	ret->problem = problem_of(arena, user, path, use, ret, text_error);
+	ret->text = ours.text ? ours.text : theirs.text;
+	ret->len = ours.text ? ours.len : theirs.len;
+	ret->problem = problem_of(arena, user, path, use, &ours, &theirs);
 	/* The service itself judges by what it sees: the operator may have
 	 * taken PrivateTmp= out. */
 	if (!ret->problem && !getenv("NOTIFY_SOCKET"))
@@ -267,18 +242,15 @@ void host_file(struct arena *arena, const struct facts_user *user, const char *p
 void host_file_plain(struct arena *arena, const char *path, struct facts_file *ret)
 {
 	struct sight sight = { 0 };
+	int error;
 
-	*ret = (struct facts_file){ 0 };
-	look_at(path, &sight);
-	if (sight.found == 0 && sight.readable == 0)
-		sight.readable = text_read(arena, path, &ret->text, &ret->len);
-	ret->exists = sight.found == 0;
-	ret->is_regular = ret->exists && S_ISREG(sight.st.st_mode);
-	ret->readable_by_us = sight.readable == 0;
+	look_at(arena, path, true, &sight);
+	*ret = (struct facts_file){ .exists = !sight.found, .text = sight.text, .len = sight.len };
+	error = sight.readable ? sight.readable : sight.text_error;
 	if (sight.found)
 		ret->problem = problem_of_way(arena, path, sight.found);
-	else if (!ret->is_regular)
+	else if (!sight.regular)
 		ret->problem = arena_printf(arena, "%s is not a regular file", path);
-	else if (sight.readable)
-		ret->problem = arena_printf(arena, "read %s: %s", path, strerror(sight.readable));
+	else if (error)
+		ret->problem = arena_printf(arena, "read %s: %s", path, strerror(error));
 }

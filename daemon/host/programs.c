@@ -21,21 +21,16 @@ static void find(struct arena *arena, const struct facts_user *user, const char 
 {
 	static const char *const directories[] = { "/usr/local/bin", "/usr/bin", "/opt/kuma/bin" };
 
-	if (given[0]) {
+	if (given[0])
 		ret->path = given;
-	} else {
-		for (size_t i = 0; i < ELEMENTS(directories) && !ret->path; i++) {
-			const char *path = arena_printf(arena, "%s/%s", directories[i], name);
+	for (size_t i = 0; i < ELEMENTS(directories) && !ret->path; i++) {
+		const char *path = arena_printf(arena, "%s/%s", directories[i], name);
 
-			if (path && access(path, F_OK) == 0)
-				ret->path = path;
-		}
+		if (path && access(path, F_OK) == 0)
+			ret->path = path;
 	}
 	if (ret->path)
 		host_file(arena, user, ret->path, HOST_FILE_EXECUTE, &ret->file);
-	else
-		ret->file.problem = arena_printf(
-			arena, "%s is in none of /usr/local/bin, /usr/bin, /opt/kuma/bin", name);
 }
 
 /* Runs "PATH ARGUMENT" as the user and returns its output, or NULL with the reason in problem. */
@@ -143,8 +138,8 @@ void host_programs(struct arena *arena, const struct config *config, struct fact
 	find(arena, user, config->kuma_dp.envoy_path, "envoy", &facts->envoy);
 	if (mode != CORE_DNS_OFF && mode != CORE_DNS_EMBEDDED)
 		find(arena, user, config->core_dns.path, "coredns", &facts->core_dns);
-	if (!facts->kuma_dp.file.problem)
+	if (facts->kuma_dp.path && !facts->kuma_dp.file.problem)
 		kuma_dp_version(arena, user, &facts->kuma_dp);
-	if (mode == CORE_DNS_TPROXYD && !facts->core_dns.file.problem)
+	if (mode == CORE_DNS_TPROXYD && facts->core_dns.path && !facts->core_dns.file.problem)
 		core_dns_version(arena, user, &facts->core_dns);
 }

@@ -50,10 +50,7 @@ static inline struct facts_file file_with(const char *text)
 {
 	return (struct facts_file){
 		.exists = true,
-		.is_regular = true,
 		.readable_by_user = true,
-		.readable_by_us = true,
-		.executable_by_user = true,
 		.text = text,
 		.len = text ? strlen(text) : 0,
 	};

@@ -178,7 +178,8 @@ Test(dns, needs_resolv_conf)
 
 Test(dns, needs_resolv_conf_to_be_readable)
 {
-	fx.facts.resolv_conf.text = NULL;
+	fx.facts.resolv_conf =
+		(struct facts_file){ .exists = true, .problem = "/r cannot be read" };
 	build_install("redirect: {dns: {enabled: true, resolvConfigPath: /r}}\n");
 	expect_refused("redirect.dns.resolvConfigPath", "/r cannot be read");
 }
