@@ -5,46 +5,38 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/digest.h"
 #include "common/base/parse.h"
 #include "common/base/strbuf.h"
 #include "common/plan/mustache.h"
 #include "common/supervise/corefile.h"
 
 #define RESOLV_CONF     "/etc/resolv.conf" /* what coredns and the embedded proxy read */
+#define CHILD_PATH      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PROMETHEUS_PORT "19153"
-#define SECRET_MODE     0400
 
 /* What kuma-dp can be told, from this release on; cobra refuses a flag that a release does not
- * have. 2.10 to 2.13 and 3.0 were read, 2.14 was run. */
+ * have. 2.10 to 2.13 and 3.0 were read, 2.14 was run. Without coredns the embedded DNS is told by
+ * --dns-proxy-port. */
 static const struct release {
 	unsigned major, minor;
 	bool core_dns;      /* runs coredns: --dns-coredns-path, --dns-envoy-port and the like */
 	bool redirect_file; /* --transparent-proxy-config */
 	bool work_dir;      /* --work-dir; before that --config-dir and the sockets' directory */
-	bool proxy_env;     /* embedded DNS, by KUMA_DNS_PROXY_PORT */
-	bool proxy_flag;    /* the same, by --dns-proxy-port */
+	bool embedded_dns;  /* KUMA_DNS_PROXY_PORT */
 } releases[] = {
 	{ 2, 10, .core_dns = true },
-	{ 2, 11, .core_dns = true, .redirect_file = true, .proxy_env = true },
-	{ 2, 12, .core_dns = true, .redirect_file = true, .proxy_env = true, .work_dir = true },
-	{ 2, 13, .core_dns = true, .redirect_file = true, .proxy_env = true, .work_dir = true },
-	{ 2, 14, .core_dns = true, .redirect_file = true, .proxy_env = true, .work_dir = true },
-	{ 3, 0, .redirect_file = true, .work_dir = true, .proxy_flag = true },
-};
-
-struct files {
-	struct command_file *items;
-	size_t n;
+	{ 2, 11, .core_dns = true, .redirect_file = true, .embedded_dns = true },
+	{ 2, 12, .core_dns = true, .redirect_file = true, .embedded_dns = true, .work_dir = true },
+	{ 3, 0, .redirect_file = true, .embedded_dns = true, .work_dir = true },
 };
 
 struct builder {
 	struct arena *arena;
 	const struct plan *plan;
-	const struct command_dirs *dirs;
 	const struct release *release;
 	struct diag_list *diags;
-	struct string_list argv, environ, digested;
-	struct files files;
+	struct command *command;
 };
 
 static void arg(struct builder *b, const char *fmt, ...) _printf_(2, 3);
@@ -54,7 +46,7 @@ static void arg(struct builder *b, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	array_push(b->arena, &b->argv, arena_vprintf(b->arena, fmt, args));
+	array_push(b->arena, &b->command->argv, arena_vprintf(b->arena, fmt, args));
 	va_end(args);
 }
 
@@ -62,44 +54,30 @@ static void arg(struct builder *b, const char *fmt, ...)
 static void env(struct builder *b, const char *name, const char *value)
 {
 	const char *text = arena_printf(b->arena, "%s=%s", name, value);
+	struct string_list *list = &b->command->environ;
 	size_t len = strlen(name) + 1;
 
-	for (size_t i = 0; text && i < b->environ.n; i++)
-		if (b->environ.items[i] && strncmp(b->environ.items[i], text, len) == 0) {
-			b->environ.items[i] = text;
+	for (size_t i = 0; text && i < list->n; i++)
+		if (list->items[i] && strncmp(list->items[i], text, len) == 0) {
+			list->items[i] = text;
 			return;
 		}
-	array_push(b->arena, &b->environ, text);
+	array_push(b->arena, list, text);
 }
 
 /* Adds a file below the runtime directory and returns its path. */
 static const char *file(struct builder *b, const char *name, const char *text)
 {
-	struct command_file file = {
-		.path = arena_printf(b->arena, "%s/%s", b->dirs->runtime, name),
-		.text = text,
-		.len = text ? strlen(text) : 0,
-		.mode = SECRET_MODE,
-	};
+	struct command_file file = { arena_printf(b->arena, RUNTIME_DIR "/%s", name), text };
 
-	array_push(b->arena, &b->files, file);
+	array_push(b->arena, &b->command->files, file);
 	return file.path ? file.path : "";
 }
 
-static void finish(struct builder *b, const char *name, const char *path, struct command *ret)
+static void finish(struct builder *b)
 {
-	array_push(b->arena, &b->argv, NULL);
-	array_push(b->arena, &b->environ, NULL);
-	*ret = (struct command){
-		.name = name,
-		.path = path,
-		.argv = b->argv.items,
-		.environ = b->environ.items,
-		.files = b->files.items,
-		.n_files = b->files.n,
-		.digested = b->digested.items,
-		.n_digested = b->digested.n,
-	};
+	array_push(b->arena, &b->command->argv, NULL);
+	array_push(b->arena, &b->command->environ, NULL);
 }
 
 /* The last row that is not newer; NULL where the major version is none that is known. An unknown
@@ -116,11 +94,13 @@ static const struct release *find_release(const struct plan_children *children)
 	return found;
 }
 
-static void add_base_env(struct builder *b)
+static void begin(struct builder *b, const char *name, const char *path)
 {
-	env(b, "PATH", b->dirs->path);
-	env(b, "HOME", b->dirs->work);
-	env(b, "TMPDIR", b->dirs->work);
+	*b->command = (struct command){ .name = name, .path = path };
+	arg(b, "%s", name);
+	env(b, "PATH", CHILD_PATH);
+	env(b, "HOME", WORK_DIR);
+	env(b, "TMPDIR", WORK_DIR);
 	env(b, "LANG", "C.UTF-8");
 }
 
@@ -149,22 +129,26 @@ static void add_dataplane_var(struct builder *b, const struct pair *var)
 	arg(b, "--dataplane-var=\"%s\"", strbuf_text(&quoted));
 }
 
+/* A file of the user's, where there is one: what is in it matters too. */
+static void add_users_file(struct builder *b, const char *flag, const char *path)
+{
+	if (!path)
+		return;
+	arg(b, "%s=%s", flag, path);
+	array_push(b->arena, &b->command->digested, path);
+}
+
 static void add_identity(struct builder *b)
 {
 	const struct plan_children *children = &b->plan->children;
 
 	if (children->cp_address)
 		arg(b, "--cp-address=%s", children->cp_address);
-	if (children->ca_cert_file) {
-		arg(b, "--ca-cert-file=%s", children->ca_cert_file);
-		array_push(b->arena, &b->digested, children->ca_cert_file);
-	}
-	if (children->token_private_copy) {
+	add_users_file(b, "--ca-cert-file", children->ca_cert_file);
+	if (children->token_private_copy)
 		arg(b, "--dataplane-token-file=%s", file(b, "token", children->token));
-	} else if (children->token_file) {
-		arg(b, "--dataplane-token-file=%s", children->token_file);
-		array_push(b->arena, &b->digested, children->token_file);
-	}
+	else
+		add_users_file(b, "--dataplane-token-file", children->token_file);
 	if (!children->dataplane_file) {
 		if (children->name)
 			arg(b, "--name=%s", children->name);
@@ -172,12 +156,10 @@ static void add_identity(struct builder *b)
 			arg(b, "--mesh=%s", children->mesh);
 		return;
 	}
-	if (children->dataplane_private_copy) {
+	if (children->dataplane_private_copy)
 		arg(b, "--dataplane-file=%s", file(b, "dataplane.yaml", children->resource));
-	} else {
-		arg(b, "--dataplane-file=%s", children->dataplane_file);
-		array_push(b->arena, &b->digested, children->dataplane_file);
-	}
+	else
+		add_users_file(b, "--dataplane-file", children->dataplane_file);
 	for (size_t i = 0; i < children->dataplane_vars.n; i++)
 		add_dataplane_var(b, &children->dataplane_vars.items[i]);
 }
@@ -215,17 +197,15 @@ static const char *redirect_text(struct builder *b)
 
 static void add_directories(struct builder *b)
 {
-	const char *work = b->dirs->work;
-
 	if (b->release->work_dir) {
-		arg(b, "--work-dir=%s", work);
+		arg(b, "--work-dir=" WORK_DIR);
 	} else {
 		/* Without this one the others leave it empty, and sockets get relative names. */
-		arg(b, "--config-dir=%s", work);
-		env(b, "KUMA_DATAPLANE_RUNTIME_SOCKET_DIR", work);
+		arg(b, "--config-dir=" WORK_DIR);
+		env(b, "KUMA_DATAPLANE_RUNTIME_SOCKET_DIR", WORK_DIR);
 	}
 	if (b->release->core_dns)
-		arg(b, "--dns-server-config-dir=%s", work);
+		arg(b, "--dns-server-config-dir=" WORK_DIR);
 }
 
 /* Up to 2.14: Envoy serves the mesh's names on its DNS port also when kuma-dp's DNS is off. */
@@ -238,7 +218,7 @@ static void add_dns_with_core_dns(struct builder *b)
 	switch (children->dns_mode) {
 	case CORE_DNS_EMBEDDED:
 		(void)snprintf(port, sizeof(port), "%u", plan->dns_port);
-		array_push(b->arena, &b->digested, RESOLV_CONF);
+		array_push(b->arena, &b->command->digested, RESOLV_CONF);
 		break;
 	case CORE_DNS_KUMA_DP:
 		arg(b, "--dns-coredns-path=%s", children->core_dns ? children->core_dns : "");
@@ -257,7 +237,7 @@ static void add_dns_with_core_dns(struct builder *b)
 		arg(b, "--dns-enabled=false");
 		break;
 	}
-	if (b->release->proxy_env)
+	if (b->release->embedded_dns)
 		env(b, "KUMA_DNS_PROXY_PORT", port);
 }
 
@@ -265,49 +245,41 @@ static void add_dns_with_core_dns(struct builder *b)
 static void add_dns_embedded_only(struct builder *b)
 {
 	const struct plan_children *children = &b->plan->children;
-	uint16_t port;
+	bool alone = children->dns_mode == CORE_DNS_EMBEDDED;
+	unsigned port = alone ? b->plan->dns_port : children->envoy_dns_port;
 
-	switch (children->dns_mode) {
-	case CORE_DNS_TPROXYD:
-	case CORE_DNS_EMBEDDED:
-		port = children->dns_mode == CORE_DNS_EMBEDDED ? b->plan->dns_port
-							       : children->envoy_dns_port;
-		arg(b, "--dns-proxy-port=%u", port);
-		array_push(b->arena, &b->digested, RESOLV_CONF);
-		break;
-	case CORE_DNS_KUMA_DP:
-	case CORE_DNS_AUTO:
-	case CORE_DNS_OFF:
+	if (!alone && children->dns_mode != CORE_DNS_TPROXYD) {
 		arg(b, "--dns-enabled=false");
-		break;
+		return;
 	}
+	arg(b, "--dns-proxy-port=%u", port);
+	array_push(b->arena, &b->command->digested, RESOLV_CONF);
 }
 
 static void refuse_impossible_mode(struct builder *b)
 {
 	const struct plan_children *children = &b->plan->children;
-	const struct release *release = b->release;
 	const char *problem = NULL;
 
-	if (children->dns_mode == CORE_DNS_EMBEDDED && !release->proxy_env && !release->proxy_flag)
+	if (children->dns_mode == CORE_DNS_EMBEDDED && !b->release->embedded_dns)
 		problem = "cannot answer DNS itself";
-	if (children->dns_mode == CORE_DNS_KUMA_DP && !release->core_dns)
+	if (children->dns_mode == CORE_DNS_KUMA_DP && !b->release->core_dns)
 		problem = "runs no coredns";
 	if (problem)
 		diag_add_host(b->diags, SEVERITY_ERROR, NULL, "coreDNS.mode", "kuma-dp %u.%u %s",
 			      children->major, children->minor, problem);
 }
 
-void command_kuma_dp(struct arena *arena, const struct plan *plan, const struct command_dirs *dirs,
-		     struct command *ret, struct diag_list *diags)
+void command_kuma_dp(struct arena *arena, const struct plan *plan, struct command *ret,
+		     struct diag_list *diags)
 {
 	const struct plan_children *children = &plan->children;
 	struct builder b = {
 		.arena = arena,
 		.plan = plan,
-		.dirs = dirs,
 		.release = find_release(children),
 		.diags = diags,
+		.command = ret,
 	};
 	char text[32];
 
@@ -318,10 +290,9 @@ void command_kuma_dp(struct arena *arena, const struct plan *plan, const struct 
 		b.release = &releases[ELEMENTS(releases) - 1];
 	}
 	refuse_impossible_mode(&b);
-	add_base_env(&b);
+	begin(&b, "kuma-dp", children->kuma_dp);
 	(void)snprintf(text, sizeof(text), "%d", KUMA_READINESS_PORT);
 	env(&b, "KUMA_READINESS_PORT", text);
-	arg(&b, "kuma-dp");
 	arg(&b, "run");
 	add_identity(&b);
 	arg(&b, "--binary-path=%s", children->envoy ? children->envoy : "");
@@ -339,7 +310,12 @@ void command_kuma_dp(struct arena *arena, const struct plan *plan, const struct 
 		env(&b, children->env.items[i].key, children->env.items[i].value);
 	for (size_t i = 0; i < children->extra_args.n; i++)
 		arg(&b, "%s", children->extra_args.items[i]);
-	finish(&b, "kuma-dp", children->kuma_dp, ret);
+	finish(&b);
+}
+
+static void set_var(struct arena *arena, struct pair_list *vars, const char *key, const char *value)
+{
+	array_push(arena, vars, (struct pair){ key, value });
 }
 
 static const char *corefile(struct arena *arena, const struct plan *plan, struct diag_list *diags)
@@ -356,42 +332,59 @@ static const char *corefile(struct arena *arena, const struct plan *plan, struct
 		.unknown = SEVERITY_ERROR,
 	};
 
-	array_push(arena, &vars,
-		   (struct pair){ ".CoreDNSPort", arena_printf(arena, "%u", plan->dns_port) });
-	array_push(arena, &vars,
-		   (struct pair){ ".EnvoyDNSPort",
-				  arena_printf(arena, "%u", children->envoy_dns_port) });
-	array_push(arena, &vars, (struct pair){ ".PrometheusPort", PROMETHEUS_PORT });
+	set_var(arena, &vars, ".CoreDNSPort", arena_printf(arena, "%u", plan->dns_port));
+	set_var(arena, &vars, ".EnvoyDNSPort", arena_printf(arena, "%u", children->envoy_dns_port));
+	set_var(arena, &vars, ".PrometheusPort", PROMETHEUS_PORT);
 	if (children->core_dns_alternate)
-		array_push(arena, &vars, (struct pair){ ".alternate", "" });
+		set_var(arena, &vars, ".alternate", "");
 	/* Kuma's build has no `bind`; a virtual network's queries arrive at
 	 * the bridge's address. */
 	if (!children->core_dns_alternate && !vnets)
-		array_push(arena, &vars, (struct pair){ ".loopback", "" });
+		set_var(arena, &vars, ".loopback", "");
 	if (plan->family[FAMILY_V6].enabled)
-		array_push(arena, &vars, (struct pair){ ".ipv6", "" });
+		set_var(arena, &vars, ".ipv6", "");
 	if (arena->failed)
 		return NULL;
 	return mustache_render(arena, &template, diags);
 }
 
-const char *command_corefile(struct arena *arena, const struct plan *plan)
+void command_core_dns(struct arena *arena, const struct plan *plan, struct command *ret,
+		      struct diag_list *diags)
 {
-	struct diag_list ignored = { .arena = arena };
+	struct builder b = { .arena = arena, .plan = plan, .diags = diags, .command = ret };
 
-	return corefile(arena, plan, &ignored);
-}
-
-void command_core_dns(struct arena *arena, const struct plan *plan, const struct command_dirs *dirs,
-		      struct command *ret, struct diag_list *diags)
-{
-	struct builder b = { .arena = arena, .plan = plan, .dirs = dirs, .diags = diags };
-
-	add_base_env(&b);
-	arg(&b, "coredns");
+	begin(&b, "coredns", plan->children.core_dns);
 	arg(&b, "-conf");
 	arg(&b, "%s", file(&b, "Corefile", corefile(arena, plan, diags)));
 	arg(&b, "-quiet");
-	array_push(arena, &b.digested, RESOLV_CONF);
-	finish(&b, "coredns", plan->children.core_dns, ret);
+	array_push(arena, &ret->digested, RESOLV_CONF);
+	finish(&b);
+}
+
+static void add_text(struct digest *digest, const char *text)
+{
+	digest_add(digest, text ? text : "", text ? strlen(text) + 1 : 0);
+}
+
+static void add_list(struct digest *digest, const struct string_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		add_text(digest, list->items[i]);
+}
+
+void command_digest(const struct command *command, uint64_t ret[static 2])
+{
+	struct digest digest = DIGEST_INIT;
+
+	add_text(&digest, command->path);
+	add_list(&digest, &command->argv);
+	add_list(&digest, &command->environ);
+	digest_add(&digest, &command->files.n, sizeof(command->files.n));
+	for (size_t i = 0; i < command->files.n; i++) {
+		add_text(&digest, command->files.items[i].path);
+		add_text(&digest, command->files.items[i].text);
+	}
+	add_list(&digest, &command->digested);
+	ret[0] = digest.a;
+	ret[1] = digest.b;
 }

@@ -11,8 +11,6 @@
 #include "common/plan/plan_build.h"
 #include "daemon/host/host.h"
 
-#define CHILD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 static void build_rules(struct generation *g)
 {
 	for (unsigned level = 0; level < LEVEL_COUNT; level++)
@@ -24,7 +22,6 @@ static void build_rules(struct generation *g)
 static int derive(struct generation *g, enum generation_purpose purpose, struct error *err)
 {
 	enum check_purpose check = purpose == GENERATION_INSTALL ? CHECK_INSTALL : CHECK_RUN;
-	const struct command_dirs dirs = { RUNTIME_DIR, WORK_DIR, CHILD_PATH };
 	struct diag_list *diags = &g->options.diags;
 	int r;
 
@@ -51,9 +48,9 @@ static int derive(struct generation *g, enum generation_purpose purpose, struct 
 	build_rules(g);
 	if (purpose == GENERATION_INSTALL)
 		return 0;
-	command_kuma_dp(&g->arena, &g->plan, &dirs, &g->command[CHILD_KUMA_DP], diags);
+	command_kuma_dp(&g->arena, &g->plan, &g->command[CHILD_KUMA_DP], diags);
 	if (g->plan.children.dns_mode == CORE_DNS_TPROXYD)
-		command_core_dns(&g->arena, &g->plan, &dirs, &g->command[CHILD_CORE_DNS], diags);
+		command_core_dns(&g->arena, &g->plan, &g->command[CHILD_CORE_DNS], diags);
 	return 0;
 }
 

@@ -13,9 +13,6 @@
 #include "common/supervise/command.h"
 #include "daemon/load/options.h"
 
-#define RUNTIME_DIR "/run/tproxyd"
-#define WORK_DIR    "/run/tproxyd/dp"
-
 struct generation {
 	struct arena arena;
 	unsigned number;

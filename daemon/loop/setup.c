@@ -111,8 +111,8 @@ static void files_down(struct daemon *d)
 	if (workdir_remove(WORK_DIR, g->plan.user.uid, g->plan.user.gid, &err) < 0)
 		log_error(&err, "Cannot remove the work directory");
 	for (unsigned i = 0; i < CHILD_COUNT; i++)
-		for (size_t n = 0; n < g->command[i].n_files; n++)
-			(void)unlink(g->command[i].files[n].path);
+		for (size_t n = 0; n < g->command[i].files.n; n++)
+			(void)unlink(g->command[i].files.items[n].path);
 }
 
 static int control_up(struct daemon *d, struct error *err)

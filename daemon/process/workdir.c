@@ -107,10 +107,10 @@ static int write_file(const struct command_file *file, struct error *err)
 	fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_sys(err, -errno, "create %s", file->path);
-	r = io_write_all(fd, file->text, file->len);
+	r = io_write_all(fd, file->text, strlen(file->text));
 	if (r < 0)
 		return error_sys(err, r, "write %s", file->path);
-	if (fchmod(fd, (mode_t)file->mode) < 0)
+	if (fchmod(fd, 0400) < 0)
 		return error_sys(err, -errno, "set the mode of %s", file->path);
 	return take_fd(&fd);
 }
@@ -125,8 +125,8 @@ static bool is_below(const char *path, const char *directory)
 int workdir_write(const struct command *command, const char *work, uid_t uid, gid_t gid,
 		  struct error *err)
 {
-	for (size_t i = 0; i < command->n_files; i++) {
-		const struct command_file *file = &command->files[i];
+	for (size_t i = 0; i < command->files.n; i++) {
+		const struct command_file *file = &command->files.items[i];
 		bool inside = is_below(file->path, work);
 		_close_ int fd = -EBADF;
 		int r = inside ? as_user(uid, gid, err) : 0;

@@ -175,7 +175,7 @@ Test(generation, has_rules_and_commands_for_run)
 	cr_assert_eq(generation_exit_status(s.g), 0);
 	cr_expect_eq(s.g->number, 1);
 	cr_expect_str_eq(s.g->command[CHILD_KUMA_DP].path, "/opt/kuma-dp");
-	cr_expect_str_eq(s.g->command[CHILD_KUMA_DP].argv[1], "run");
+	cr_expect_str_eq(s.g->command[CHILD_KUMA_DP].argv.items[1], "run");
 	cr_expect_not(ruleset_equal(&s.g->rules[LEVEL_NONE], &s.g->rules[LEVEL_FULL]));
 }
 
@@ -201,6 +201,7 @@ Test(generation, follows_resolv_conf)
 {
 	_cleanup_(generation_freep) struct generation *next = NULL;
 	_cleanup_(generation_freep) struct generation *last = NULL;
+	uint64_t before[2], after[2];
 
 	make_host();
 	cr_assert_eq(load(CONFIG, GENERATION_RUN), 0, "%s", s.err.text);
@@ -212,7 +213,9 @@ Test(generation, follows_resolv_conf)
 	cr_expect_eq(next->plan.family[FAMILY_V4].dns_servers.n, 2);
 	cr_expect_not(ruleset_equal(&s.g->rules[LEVEL_FULL], &next->rules[LEVEL_FULL]));
 	cr_expect(ruleset_equal(&s.g->rules[LEVEL_NO_DNS], &next->rules[LEVEL_NO_DNS]));
-	cr_expect(command_equal(&s.g->command[CHILD_KUMA_DP], &next->command[CHILD_KUMA_DP]));
+	command_digest(&s.g->command[CHILD_KUMA_DP], before);
+	command_digest(&next->command[CHILD_KUMA_DP], after);
+	cr_expect_arr_eq(before, after, sizeof(before));
 
 	/* It needs none of those that were before it. */
 	generation_free(s.g);
@@ -221,5 +224,5 @@ Test(generation, follows_resolv_conf)
 	cr_expect(ruleset_equal(&next->rules[LEVEL_FULL], &last->rules[LEVEL_FULL]));
 	generation_free(take_ptr(next));
 	cr_expect_eq(last->number, 3);
-	cr_expect_str_eq(last->command[CHILD_KUMA_DP].argv[1], "run");
+	cr_expect_str_eq(last->command[CHILD_KUMA_DP].argv.items[1], "run");
 }

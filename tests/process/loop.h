@@ -234,8 +234,6 @@ static const struct netfilter_backend paper_backend = {
 	.apply = paper_apply,
 };
 
-static const char *const paper_list[] = { NULL };
-
 static inline struct generation *paper_generation(const struct world_setup *setup, unsigned number)
 {
 	struct generation *g = calloc(1, sizeof(*g));
@@ -257,8 +255,6 @@ static inline struct generation *paper_generation(const struct world_setup *setu
 	g->command[CHILD_KUMA_DP] = (struct command){
 		.name = "kuma-dp",
 		.path = "/kuma-dp",
-		.argv = paper_list,
-		.environ = paper_list,
 	};
 	if (setup->core_dns) {
 		g->command[CHILD_CORE_DNS] = g->command[CHILD_KUMA_DP];

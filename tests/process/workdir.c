@@ -220,12 +220,10 @@ Test(workdir, is_removed)
 }
 
 /* Writes one file of a command. */
-static int write_one(const char *path, const char *text, mode_t mode)
+static int write_one(const char *path, const char *text)
 {
-	struct command_file file = {
-		.path = path, .text = text, .len = strlen(text), .mode = mode
-	};
-	struct command command = { .name = "kuma-dp", .files = &file, .n_files = 1 };
+	struct command_file file = { path, text };
+	struct command command = { .name = "kuma-dp", .files = { &file, 1 } };
 	int r = workdir_write(&command, s.work, s.uid, s.gid, &s.err);
 
 	expect_ourselves();
@@ -237,14 +235,14 @@ Test(workdir, files_are_their_users)
 	const char *inside = at("work/file"), *beside = at("beside");
 
 	cr_assert_eq(wipe(), 0, "%s", s.err.text);
-	cr_assert_eq(write_one(inside, "one", 0600), 0, "%s", s.err.text);
-	cr_assert_eq(write_one(beside, "two", 0640), 0, "%s", s.err.text);
-	expect_owned(inside, S_IFREG | 0600);
-	expect_owned(beside, S_IFREG | 0640);
+	cr_assert_eq(write_one(inside, "one"), 0, "%s", s.err.text);
+	cr_assert_eq(write_one(beside, "two"), 0, "%s", s.err.text);
+	expect_owned(inside, S_IFREG | 0400);
+	expect_owned(beside, S_IFREG | 0400);
 	expect_text(inside, "one");
 	expect_text(beside, "two");
-	cr_assert_eq(write_one(inside, "3", 0644), 0, "%s", s.err.text);
-	expect_owned(inside, S_IFREG | 0644);
+	cr_assert_eq(write_one(inside, "3"), 0, "%s", s.err.text);
+	expect_owned(inside, S_IFREG | 0400);
 	expect_text(inside, "3");
 	cr_expect_eq(unlink(beside), 0);
 }
@@ -255,8 +253,8 @@ Test(workdir, files_replace_links)
 	cr_assert_eq(wipe(), 0, "%s", s.err.text);
 	cr_assert_eq(symlink(s.outside, at("work/file")), 0);
 	cr_assert_eq(lchown(at("work/file"), s.uid, s.gid), 0);
-	cr_assert_eq(write_one(at("work/file"), "text", 0600), 0, "%s", s.err.text);
-	expect_owned(at("work/file"), S_IFREG | 0600);
+	cr_assert_eq(write_one(at("work/file"), "text"), 0, "%s", s.err.text);
+	expect_owned(at("work/file"), S_IFREG | 0400);
 	expect_text(at("work/file"), "text");
 }
 
@@ -265,7 +263,7 @@ Test(workdir, files_cannot_replace_directories)
 	cr_assert_eq(wipe(), 0, "%s", s.err.text);
 	cr_assert_eq(mkdir(at("work/file"), 0700), 0);
 	cr_assert_eq(chown(at("work/file"), s.uid, s.gid), 0);
-	cr_expect_lt(write_one(at("work/file"), "text", 0600), 0);
+	cr_expect_lt(write_one(at("work/file"), "text"), 0);
 	cr_expect(strstr(s.err.text, "files of kuma-dp: replace "), "%s", s.err.text);
 }
 
@@ -276,6 +274,6 @@ Test(workdir, files_in_the_directory_are_written_as_the_user)
 		cr_skip_test("needs root");
 	cr_assert_eq(mkdir(s.work, 0755), 0);
 	cr_assert_eq(chmod(s.work, 0755), 0);
-	cr_expect_eq(write_one(at("work/file"), "text", 0600), -EACCES);
+	cr_expect_eq(write_one(at("work/file"), "text"), -EACCES);
 	cr_expect_eq(access(at("work/file"), F_OK), -1);
 }

@@ -13,12 +13,6 @@ static struct diag_list diags;
 static struct plan plan;
 static struct command command;
 
-static const struct command_dirs dirs = {
-	.runtime = "/run/tproxyd",
-	.work = "/run/tproxyd/dp",
-	.path = "/usr/bin:/bin",
-};
-
 static void init(void)
 {
 	diags = (struct diag_list){ .arena = &arena };
@@ -40,6 +34,13 @@ static void done(void)
 
 TestSuite(core_dns, .init = init, .fini = done);
 
+static const char *corefile(void)
+{
+	command_core_dns(&arena, &plan, &command, &diags);
+	cr_assert_eq(command.files.n, 1);
+	return command.files.items[0].text;
+}
+
 static void expect_list(const char *const *list, const char *const *want)
 {
 	for (size_t i = 0; want[i] || list[i]; i++) {
@@ -55,24 +56,23 @@ Test(core_dns, is_started_so)
 		"coredns", "-conf", "/run/tproxyd/Corefile", "-quiet", NULL,
 	};
 	static const char *const environ[] = {
-		"PATH=/usr/bin:/bin",
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/run/tproxyd/dp",
 		"TMPDIR=/run/tproxyd/dp",
 		"LANG=C.UTF-8",
 		NULL,
 	};
 
-	command_core_dns(&arena, &plan, &dirs, &command, &diags);
+	command_core_dns(&arena, &plan, &command, &diags);
 	cr_expect_eq(diags.n, 0);
 	cr_expect_str_eq(command.name, "coredns");
 	cr_expect_str_eq(command.path, "/usr/bin/coredns");
-	expect_list(command.argv, argv);
-	expect_list(command.environ, environ);
-	cr_assert_eq(command.n_digested, 1);
-	cr_expect_str_eq(command.digested[0], "/etc/resolv.conf");
-	cr_assert_eq(command.n_files, 1);
-	cr_expect_str_eq(command.files[0].path, "/run/tproxyd/Corefile");
-	cr_expect_str_eq(command.files[0].text, command_corefile(&arena, &plan));
+	expect_list(command.argv.items, argv);
+	expect_list(command.environ.items, environ);
+	cr_assert_eq(command.digested.n, 1);
+	cr_expect_str_eq(command.digested.items[0], "/etc/resolv.conf");
+	cr_assert_eq(command.files.n, 1);
+	cr_expect_str_eq(command.files.items[0].path, "/run/tproxyd/Corefile");
 }
 
 static const char *without_comments(const char *corefile)
@@ -84,7 +84,7 @@ static const char *without_comments(const char *corefile)
 
 Test(core_dns, of_a_stock_build_goes_on_to_the_hosts_servers_with_next)
 {
-	cr_expect_str_eq(without_comments(command_corefile(&arena, &plan)),
+	cr_expect_str_eq(without_comments(corefile()),
 			 ".:15053 {\n"
 			 "\tbind 127.0.0.1 ::1\n"
 			 "\terrors\n"
@@ -100,7 +100,7 @@ Test(core_dns, of_a_stock_build_goes_on_to_the_hosts_servers_with_next)
 Test(core_dns, of_kumas_build_goes_on_with_alternate)
 {
 	plan.children.core_dns_alternate = true;
-	cr_expect_str_eq(without_comments(command_corefile(&arena, &plan)),
+	cr_expect_str_eq(without_comments(corefile()),
 			 ".:15053 {\n"
 			 "\terrors\n"
 			 "\tforward . 127.0.0.1:15054 {\n"
@@ -114,7 +114,7 @@ Test(core_dns, of_kumas_build_goes_on_with_alternate)
 Test(core_dns, listens_on_loopback_of_the_families_that_are_redirected)
 {
 	plan.family[FAMILY_V6].enabled = false;
-	cr_expect(strstr(command_corefile(&arena, &plan), "\tbind 127.0.0.1\n"));
+	cr_expect(strstr(corefile(), "\tbind 127.0.0.1\n"));
 }
 
 Test(core_dns, listens_everywhere_for_virtual_networks)
@@ -122,24 +122,24 @@ Test(core_dns, listens_everywhere_for_virtual_networks)
 	struct vnet vnet = { .iface = "docker0", .net.text = "172.17.0.0/16" };
 
 	plan.family[FAMILY_V4].vnets = (struct vnet_list){ &vnet, 1 };
-	cr_expect_not(strstr(command_corefile(&arena, &plan), "bind"));
+	cr_expect_not(strstr(corefile(), "bind"));
 }
 
 Test(core_dns, takes_the_template_that_kuma_dp_takes)
 {
 	plan.children.corefile = ".:{{ .CoreDNSPort }} {{.EnvoyDNSPort}} {{ .PrometheusPort }}\n";
-	cr_expect_str_eq(command_corefile(&arena, &plan), ".:15053 15054 19153\n");
+	cr_expect_str_eq(corefile(), ".:15053 15054 19153\n");
 }
 
 Test(core_dns, is_refused_a_template_with_unknown_words)
 {
 	plan.children.corefile = ".:53 {\n {{ if .CoreDNSLogging }}log{{ end }}\n}\n";
-	command_core_dns(&arena, &plan, &dirs, &command, &diags);
+	command_core_dns(&arena, &plan, &command, &diags);
 	cr_assert_eq(diags.n_errors, 1);
 	cr_expect(strstr(diags.items[0].text, "no variable 'if .CoreDNSLogging'"));
 	cr_expect_str_eq(diags.items[0].origin.name, "coreDNS.corefile");
 	cr_expect_eq(diags.items[0].origin.line, 2);
-	cr_expect_null(command_corefile(&arena, &plan));
+	cr_expect_null(command.files.items[0].text);
 }
 
 Test(core_dns, has_the_corefile_that_is_shipped)
