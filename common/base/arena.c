@@ -14,15 +14,21 @@ struct arena_block {
 	_Alignas(max_align_t) unsigned char data[];
 };
 
-static struct arena_block *block_new(size_t size)
+/* Puts an empty block with room for size bytes in front. */
+static struct arena_block *add_block(struct arena *arena, size_t size)
 {
 	struct arena_block *block;
 
-	if (size > SIZE_MAX - sizeof(*block))
+	if (size < BLOCK_SIZE)
+		size = BLOCK_SIZE;
+	block = size > SIZE_MAX - sizeof(*block) ? NULL : calloc(1, sizeof(*block) + size);
+	if (!block) {
+		arena->failed = true;
 		return NULL;
-	block = calloc(1, sizeof(*block) + size);
-	if (block)
-		block->size = size;
+	}
+	block->size = size;
+	block->next = arena->head;
+	arena->head = block;
 	return block;
 }
 
@@ -34,20 +40,13 @@ void *arena_alloc(struct arena *arena, size_t size)
 
 	if (arena->failed)
 		return NULL;
-	if (size > SIZE_MAX - align) {
-		arena->failed = true;
+	/* What is too large to be rounded up is too large for a block. */
+	if (size <= SIZE_MAX - align)
+		size = (size + align - 1) & ~(align - 1);
+	if (!block || block->size - block->used < size)
+		block = add_block(arena, size);
+	if (!block)
 		return NULL;
-	}
-	size = (size + align - 1) & ~(align - 1);
-	if (!block || block->size - block->used < size) {
-		block = block_new(size > BLOCK_SIZE ? size : BLOCK_SIZE);
-		if (!block) {
-			arena->failed = true;
-			return NULL;
-		}
-		block->next = arena->head;
-		arena->head = block;
-	}
 	p = block->data + block->used;
 	block->used += size;
 	return p;

@@ -5,12 +5,15 @@
 
 #include "common/base/array.h"
 
-static void add(struct diag_list *list, struct diag diag, const char *fmt, va_list args)
-	_printf_(3, 0);
+static void add(struct diag_list *list, struct diag diag, const struct origin *origin,
+		const char *fmt, va_list args) _printf_(4, 0);
 
-/* The texts are copied. */
-static void add(struct diag_list *list, struct diag diag, const char *fmt, va_list args)
+/* Appends diag with origin's and fmt's words; the texts are copied. */
+static void add(struct diag_list *list, struct diag diag, const struct origin *origin,
+		const char *fmt, va_list args)
 {
+	if (origin)
+		diag.origin = *origin;
 	if (diag.origin.name)
 		diag.origin.name = arena_strdup(list->arena, diag.origin.name);
 	if (diag.setting)
@@ -24,13 +27,10 @@ static void add(struct diag_list *list, struct diag diag, const char *fmt, va_li
 void diag_add(struct diag_list *list, enum severity severity, const struct origin *origin,
 	      const char *setting, const char *fmt, ...)
 {
-	struct diag diag = { .severity = severity, .setting = setting };
 	va_list args;
 
-	if (origin)
-		diag.origin = *origin;
 	va_start(args, fmt);
-	add(list, diag, fmt, args);
+	add(list, (struct diag){ .severity = severity, .setting = setting }, origin, fmt, args);
 	va_end(args);
 }
 
@@ -40,10 +40,8 @@ void diag_add_host(struct diag_list *list, enum severity severity, const struct 
 	struct diag diag = { .severity = severity, .setting = setting, .host = true };
 	va_list args;
 
-	if (origin)
-		diag.origin = *origin;
 	va_start(args, fmt);
-	add(list, diag, fmt, args);
+	add(list, diag, origin, fmt, args);
 	va_end(args);
 }
 
@@ -57,26 +55,18 @@ bool diag_has_error(const struct diag_list *list, bool host)
 
 void origin_print(const struct origin *origin, struct strbuf *out)
 {
-	const char *name = origin->name ? origin->name : "?";
+	static const char *const marks[] = {
+		[ORIGIN_FILE] = "",
+		[ORIGIN_ENV] = "$",
+		[ORIGIN_FLAG] = "--",
+	};
 
-	switch (origin->kind) {
-	case ORIGIN_NONE:
-		return;
-	case ORIGIN_DEFAULT:
+	if (origin->kind == ORIGIN_DEFAULT)
 		strbuf_add(out, "default");
-		return;
-	case ORIGIN_FILE:
-		strbuf_add(out, name);
-		if (origin->line)
-			strbuf_addf(out, ":%u:%u", origin->line, origin->column);
-		return;
-	case ORIGIN_ENV:
-		strbuf_addf(out, "$%s", name);
-		return;
-	case ORIGIN_FLAG:
-		strbuf_addf(out, "--%s", name);
-		return;
-	}
+	else if (origin->kind != ORIGIN_NONE)
+		strbuf_addf(out, "%s%s", marks[origin->kind], origin->name ? origin->name : "?");
+	if (origin->kind == ORIGIN_FILE && origin->line)
+		strbuf_addf(out, ":%u:%u", origin->line, origin->column);
 }
 
 void diag_print(const struct diag *diag, struct strbuf *out)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/parse.h"
+
 #define V4_MAPPED_LEN 12 /* bytes of ::ffff:0:0/96 in front of the IPv4 address */
 
 const char *family_name(enum family family)
@@ -34,30 +36,12 @@ bool ip_parse(const char *text, struct ip_addr *ret)
 	return true;
 }
 
-/* Plain decimal, no sign, no leading zero, at most max. */
-static bool parse_length(const char *text, unsigned max, uint8_t *ret)
-{
-	unsigned value = 0;
-
-	if (!*text || (text[0] == '0' && text[1]))
-		return false;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
-			return false;
-		value = value * 10 + (unsigned)(*text - '0');
-		if (value > max)
-			return false;
-	}
-	*ret = (uint8_t)value;
-	return true;
-}
-
 bool ip_prefix_parse(const char *text, struct ip_prefix *ret)
 {
 	const char *slash = strchr(text, '/');
 	char addr[IP_TEXT_MAX];
 	struct ip_prefix prefix;
-	unsigned width;
+	uint64_t width, prefix_len;
 	size_t len = slash ? (size_t)(slash - text) : strlen(text);
 
 	if (len >= sizeof(addr))
@@ -68,53 +52,33 @@ bool ip_prefix_parse(const char *text, struct ip_prefix *ret)
 		return false;
 	/* "::ffff:10.0.0.0/104" is 10.0.0.0/8: the length counts from the
 	 * start of the long form. */
-	width = strchr(addr, ':') ? 128 : 32;
-	prefix.len = (uint8_t)width;
-	if (slash && !parse_length(slash + 1, width, &prefix.len))
+	width = prefix_len = strchr(addr, ':') ? 128 : 32;
+	if (slash &&
+	    ((slash[1] == '0' && slash[2]) || !parse_decimal(slash + 1, width, &prefix_len)))
 		return false;
 	if (prefix.addr.family == FAMILY_V4 && width == 128) {
-		if (prefix.len < 96)
+		if (prefix_len < 96)
 			return false;
-		prefix.len = (uint8_t)(prefix.len - 96);
+		prefix_len -= 96;
 	}
+	prefix.len = (uint8_t)prefix_len;
 	*ret = prefix;
 	return true;
 }
 
-static void print_v6(const uint8_t bytes[static 16], char ret[static IP_TEXT_MAX])
-{
-	unsigned group[8], best = 8, best_len = 1, len = 0;
-	size_t at = 0;
-
-	for (unsigned i = 0; i < 8; i++)
-		group[i] = (unsigned)bytes[(size_t)2 * i] << 8 | bytes[(size_t)2 * i + 1];
-	/* The longest run of two or more zero groups, the first of equals (RFC 5952 4.2). */
-	for (unsigned i = 0; i < 8; i++) {
-		len = group[i] ? 0 : len + 1;
-		if (len > best_len) {
-			best_len = len;
-			best = i + 1 - len;
-		}
-	}
-	for (unsigned i = 0; i < 8;) {
-		if (i == best) {
-			at += (size_t)snprintf(ret + at, IP_TEXT_MAX - at, "::");
-			i += best_len;
-			continue;
-		}
-		at += (size_t)snprintf(ret + at, IP_TEXT_MAX - at, "%s%x",
-				       i && i != best + best_len ? ":" : "", group[i]);
-		i++;
-	}
-}
-
 void ip_print(const struct ip_addr *addr, char ret[static IP_TEXT_MAX])
 {
-	if (addr->family == FAMILY_V6)
-		print_v6(addr->bytes, ret);
+	static const uint8_t zero[10];
+	const uint8_t *b = addr->bytes;
+	unsigned mark = (unsigned)b[10] << 8 | b[11], high = (unsigned)b[12] << 8 | b[13];
+	bool v6 = addr->family == FAMILY_V6;
+
+	/* Where an IPv4 address is the end of an IPv6 one inet_ntop() prints dots. */
+	if (v6 && memcmp(b, zero, sizeof(zero)) == 0 && (mark == 0xffff || (mark == 0 && high)))
+		(void)snprintf(ret, IP_TEXT_MAX, "::%s%x:%x", mark ? "ffff:" : "", high,
+			       (unsigned)b[14] << 8 | b[15]);
 	else
-		(void)snprintf(ret, IP_TEXT_MAX, "%u.%u.%u.%u", addr->bytes[0], addr->bytes[1],
-			       addr->bytes[2], addr->bytes[3]);
+		(void)inet_ntop(v6 ? AF_INET6 : AF_INET, b, ret, IP_TEXT_MAX);
 }
 
 void ip_prefix_print(const struct ip_prefix *prefix, char ret[static IP_TEXT_MAX])

@@ -2,6 +2,7 @@
 #include "common/base/parse.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,15 +25,12 @@ bool parse_decimal(const char *text, uint64_t max, uint64_t *ret)
 	return true;
 }
 
-static int digit_value(char c)
+static unsigned digit_value(char c)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return 16;
+	static const char digits[] = "0123456789abcdef";
+	const char *found = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
+
+	return found ? (unsigned)(found - digits) : 16;
 }
 
 bool parse_uint(const char *text, uint64_t max, uint64_t *ret)
@@ -51,7 +49,7 @@ bool parse_uint(const char *text, uint64_t max, uint64_t *ret)
 		digits = text[-1] == '0';
 	}
 	for (; *text; text++) {
-		int digit = digit_value(*text);
+		unsigned digit = digit_value(*text);
 
 		if (*text == '_') {
 			if (!underscore_ok || !text[1])
@@ -59,9 +57,9 @@ bool parse_uint(const char *text, uint64_t max, uint64_t *ret)
 			underscore_ok = false;
 			continue;
 		}
-		if ((unsigned)digit >= base || value > (UINT64_MAX - (unsigned)digit) / base)
+		if (digit >= base || value > (UINT64_MAX - digit) / base)
 			return false;
-		value = value * base + (unsigned)digit;
+		value = value * base + digit;
 		underscore_ok = digits = true;
 	}
 	if (!digits || value > max)
@@ -177,53 +175,41 @@ bool parse_duration(const char *text, int64_t *ret_nsec)
 	return true;
 }
 
-/* "1.5" without trailing zeros, value in units of one. */
-static size_t print_fraction(char *buf, size_t size, uint64_t nsec, uint64_t one, const char *unit)
-{
-	char digits[24];
-	uint64_t rest = nsec % one;
-	unsigned width = one == 1000000000 ? 9 : one == 1000000 ? 6 : 3;
-	size_t len;
-
-	if (rest == 0)
-		return (size_t)snprintf(buf, size, "%llu%s", (unsigned long long)(nsec / one),
-					unit);
-	(void)snprintf(digits, sizeof(digits), "%0*llu", (int)width, (unsigned long long)rest);
-	len = width;
-	while (digits[len - 1] == '0')
-		len--;
-	digits[len] = 0;
-	return (size_t)snprintf(buf, size, "%llu.%s%s", (unsigned long long)(nsec / one), digits,
-				unit);
-}
-
 void print_duration(int64_t nsec, char ret[static 32])
 {
+	static const struct {
+		uint64_t nsec;
+		int digits; /* behind the point */
+		const char *name;
+	} steps[] = { { 1, 0, "ns" },
+		      { 1000, 3, "\xc2\xb5s" },
+		      { 1000000, 6, "ms" },
+		      { 1000000000, 9, "s" } };
 	uint64_t rest = nsec < 0 ? (uint64_t)0 - (uint64_t)nsec : (uint64_t)nsec;
 	uint64_t minutes = rest / 60000000000U;
-	size_t at = 0;
+	size_t at = 0, step = 0;
 
 	if (rest == 0) {
 		memcpy(ret, "0s", 3);
 		return;
 	}
+	while (step + 1 < ELEMENTS(steps) && rest >= steps[step + 1].nsec)
+		step++;
+	rest %= 60000000000U;
 	if (nsec < 0)
 		ret[at++] = '-';
-	if (rest < 1000) {
-		(void)snprintf(ret + at, 32 - at, "%lluns", (unsigned long long)rest);
-	} else if (rest < 1000000) {
-		(void)print_fraction(ret + at, 32 - at, rest, 1000, "\xc2\xb5s");
-	} else if (rest < 1000000000) {
-		(void)print_fraction(ret + at, 32 - at, rest, 1000000, "ms");
-	} else {
-		if (minutes >= 60)
-			at += (size_t)snprintf(ret + at, 32 - at, "%lluh",
-					       (unsigned long long)(minutes / 60));
-		if (minutes)
-			at += (size_t)snprintf(ret + at, 32 - at, "%llum",
-					       (unsigned long long)(minutes % 60));
-		(void)print_fraction(ret + at, 32 - at, rest % 60000000000U, 1000000000, "s");
-	}
+	if (minutes >= 60)
+		at += (size_t)snprintf(ret + at, 32 - at, "%" PRIu64 "h", minutes / 60);
+	if (minutes)
+		at += (size_t)snprintf(ret + at, 32 - at, "%" PRIu64 "m", minutes % 60);
+	at += (size_t)snprintf(ret + at, 32 - at, "%" PRIu64 ".%0*" PRIu64, rest / steps[step].nsec,
+			       steps[step].digits, rest % steps[step].nsec);
+	/* Without zeros at the end, and without a point in front of nothing. */
+	while (ret[at - 1] == '0')
+		at--;
+	if (ret[at - 1] == '.')
+		at--;
+	(void)snprintf(ret + at, 32 - at, "%s", steps[step].name);
 }
 
 unsigned edit_distance(const char *a, const char *b, unsigned limit)

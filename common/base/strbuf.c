@@ -55,27 +55,16 @@ void strbuf_addc(struct strbuf *buf, char c)
 
 void strbuf_add_escaped(struct strbuf *buf, const char *text)
 {
+	static const char marked[] = "\"'&<>";
+	static const char *const references[] = { "&#34;", "&#39;", "&amp;", "&lt;", "&gt;" };
+
 	for (; *text; text++) {
-		switch (*text) {
-		case '"':
-			strbuf_add(buf, "&#34;");
-			break;
-		case '\'':
-			strbuf_add(buf, "&#39;");
-			break;
-		case '&':
-			strbuf_add(buf, "&amp;");
-			break;
-		case '<':
-			strbuf_add(buf, "&lt;");
-			break;
-		case '>':
-			strbuf_add(buf, "&gt;");
-			break;
-		default:
+		const char *found = strchr(marked, *text);
+
+		if (found)
+			strbuf_add(buf, references[found - marked]);
+		else
 			strbuf_addc(buf, *text);
-			break;
-		}
 	}
 }
 
