@@ -243,3 +243,13 @@ unsigned edit_distance(const char *a, const char *b, unsigned limit)
 	}
 	return row[na % 3][nb] > limit ? limit + 1 : row[na % 3][nb];
 }
+
+char *trim(char *text, const char *blanks)
+{
+	size_t len;
+
+	text += strspn(text, blanks);
+	for (len = strlen(text); len && strchr(blanks, text[len - 1]);)
+		text[--len] = 0;
+	return text;
+}

@@ -29,6 +29,9 @@ bool parse_duration(const char *text, int64_t *ret_nsec) _must_check_;
 /* The canonical form of a duration, as Go prints it ("1m30s", "250ms", "0s"). buf: 32 bytes. */
 void print_duration(int64_t nsec, char ret[static 32]);
 
+/* Takes the blanks off both ends of a text, in place; returns where it begins then. */
+char *trim(char *text, const char *blanks);
+
 /* How many single-character edits (insert, delete, replace, swap of neighbours) lead from a to b,
  * without regard to case; at most limit + 1. For "did you mean". */
 unsigned edit_distance(const char *a, const char *b, unsigned limit);

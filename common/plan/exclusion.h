@@ -3,7 +3,8 @@
 
 /*
  * The entries of excludePortsForUIDs, excludePortsForIPs and vnet.networks: text to values. What
- * kumactl takes and iptables would refuse, or understand differently, is refused here.
+ * kumactl takes and iptables would refuse, or understand differently, is refused here. The sentences
+ * do not name the entry.
  */
 
 #include "common/base/error.h"

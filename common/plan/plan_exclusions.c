@@ -29,7 +29,7 @@ static void plan_nets(struct planner *p, const struct string_list *entries, cons
 		struct error err;
 
 		if (exclusion_parse_nets(p->arena, entries->items[i], ret, &err) < 0)
-			say(p, CONFIG_ERROR, setting, "%s", err.text);
+			say(p, CONFIG_ERROR, setting, "'%s': %s", entries->items[i], err.text);
 	}
 }
 
@@ -43,8 +43,8 @@ static void plan_uids(struct planner *p)
 
 		if (exclusion_parse_uids(p->arena, entries->items[i], &p->plan->exclude_uids,
 					 &err) < 0)
-			say(p, CONFIG_ERROR, "redirect.outbound.excludePortsForUIDs", "%s",
-			    err.text);
+			say(p, CONFIG_ERROR, "redirect.outbound.excludePortsForUIDs", "'%s': %s",
+			    entries->items[i], err.text);
 	}
 }
 
@@ -79,7 +79,7 @@ static void plan_vnets(struct planner *p)
 		struct vnet vnet;
 
 		if (exclusion_parse_vnet(p->arena, entries->items[i], &vnet, &err) < 0)
-			say(p, CONFIG_ERROR, NETWORKS, "%s", err.text);
+			say(p, CONFIG_ERROR, NETWORKS, "'%s': %s", entries->items[i], err.text);
 		else
 			put_vnet(p, &p->plan->family[vnet.net.prefix.addr.family].vnets, vnet);
 	}

@@ -33,8 +33,6 @@ static void bad_uids(const char *entry, const char *words)
 
 	cr_expect_lt(exclusion_parse_uids(&arena, entry, &list, &err), 0, "'%s' passed", entry);
 	cr_expect(strstr(err.text, words), "'%s' has no '%s'", err.text, words);
-	cr_expect(strncmp(err.text + 1, entry, strlen(entry)) == 0, "'%s' does not quote '%s'",
-		  err.text, entry);
 	cr_expect_eq(list.n, 0);
 }
 
