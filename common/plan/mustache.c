@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "common/base/parse.h"
 #include "common/base/strbuf.h"
 
 #define DEPTH_MAX 32
+#define BLANKS    " \t\n\v\f\r"
 #define TAG_MAX   16 /* bytes of a delimiter, with NUL */
 
 struct section {
@@ -66,10 +68,11 @@ static bool silent(const struct reader *r)
 	return r->depth && r->sections[r->depth - 1].silent;
 }
 
-static enum found find_key(const struct reader *r, const char *key, const char **ret_value)
+/* Looks up the first len bytes of key. */
+static enum found find_key(const struct reader *r, const char *key, size_t len,
+			   const char **ret_value)
 {
 	const struct pair_list *vars = r->template->vars;
-	size_t len = strlen(key);
 	enum found found = FOUND_NOTHING;
 
 	for (size_t i = 0; i < vars->n; i++) {
@@ -90,34 +93,28 @@ struct finding {
 	const char *key, *value;
 };
 
-/* Looks a name up in one scope. The innermost scope that has the name's first part decides: what
- * it does not have below that part is not looked for further out. */
-static bool find_in_scope(struct reader *r, const char *scope, const char *name,
-			  struct finding *ret)
-{
-	const char *key = *scope ? arena_printf(r->arena, "%s.%s", scope, name) : name;
-	const char *dot = strchr(name, '.');
-	const char *head;
-
-	if (!key)
-		return false;
-	head = dot ? arena_strndup(r->arena, key, strlen(key) - strlen(dot)) : key;
-	if (!head || find_key(r, head, &ret->value) == FOUND_NOTHING)
-		return false;
-	ret->key = key;
-	ret->found = find_key(r, key, &ret->value);
-	return true;
-}
-
+/* The innermost scope that has the name's first part decides: what it does not have below that part
+ * is not looked for further out. */
 static struct finding look_up(struct reader *r, const char *name)
 {
-	struct finding finding = { .found = FOUND_NOTHING };
+	struct finding ret = { .found = FOUND_NOTHING };
 
-	for (size_t i = r->depth; i-- > 0;)
-		if (r->sections[i].scope && find_in_scope(r, r->sections[i].scope, name, &finding))
-			return finding;
-	(void)find_in_scope(r, "", name, &finding);
-	return finding;
+	for (size_t i = r->depth + 1; i-- > 0;) {
+		const char *scope = i ? r->sections[i - 1].scope : "";
+		size_t head = strcspn(name, ".");
+
+		if (!scope)
+			continue;
+		ret.key = *scope ? arena_printf(r->arena, "%s.%s", scope, name) : name;
+		if (!ret.key)
+			break;
+		head += strlen(ret.key) - strlen(name);
+		if (find_key(r, ret.key, head, &ret.value) == FOUND_NOTHING)
+			continue;
+		ret.found = find_key(r, ret.key, strlen(ret.key), &ret.value);
+		break;
+	}
+	return ret;
 }
 
 static bool refuse(struct reader *r, const struct origin *origin, const char *problem,
@@ -128,26 +125,8 @@ static bool refuse(struct reader *r, const struct origin *origin, const char *pr
 	return false;
 }
 
-/* Text between [from, to) without blanks around it; NULL when the arena has failed. */
-static const char *trimmed(struct reader *r, size_t from, size_t to)
-{
-	static const char blanks[] = " \t\n\v\f\r";
-	const char *text = r->template->text;
-
-	while (from < to && memchr(blanks, text[from], sizeof(blanks) - 1))
-		from++;
-	while (to > from && memchr(blanks, text[to - 1], sizeof(blanks) - 1))
-		to--;
-	return arena_strndup(r->arena, text + from, to - from);
-}
-
-enum escape {
-	ESCAPE_HTML,
-	ESCAPE_NOTHING,
-};
-
 static bool put_variable(struct reader *r, const struct origin *origin, const char *name,
-			 enum escape escape)
+			 bool escaped)
 {
 	struct finding finding;
 
@@ -156,7 +135,7 @@ static bool put_variable(struct reader *r, const struct origin *origin, const ch
 	finding = look_up(r, name);
 	switch (finding.found) {
 	case FOUND_VALUE:
-		if (escape == ESCAPE_HTML)
+		if (escaped)
 			strbuf_add_escaped(&r->out, finding.value);
 		else
 			strbuf_add(&r->out, finding.value);
@@ -174,7 +153,7 @@ static bool put_variable(struct reader *r, const struct origin *origin, const ch
 static bool open_section(struct reader *r, const struct origin *origin, const char *name,
 			 bool inverted)
 {
-	const char *text = r->template->text;
+	const char *text = r->template->text + r->pos;
 	size_t rest = r->template->len - r->pos;
 	struct finding finding = look_up(r, name);
 	struct section section = {
@@ -188,9 +167,9 @@ static bool open_section(struct reader *r, const struct origin *origin, const ch
 		return refuse(r, origin, "sections are nested too deep at", name);
 	r->sections[r->depth++] = section;
 	/* One line break behind the opening tag belongs to the tag; hoisie/mustache does so. */
-	if (rest >= 1 && text[r->pos] == '\n')
+	if (rest >= 1 && text[0] == '\n')
 		r->pos += 1;
-	else if (rest >= 2 && text[r->pos] == '\r' && text[r->pos + 1] == '\n')
+	else if (rest >= 2 && text[0] == '\r' && text[1] == '\n')
 		r->pos += 2;
 	return true;
 }
@@ -224,15 +203,15 @@ static bool set_delimiters(struct reader *r, const struct origin *origin, const 
 	return true;
 }
 
-/* What stands between the delimiters, which were [from, to). */
-static bool do_tag(struct reader *r, const struct origin *origin, size_t from, size_t to)
+/* What stands between the delimiters; NULL when the arena has failed. */
+static bool do_tag(struct reader *r, const struct origin *origin, char *tag)
 {
-	const char *tag = trimmed(r, from, to);
 	const char *name;
 	size_t len;
 
 	if (!tag)
 		return false;
+	tag = trim(tag, BLANKS);
 	len = strlen(tag);
 	if (!len)
 		return refuse(r, origin, "empty tag", NULL);
@@ -251,51 +230,43 @@ static bool do_tag(struct reader *r, const struct origin *origin, size_t from, s
 	case '>':
 		return refuse(r, origin, "partials are not supported:", name);
 	case '&':
-		return put_variable(r, origin, name, ESCAPE_NOTHING);
+		return put_variable(r, origin, name, false);
 	case '{':
 		if (tag[len - 1] != '}')
 			return refuse(r, origin, "unmatched brace in", tag);
-		from += (size_t)((const char *)memchr(r->template->text + from, '{', to - from) -
-				 (r->template->text + from)) +
-			1;
-		while (r->template->text[to - 1] != '}')
-			to--;
-		name = trimmed(r, from, to - 1);
-		return name && put_variable(r, origin, name, ESCAPE_NOTHING);
+		tag[len - 1] = 0;
+		return put_variable(r, origin, trim(tag + 1, BLANKS), false);
 	default:
-		return put_variable(r, origin, tag, ESCAPE_HTML);
+		return put_variable(r, origin, tag, true);
 	}
 }
 
-/* Copies text up to the next tag and does the tag. Returns false at the end or after an error. */
-static bool step(struct reader *r, bool *ret_ok)
+/* Copies text up to the next tag and does the tag. Returns false after an error. */
+static bool step(struct reader *r)
 {
 	const struct mustache *t = r->template;
 	size_t tag = find(r, r->pos, r->open), end;
 	struct origin origin;
-	char raw_close[TAG_MAX + 1];
+	char raw_close[TAG_MAX + 1] = "}";
 
 	if (!silent(r))
 		strbuf_add_len(&r->out, t->text + r->pos, tag - r->pos);
+	r->pos = tag;
 	if (tag == t->len)
-		return false;
+		return true;
 	origin = origin_at(r, tag);
 	tag += strlen(r->open);
 	if (tag < t->len && t->text[tag] == '{') {
-		raw_close[0] = '}';
 		memcpy(raw_close + 1, r->close, sizeof(r->close));
 		end = find(r, tag, raw_close);
 		end += end < t->len;
 	} else {
 		end = find(r, tag, r->close);
 	}
-	if (end == t->len) {
-		*ret_ok = refuse(r, &origin, "tag is not closed", NULL);
-		return false;
-	}
+	if (end == t->len)
+		return refuse(r, &origin, "tag is not closed", NULL);
 	r->pos = end + strlen(r->close);
-	*ret_ok = do_tag(r, &origin, tag, end);
-	return *ret_ok;
+	return do_tag(r, &origin, arena_strndup(r->arena, t->text + tag, end - tag));
 }
 
 char *mustache_render(struct arena *arena, const struct mustache *template, struct diag_list *diags)
@@ -312,8 +283,8 @@ char *mustache_render(struct arena *arena, const struct mustache *template, stru
 	char *text = NULL;
 	bool ok = true;
 
-	while (step(&r, &ok))
-		;
+	while (ok && r.pos < template->len)
+		ok = step(&r);
 	if (ok && r.depth) {
 		const struct section *section = &r.sections[r.depth - 1];
 
