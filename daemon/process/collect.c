@@ -89,8 +89,7 @@ int spawn_collect(const struct exec_spec *spec, uint64_t timeout_usec, char *buf
 	r = spawn(&piped, &pid, &pidfd, err);
 	if (r < 0)
 		return r;
-	close_fdp(&wr);
-	wr = -EBADF;
+	(void)close(take_fd(&wr));
 
 	ended = wait_and_read(pidfd, rd, deadline_usec, &output);
 	if (!ended) {

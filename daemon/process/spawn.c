@@ -19,14 +19,10 @@
 /* in the child, close-on-exec: exec succeeded when it ends without a report */
 #define STATUS_FD 3
 
-/* What the child needs to know, all decided before fork(). */
 struct child {
 	const struct exec_spec *spec;
 	int status_fd, null_fd;
 	pid_t parent;
-	struct rlimit nofile;
-	bool unprivileged; /* a plain user starts a process as itself */
-	bool change_groups, change_gid, change_uid;
 };
 
 struct report {
@@ -34,27 +30,25 @@ struct report {
 	int32_t error; /* errno */
 };
 
-static int reset_signals(struct child *child)
+static int reset_signals(_unused_ struct child *child)
 {
 	const struct sigaction action = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
-	(void)child;
 	for (int sig = 1; sig < NSIG; sig++) {
 		if (sig == SIGKILL || sig == SIGSTOP)
 			continue;
 		/* EINVAL: the two that the C library keeps for itself. */
 		if (sigaction(sig, &action, NULL) < 0 && errno != EINVAL)
-			return -errno;
+			return -1;
 	}
 	(void)sigemptyset(&none);
-	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
+	return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int new_session(struct child *child)
+static int new_session(_unused_ struct child *child)
 {
-	(void)child;
-	return setsid() < 0 ? -errno : 0;
+	return setsid();
 }
 
 static int stdio_fd(const struct child *child, int fd)
@@ -73,33 +67,38 @@ static int connect_stdio(struct child *child)
 
 	child->status_fd = fcntl(child->status_fd, F_DUPFD_CLOEXEC, STATUS_FD + 1);
 	if (child->status_fd < 0)
-		return -errno;
+		return -1;
 	for (int i = 0; i < 3; i++) {
 		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, STATUS_FD + 1);
 		if (fds[i] < 0)
-			return -errno;
+			return -1;
 	}
 	for (int i = 0; i < 3; i++)
 		if (dup2(fds[i], i) < 0)
-			return -errno;
+			return -1;
 	if (dup3(child->status_fd, STATUS_FD, O_CLOEXEC) < 0)
-		return -errno;
+		return -1;
 	child->status_fd = STATUS_FD;
 	return 0;
 }
 
-static int close_fds(struct child *child)
+static int close_fds(_unused_ struct child *child)
 {
-	(void)child;
-	return close_range(STATUS_FD + 1, ~0U, 0) < 0 ? -errno : 0;
+	return close_range(STATUS_FD + 1, ~0U, 0);
 }
 
 static int set_limits(struct child *child)
 {
+	uint64_t wanted = child->spec->nofile;
+	struct rlimit limit;
+
 	(void)umask(child->spec->umask);
-	if (child->spec->nofile == 0)
+	if (wanted == 0)
 		return 0;
-	return setrlimit(RLIMIT_NOFILE, &child->nofile) < 0 ? -errno : 0;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -1;
+	limit.rlim_max = limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int drop_bounding(struct child *child)
@@ -113,33 +112,51 @@ static int drop_bounding(struct child *child)
 			break; /* past the last one of this kernel */
 		if (r == 0 || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
 			continue;
-		/* A plain user may not, and need not: no_new_privs makes the set moot. */
-		if (errno == EPERM && child->unprivileged)
-			return 0;
-		return -errno;
+		/* A plain user may not, and need not where it starts a process as itself:
+		 * no_new_privs makes the set moot. */
+		return errno == EPERM && geteuid() != 0 && geteuid() == child->spec->uid ? 0 : -1;
 	}
 	return 0;
 }
 
+/* Whether the groups of this process differ from those wanted; order has no meaning. */
+static bool groups_differ(const struct exec_spec *spec)
+{
+	gid_t now[64];
+	int n = getgroups((int)ELEMENTS(now), now);
+
+	if (n < 0 || (size_t)n != spec->n_groups)
+		return true;
+	for (int i = 0; i < n; i++) {
+		size_t j = 0;
+
+		while (j < spec->n_groups && spec->groups[j] != now[i])
+			j++;
+		if (j == spec->n_groups)
+			return true;
+	}
+	return false;
+}
+
 static int set_groups(struct child *child)
 {
-	if (!child->change_groups)
-		return 0;
-	return setgroups(child->spec->n_groups, child->spec->groups) < 0 ? -errno : 0;
+	const struct exec_spec *spec = child->spec;
+
+	return groups_differ(spec) ? setgroups(spec->n_groups, spec->groups) : 0;
 }
 
 static int set_gid(struct child *child)
 {
 	gid_t gid = child->spec->gid;
 
-	return child->change_gid && setresgid(gid, gid, gid) < 0 ? -errno : 0;
+	return setresgid(gid, gid, gid);
 }
 
 static int set_uid(struct child *child)
 {
 	uid_t uid = child->spec->uid;
 
-	return child->change_uid && setresuid(uid, uid, uid) < 0 ? -errno : 0;
+	return setresuid(uid, uid, uid);
 }
 
 /* Leaving UID 0 empties the permitted, effective and ambient sets, but not the inheritable one. */
@@ -151,42 +168,42 @@ static int drop_capabilities(struct child *child)
 	if (child->spec->privileged)
 		return 0;
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
-		return -errno;
-	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+		return -1;
+	return (int)syscall(SYS_capset, &header, none);
 }
 
 /* As the user: the directory may be closed to root without CAP_DAC_OVERRIDE. */
 static int change_directory(struct child *child)
 {
-	return chdir(child->spec->cwd ? child->spec->cwd : "/") < 0 ? -errno : 0;
+	return chdir(child->spec->cwd ? child->spec->cwd : "/");
 }
 
-static int no_new_privs(struct child *child)
+static int no_new_privs(_unused_ struct child *child)
 {
-	(void)child;
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 static int die_with_parent(struct child *child)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-		return -errno;
+		return -1;
 	/* A parent that died before the call sends nothing any more. */
-	return getppid() == child->parent ? 0 : -ESRCH;
+	errno = ESRCH;
+	return getppid() == child->parent ? 0 : -1;
 }
 
 static int run(struct child *child)
 {
 	const struct exec_spec *spec = child->spec;
 
-	(void)execve(spec->path, (char *const *)spec->argv, (char *const *)spec->environ);
-	return -errno;
+	return execve(spec->path, (char *const *)spec->argv, (char *const *)spec->environ);
 }
 
 /*
  * What happens between fork() and execve(), in this order. The bounding set goes while there is a
  * capability that allows it; groups go before the user because only root may change them; the
- * parent-death signal goes last because changing credentials clears it (prctl(2)).
+ * parent-death signal goes last because changing credentials clears it (prctl(2)). What fails
+ * returns -1 with errno.
  */
 static const struct {
 	int (*apply)(struct child *child);
@@ -211,76 +228,24 @@ static const struct {
 static _Noreturn void child_main(struct child *child)
 {
 	struct report report = { 0 };
-	int r = 0;
 
-	for (report.stage = 0; report.stage < ELEMENTS(stages); report.stage++) {
-		r = stages[report.stage].apply(child);
-		if (r < 0)
-			break;
-	}
-	report.error = -r;
+	/* The last one returns only where it has failed. */
+	while (stages[report.stage].apply(child) >= 0)
+		report.stage++;
+	report.error = errno;
 	_exit(write(child->status_fd, &report, sizeof(report)) == sizeof(report) ? 127 : 126);
 }
 
 static int report_error(const struct exec_spec *spec, const struct report *report,
 			struct error *err)
 {
-	const char *what = "prepare";
-	const char *object = "";
+	int (*apply)(struct child * child) = stages[report->stage].apply;
+	const char *object = apply == run                ? spec->path
+			     : apply == change_directory ? spec->cwd
+							 : NULL;
 
-	if (report->stage < ELEMENTS(stages)) {
-		what = stages[report->stage].what;
-		if (stages[report->stage].apply == run)
-			object = spec->path;
-		else if (stages[report->stage].apply == change_directory && spec->cwd)
-			object = spec->cwd;
-	}
-	return error_sys(err, -report->error, "start %s: %s%s%s", spec->name, what,
-			 *object ? " " : "", object);
-}
-
-/* Returns whether the groups of this process differ from those wanted; order has no meaning. */
-static bool groups_differ(const struct exec_spec *spec)
-{
-	gid_t now[64];
-	int n = getgroups((int)ELEMENTS(now), now);
-
-	if (n < 0 || (size_t)n != spec->n_groups)
-		return true;
-	for (int i = 0; i < n; i++) {
-		bool found = false;
-
-		for (size_t j = 0; j < spec->n_groups; j++)
-			found = found || spec->groups[j] == now[i];
-		if (!found)
-			return true;
-	}
-	return false;
-}
-
-static int child_prepare(struct child *child, const struct exec_spec *spec, struct error *err)
-{
-	uid_t ruid, euid, suid;
-	gid_t rgid, egid, sgid;
-	struct rlimit limit;
-
-	if (getresuid(&ruid, &euid, &suid) < 0 || getresgid(&rgid, &egid, &sgid) < 0 ||
-	    getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return error_sys(err, -errno, "start %s", spec->name);
-
-	*child = (struct child){
-		.spec = spec,
-		.null_fd = -EBADF,
-		.status_fd = -EBADF,
-		.parent = getpid(),
-		.unprivileged = euid != 0 && euid == spec->uid,
-		.change_groups = groups_differ(spec),
-		.change_gid = rgid != spec->gid || egid != spec->gid || sgid != spec->gid,
-		.change_uid = ruid != spec->uid || euid != spec->uid || suid != spec->uid,
-		.nofile.rlim_cur = spec->nofile < limit.rlim_max ? spec->nofile : limit.rlim_max,
-	};
-	child->nofile.rlim_max = child->nofile.rlim_cur;
-	return 0;
+	return error_sys(err, -report->error, "start %s: %s%s%s", spec->name,
+			 stages[report->stage].what, object ? " " : "", object ? object : "");
 }
 
 /* fork() with all signals blocked: nothing of ours may run in the child
@@ -316,15 +281,11 @@ static bool read_report(int fd, struct report *ret)
 int spawn(const struct exec_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct error *err)
 {
 	_close_ int status_rd = -EBADF, status_wr = -EBADF, null = -EBADF, pidfd = -EBADF;
+	struct child child = { .spec = spec, .parent = getpid() };
 	struct report report;
-	struct child child;
-	int status[2];
+	int status[2], r;
 	pid_t pid;
-	int r;
 
-	r = child_prepare(&child, spec, err);
-	if (r < 0)
-		return r;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (null < 0)
 		return error_sys(err, -errno, "start %s: open /dev/null", spec->name);
@@ -334,12 +295,10 @@ int spawn(const struct exec_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct e
 	status_wr = status[1];
 	child.null_fd = null;
 	child.status_fd = status_wr;
-
 	pid = fork_blocked(&child);
 	if (pid < 0)
 		return error_sys(err, -errno, "start %s: fork", spec->name);
-	close_fdp(&status_wr);
-	status_wr = -EBADF;
+	(void)close(take_fd(&status_wr));
 	/* Nobody but us reaps it, so the number cannot have changed hands yet. */
 	pidfd = pidfd_open(pid, 0);
 	r = pidfd < 0 ? -errno : 0;

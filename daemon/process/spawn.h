@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * fork and execve of a child with dropped privileges. Everything is decided before fork(); between
- * fork and exec the child makes system calls only, stage by stage (spawn.c has the table), and a
- * stage that fails is named in the parent's error.
+ * fork and execve of a child with dropped privileges. Between the two the child makes system calls
+ * only, stage by stage (spawn.c has the table), and a stage that fails is named in the parent's
+ * error.
  */
 
 #include <stdbool.h>
