@@ -72,9 +72,9 @@ static int connections(struct daemon *d, size_t *ret, struct error *err)
 	return sock_tcp_connections(ports, ELEMENTS(ports), plan->user.uid, ret, err);
 }
 
-static int sweep(_unused_ struct daemon *d, const struct sweep_target *target, struct error *err)
+static int sweep(_unused_ struct daemon *d, uid_t uid, struct error *err)
 {
-	return sweep_round(target, err);
+	return sweep_round(uid, err);
 }
 
 /* The work directory is kuma-dp's; our coredns only has it as its current directory. */

@@ -54,7 +54,7 @@ struct daemon_ops {
 	/* Calls daemon_envoy_ended() when the process ends. */
 	int (*watch_envoy)(struct daemon *d, pid_t pid);
 	int (*connections)(struct daemon *d, size_t *ret, struct error *err);
-	int (*sweep)(struct daemon *d, const struct sweep_target *target, struct error *err);
+	int (*sweep)(struct daemon *d, uid_t uid, struct error *err);
 	/* Writes what a child is given, into a work directory without a former one's files. */
 	int (*files)(struct daemon *d, enum child_id id, struct error *err);
 	/* What the children said last, for a sentence about a failure. */

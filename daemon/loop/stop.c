@@ -70,13 +70,12 @@ static void ask_kuma_dp(struct daemon *d)
 /* One round of the sweep. Returns whether it is over: none is left, or they would not end. */
 static bool swept(struct daemon *d)
 {
-	const struct sweep_target target = { .uid = d->current->plan.user.uid };
 	struct error err = { 0 };
 	int left;
 
 	if (situation_of(d)->now_usec < d->stop.sweep_usec)
 		return false;
-	left = d->ops->sweep(d, &target, &err);
+	left = d->ops->sweep(d, d->current->plan.user.uid, &err);
 	if (left > 0 && d->stop.sweeps < SWEEP_ROUNDS_MAX) {
 		d->stop.sweep_usec = situation_of(d)->now_usec + sweep_pause_usec(d->stop.sweeps++);
 		daemon_arm(d, TIMER_SWEEP, d->stop.sweep_usec);

@@ -3,7 +3,6 @@
 
 /* What proc(5) tells of one process. */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,7 +14,6 @@ struct process {
 	uid_t uid; /* real */
 	char state;
 	uint64_t start_ticks; /* after boot: tells it from a later one with its number */
-	bool wanted;          /* sweep.c's mark */
 };
 
 /* Reads a file below /proc/PID, cut to size - 1 bytes. Returns 0 or a negative errno. */

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,26 +14,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/array.h"
 #include "daemon/os/fd.h"
 #include "daemon/process/procfs.h"
 
 #define PAUSE_MSEC_MAX 50
 
-/* Those that there are, and which of them are meant. */
+/* Those that there are. */
 struct processes {
+	struct arena arena;
 	struct process *items;
-	size_t n, size;
+	size_t n;
 };
 
+/* Which of them are meant. */
 struct sweep {
-	struct sweep_target target;
-	bool any_user; /* of a session whose leader is our child: it is ours whoever it runs as */
+	/* not 0: all of this session, whose leader is our child: they are ours whoever they run as */
+	pid_t session;
+	uid_t uid;
 	char cgroup[1024]; /* "": our descendants */
 };
 
 static void processes_done(struct processes *list)
 {
-	free(list->items);
+	arena_done(&list->arena);
 }
 
 /* The control group by which the service manager knows a process: its own hierarchy where there
@@ -65,39 +68,23 @@ static int read_cgroup(pid_t pid, char *ret, size_t size)
 	return -ENODATA;
 }
 
-static int processes_add(struct processes *list, const struct process *process)
-{
-	if (list->n == list->size) {
-		size_t size = list->size ? list->size * 2 : 256;
-		struct process *items = reallocarray(list->items, size, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		list->items = items;
-		list->size = size;
-	}
-	list->items[list->n++] = *process;
-	return 0;
-}
-
 static int list_processes(struct processes *list)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
-	int r = 0;
 
 	if (!dir)
 		return -errno;
-	while (r == 0 && (entry = readdir(dir))) {
+	while ((entry = readdir(dir))) {
 		long pid = strtol(entry->d_name, NULL, 10);
 		struct process process;
 
 		/* One that has ended meanwhile, or is hidden from us, is not ours to end. */
 		if (pid > 0 && process_read((pid_t)pid, &process) == 0)
-			r = processes_add(list, &process);
+			array_push(&list->arena, list, process);
 	}
 	(void)closedir(dir);
-	return r;
+	return list->arena.failed ? -ENOMEM : 0;
 }
 
 static bool is_in_cgroup(pid_t pid, const char *cgroup)
@@ -113,13 +100,10 @@ static bool is_wanted(const struct sweep *sweep, const struct process *process)
 {
 	if (process->pid == getpid() || process->state == 'Z' || process->state == 'X')
 		return false;
-	if (sweep->target.session && process->session != sweep->target.session)
-		return false;
-	if (sweep->any_user)
-		return true;
-	if (process->uid != sweep->target.uid)
-		return false;
-	return sweep->cgroup[0] == '\0' || is_in_cgroup(process->pid, sweep->cgroup);
+	if (sweep->session)
+		return process->session == sweep->session;
+	return process->uid == sweep->uid &&
+	       (sweep->cgroup[0] == '\0' || is_in_cgroup(process->pid, sweep->cgroup));
 }
 
 static const struct process *find_process(const struct processes *list, pid_t pid)
@@ -139,21 +123,6 @@ static bool is_descendant(const struct processes *list, const struct process *pr
 		process = find_process(list, process->parent);
 	}
 	return false;
-}
-
-static size_t mark_wanted(const struct sweep *sweep, struct processes *list)
-{
-	bool by_ancestry = !sweep->any_user && sweep->cgroup[0] == '\0';
-	size_t n = 0;
-
-	for (size_t i = 0; i < list->n; i++) {
-		struct process *process = &list->items[i];
-
-		process->wanted =
-			is_wanted(sweep, process) && (!by_ancestry || is_descendant(list, process));
-		n += process->wanted;
-	}
-	return n;
 }
 
 /* Returns 0 also where it was not the one we mean any more. */
@@ -187,22 +156,24 @@ static void reap_inherited(const struct processes *list)
 static int do_round(const struct sweep *sweep, struct error *err)
 {
 	_cleanup_(processes_done) struct processes list = { 0 };
-	int failed = 0, r = list_processes(&list);
-	size_t n;
+	bool by_ancestry = !sweep->session && sweep->cgroup[0] == '\0';
+	int n = 0, failed = 0, r = list_processes(&list);
 
 	if (r < 0)
 		return error_sys(err, r, "list processes");
-	if (!sweep->any_user)
+	if (!sweep->session)
 		reap_inherited(&list);
-	n = mark_wanted(sweep, &list);
 	for (size_t i = 0; i < list.n; i++) {
-		if (!list.items[i].wanted)
+		const struct process *process = &list.items[i];
+
+		if (!is_wanted(sweep, process) || (by_ancestry && !is_descendant(&list, process)))
 			continue;
-		r = kill_process(sweep, &list.items[i]);
+		n++;
+		r = kill_process(sweep, process);
 		if (r < 0)
 			failed = r;
 	}
-	return failed < 0 ? error_sys(err, failed, "kill processes that were left over") : (int)n;
+	return failed < 0 ? error_sys(err, failed, "kill processes that were left over") : n;
 }
 
 /* "" unless the service manager started this process: only then is the group for us alone. */
@@ -224,7 +195,7 @@ uint64_t sweep_pause_usec(int round)
 
 int sweep_session(pid_t sid, struct error *err)
 {
-	const struct sweep sweep = { .target.session = sid, .any_user = true };
+	const struct sweep sweep = { .session = sid };
 	int left = 0;
 
 	for (int round = 0; round < SWEEP_ROUNDS_MAX; round++) {
@@ -236,13 +207,13 @@ int sweep_session(pid_t sid, struct error *err)
 	return error_set(err, -ETIMEDOUT, "%d processes that were left over would not end", left);
 }
 
-int sweep_round(const struct sweep_target *target, struct error *err)
+int sweep_round(uid_t uid, struct error *err)
 {
-	struct sweep sweep = { .target = *target };
+	struct sweep sweep = { .uid = uid };
 
-	if (target->uid == 0)
+	if (uid == 0)
 		return error_set(err, -EINVAL, "processes of root are never swept");
-	if (target->uid != getuid())
+	if (uid != getuid())
 		own_cgroup(sweep.cgroup, sizeof(sweep.cgroup));
 	return do_round(&sweep, err);
 }

@@ -18,12 +18,6 @@
 #include "common/base/attr.h"
 #include "common/base/error.h"
 
-/* Which of ours are meant. */
-struct sweep_target {
-	uid_t uid; /* their real user; UID 0 is refused, with our own uid only descendants count */
-	pid_t session; /* only those of this session (of the child that led it); 0: of any */
-};
-
 /* Rounds after which what is still there will not end: two seconds, with pauses that grow from 1 to
  * 50 ms. */
 #define SWEEP_ROUNDS_MAX 65
@@ -32,10 +26,11 @@ uint64_t sweep_pause_usec(int round);
 /* To be called once, before the first child. */
 int sweep_prepare(struct error *err) _must_check_;
 
-/* Kills those that are there and does not wait for their end: to be called again, after a pause,
- * until it returns 0. Returns how many there were, or a negative errno. Children started by spawn()
- * are killed too, but left to their owner to be reaped. */
-int sweep_round(const struct sweep_target *target, struct error *err) _must_check_;
+/* Kills those that are there and run as uid (UID 0 is refused, with our own only descendants count),
+ * and does not wait for their end: to be called again, after a pause, until it returns 0. Returns
+ * how many there were, or a negative errno. Children started by spawn() are killed too, but left to
+ * their owner to be reaped. */
+int sweep_round(uid_t uid, struct error *err) _must_check_;
 
 /* Kills all processes of a session, whoever they run as, and waits up to two seconds for their end.
  * The caller guarantees that it is the session of its own child, not reaped yet. */

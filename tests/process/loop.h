@@ -96,10 +96,9 @@ static inline int paper_connections(struct daemon *d, size_t *ret, struct error 
 	return 0;
 }
 
-static inline int paper_sweep(struct daemon *d, const struct sweep_target *target,
-			      struct error *err)
+static inline int paper_sweep(struct daemon *d, uid_t uid, struct error *err)
 {
-	(void)target;
+	(void)uid;
 	(void)err;
 	note(world_of(d), "sweep", "");
 	return world_of(d)->left > 0 ? world_of(d)->left-- : 0;

@@ -68,21 +68,16 @@ static bool lives(int pidfd)
 }
 
 /* Rounds until none is left; how many there were at first. */
-static int sweep_target(const struct sweep_target *target, struct error *err)
+static int sweep_all(uid_t uid, struct error *err)
 {
-	int first = sweep_round(target, err), left = first;
+	int first = sweep_round(uid, err), left = first;
 
 	for (int round = 0; left > 0 && round < SWEEP_ROUNDS_MAX; round++) {
 		(void)usleep((useconds_t)sweep_pause_usec(round));
-		left = sweep_round(target, err);
+		left = sweep_round(uid, err);
 	}
 	cr_expect_leq(left, 0);
 	return first;
-}
-
-static int sweep_all(uid_t uid, struct error *err)
-{
-	return sweep_target(&(struct sweep_target){ .uid = uid }, err);
 }
 
 Test(sweep, can_end_the_orphans_of_one_session_alone)
@@ -95,8 +90,7 @@ Test(sweep, can_end_the_orphans_of_one_session_alone)
 	pid = make_orphan();
 	first = pidfd_open(pid, 0);
 	second = pidfd_open(make_orphan(), 0);
-	cr_expect_eq(sweep_target(&(struct sweep_target){ user(), getsid(pid) }, &err), 1, "%s",
-		     err.text);
+	cr_expect_eq(sweep_session(getsid(pid), &err), 0, "%s", err.text);
 	cr_expect(!lives(first) && lives(second));
 	cr_expect_eq(sweep_all(user(), &err), 1, "%s", err.text);
 }
@@ -222,7 +216,7 @@ Test(sweep, refuses_root)
 {
 	struct error err = { 0 };
 
-	cr_expect_eq(sweep_round(&(struct sweep_target){ .uid = 0 }, &err), -EINVAL);
+	cr_expect_eq(sweep_round(0, &err), -EINVAL);
 	cr_expect_str_eq(err.text, "processes of root are never swept");
 }
 
