@@ -7,83 +7,56 @@
 static const struct proc_step table[PROC_STATE_COUNT][PROC_EVENT_COUNT] = {
 	[PROC_DOWN] = {
 		[PROC_EV_START]   = { PROC_STARTING,   PROC_SPAWN },
-		[PROC_EV_STOP]    = { PROC_DOWN,       PROC_IGNORE },
 		[PROC_EV_RESTART] = { PROC_STARTING,   PROC_SPAWN },
-		[PROC_EV_READY]   = { PROC_DOWN,       PROC_IGNORE }, /* probe was in flight */
-		[PROC_EV_LOST]    = { PROC_DOWN,       PROC_IGNORE },
-		[PROC_EV_DRAINED] = { PROC_DOWN,       PROC_IGNORE },
-		[PROC_EV_HURRY]   = { PROC_DOWN,       PROC_IGNORE },
 	},
 	[PROC_STARTING] = {
-		[PROC_EV_START]   = { PROC_STARTING,   PROC_IGNORE },
-		[PROC_EV_STOP]    = { PROC_STOPPING,   PROC_TERM },
-		[PROC_EV_RESTART] = { PROC_RESTARTING, PROC_TERM },
-		[PROC_EV_READY]   = { PROC_READY,      PROC_SETTLE },
-		[PROC_EV_LOST]    = { PROC_STARTING,   PROC_IGNORE }, /* it never had it */
-		[PROC_EV_EXIT]    = { PROC_BACKOFF,    PROC_WAIT },
-		[PROC_EV_TIMEOUT] = { PROC_RESTARTING, PROC_TERM },
-		[PROC_EV_DRAINED] = { PROC_STARTING,   PROC_IGNORE },
-		[PROC_EV_HURRY]   = { PROC_STARTING,   PROC_IGNORE },
-	},
-	[PROC_READY] = {
-		[PROC_EV_START]   = { PROC_READY,      PROC_IGNORE },
 		[PROC_EV_STOP]    = { PROC_STOPPING,   PROC_TERM },
 		[PROC_EV_RESTART] = { PROC_RESTARTING, PROC_TERM },
 		[PROC_EV_READY]   = { PROC_READY,      PROC_IGNORE },
-		[PROC_EV_LOST]    = { PROC_FAILING,    PROC_GRACE },
 		[PROC_EV_EXIT]    = { PROC_BACKOFF,    PROC_WAIT },
-		[PROC_EV_DRAINED] = { PROC_READY,      PROC_IGNORE },
-		[PROC_EV_HURRY]   = { PROC_READY,      PROC_IGNORE },
 	},
-	[PROC_FAILING] = {
-		[PROC_EV_START]   = { PROC_FAILING,    PROC_IGNORE },
+	[PROC_READY] = {
 		[PROC_EV_STOP]    = { PROC_STOPPING,   PROC_TERM },
 		[PROC_EV_RESTART] = { PROC_RESTARTING, PROC_TERM },
-		[PROC_EV_READY]   = { PROC_READY,      PROC_SETTLE },
-		[PROC_EV_LOST]    = { PROC_FAILING,    PROC_IGNORE }, /* the grace timer goes on */
+		[PROC_EV_LOST]    = { PROC_FAILING,    PROC_IGNORE },
 		[PROC_EV_EXIT]    = { PROC_BACKOFF,    PROC_WAIT },
-		[PROC_EV_TIMEOUT] = { PROC_RESTARTING, PROC_TERM },
-		[PROC_EV_DRAINED] = { PROC_FAILING,    PROC_IGNORE },
-		[PROC_EV_HURRY]   = { PROC_FAILING,    PROC_IGNORE },
+	},
+	[PROC_FAILING] = {
+		[PROC_EV_STOP]    = { PROC_STOPPING,   PROC_TERM },
+		[PROC_EV_RESTART] = { PROC_RESTARTING, PROC_TERM },
+		[PROC_EV_READY]   = { PROC_READY,      PROC_IGNORE },
+		[PROC_EV_EXIT]    = { PROC_BACKOFF,    PROC_WAIT },
 	},
 	[PROC_STOPPING] = {
 		[PROC_EV_START]   = { PROC_RESTARTING, PROC_IGNORE },
-		[PROC_EV_STOP]    = { PROC_STOPPING,   PROC_IGNORE },
 		[PROC_EV_RESTART] = { PROC_RESTARTING, PROC_IGNORE },
-		[PROC_EV_READY]   = { PROC_STOPPING,   PROC_IGNORE },
-		[PROC_EV_LOST]    = { PROC_STOPPING,   PROC_IGNORE },
 		[PROC_EV_EXIT]    = { PROC_DOWN,       PROC_SETTLE },
 		[PROC_EV_TIMEOUT] = { PROC_STOPPING,   PROC_KILL },
-		[PROC_EV_DRAINED] = { PROC_STOPPING,   PROC_TERM_NOW },
 		[PROC_EV_HURRY]   = { PROC_STOPPING,   PROC_TERM_NOW },
 	},
 	[PROC_RESTARTING] = {
-		[PROC_EV_START]   = { PROC_RESTARTING, PROC_IGNORE },
 		[PROC_EV_STOP]    = { PROC_STOPPING,   PROC_IGNORE },
-		[PROC_EV_RESTART] = { PROC_RESTARTING, PROC_IGNORE },
-		[PROC_EV_READY]   = { PROC_RESTARTING, PROC_IGNORE },
-		[PROC_EV_LOST]    = { PROC_RESTARTING, PROC_IGNORE },
 		[PROC_EV_EXIT]    = { PROC_STARTING,   PROC_SPAWN },
 		[PROC_EV_TIMEOUT] = { PROC_RESTARTING, PROC_KILL },
-		[PROC_EV_DRAINED] = { PROC_RESTARTING, PROC_TERM_NOW },
 		[PROC_EV_HURRY]   = { PROC_RESTARTING, PROC_TERM_NOW },
 	},
 	[PROC_BACKOFF] = {
 		[PROC_EV_START]   = { PROC_STARTING,   PROC_SPAWN },
 		[PROC_EV_STOP]    = { PROC_DOWN,       PROC_SETTLE },
 		[PROC_EV_RESTART] = { PROC_STARTING,   PROC_SPAWN },
-		[PROC_EV_READY]   = { PROC_BACKOFF,    PROC_IGNORE },
-		[PROC_EV_LOST]    = { PROC_BACKOFF,    PROC_IGNORE },
 		[PROC_EV_TIMEOUT] = { PROC_STARTING,   PROC_SPAWN },
-		[PROC_EV_DRAINED] = { PROC_BACKOFF,    PROC_IGNORE },
-		[PROC_EV_HURRY]   = { PROC_BACKOFF,    PROC_IGNORE },
 	},
 };
 /* clang-format on */
 
 struct proc_step proc_step(enum proc_state state, enum proc_event event)
 {
-	return table[state][event];
+	struct proc_step step = table[state][event];
+
+	/* Requests and probe results may come at any time; an end and a timer have a cause. */
+	if (step.action == PROC_UNREACHABLE && event != PROC_EV_EXIT && event != PROC_EV_TIMEOUT)
+		return (struct proc_step){ state, PROC_IGNORE };
+	return step;
 }
 
 const char *proc_state_name(enum proc_state state)

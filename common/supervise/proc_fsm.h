@@ -4,12 +4,12 @@
 /*
  * The life of one child process. Desire is part of the state (STOPPING stays down, RESTARTING comes
  * back), so there is one variable and no flags. Two kinds of "up" exist because a process that was
- * started does not serve yet, and one that serves may cease to: STARTING waits for the first READY,
- * FAILING waits for the service to return before its grace timer ends it.
+ * started does not serve yet, and one that serves may cease to. Neither is ended for it: how long a
+ * start may take, and when what a proxy that fails serves is released, the situation says.
  *
  * STOPPING and RESTARTING drain: the first SIGTERM asks kuma-dp to drain, and it then sleeps its
- * whole drain time; DRAINED (no redirected connection left) or HURRY (a second request to stop)
- * send the second SIGTERM, which ends the drain; the timer sends SIGKILL. Going from one of the two
+ * whole drain time; HURRY sends the second SIGTERM, which ends the drain; the timer sends SIGKILL.
+ * Going from one of the two
  * states to the other keeps the running timer, or somebody who toggles start and stop would keep a
  * hung process alive for ever.
  */
@@ -18,7 +18,7 @@ enum proc_state {
 	PROC_DOWN,       /* no process, none wanted */
 	PROC_STARTING,   /* process alive, not serving yet */
 	PROC_READY,      /* process alive and serving */
-	PROC_FAILING,    /* alive, no longer serving; a grace timer runs */
+	PROC_FAILING,    /* alive, no longer serving */
 	PROC_STOPPING,   /* asked to exit; stays down afterwards */
 	PROC_RESTARTING, /* asked to exit; comes back afterwards */
 	PROC_BACKOFF,    /* no process; one is due when the timer fires */
@@ -33,8 +33,7 @@ enum proc_event {
 	PROC_EV_LOST,    /* the probe failed */
 	PROC_EV_EXIT,    /* reaped */
 	PROC_EV_TIMEOUT, /* the state's timer fired */
-	PROC_EV_DRAINED, /* no redirected connection left */
-	PROC_EV_HURRY,   /* a second request to stop */
+	PROC_EV_HURRY,   /* no redirected connection is left, or a second request to stop */
 	PROC_EVENT_COUNT,
 };
 
@@ -46,9 +45,7 @@ enum proc_action {
 	PROC_TERM_NOW, /* another SIGTERM, which ends a drain; the kill timer is shortened */
 	PROC_KILL,     /* SIGKILL */
 	PROC_WAIT,     /* arm the backoff timer */
-	PROC_GRACE,    /* arm the grace timer */
-	PROC_SETTLE,   /* disarm timers, report the state */
-	PROC_ACTION_COUNT,
+	PROC_SETTLE,   /* disarm the timer */
 };
 
 struct proc_step {

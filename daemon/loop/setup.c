@@ -219,27 +219,24 @@ int daemon_add_child(struct daemon *d, const struct proc_ops *ops, struct error 
 	size_t i = d->n_children;
 	const struct plan *plan = &d->current->plan;
 	struct proc *proc = &d->child[i].proc;
-	const struct proc_setup setup = {
+	int r;
+
+	*proc = (struct proc){
 		.name = d->current->command[i].name,
 		.event = d->event,
 		.ops = ops,
 		.owner = &daemon_owner,
 		.userdata = d,
 		.process = &d->carry.child[i],
+		.delay_usec = (uint64_t)plan->restart_delay_nsec / 1000,
+		.max_delay_usec = (uint64_t)plan->restart_max_delay_nsec / 1000,
 	};
-	int r = proc_init(proc, &setup, err);
-
-	if (r < 0)
-		return r;
-	d->n_children++;
-	/* The situation has the deadline of a start, and a proxy that ceases to serve is not ended
-	 * for it. */
-	proc->start_usec = proc->grace_usec = USEC_NEVER;
-	proc->backoff.delay_usec = (uint64_t)plan->restart_delay_nsec / 1000;
-	proc->backoff.max_usec = (uint64_t)plan->restart_max_delay_nsec / 1000;
 	if (i == CHILD_KUMA_DP)
 		proc->drain_usec = (uint64_t)plan->children.drain_time_nsec / 1000;
-	return 0;
+	r = proc_init(proc, err);
+	if (r >= 0)
+		d->n_children++;
+	return r;
 }
 
 void daemon_init(struct daemon *d, struct generation *generation, const struct daemon_ops *ops)

@@ -22,7 +22,7 @@ void daemon_stop(struct daemon *d)
 {
 	if (situation_of(d)->wish == WISH_STOP) {
 		log_info("Asked to stop again: not waiting for open connections");
-		proc_hurry(proc_of(d, CHILD_KUMA_DP));
+		proc_event(proc_of(d, CHILD_KUMA_DP), PROC_EV_HURRY);
 	} else {
 		log_info("Stopping");
 		daemon_wish_stop(d);
@@ -43,7 +43,7 @@ void daemon_drain_look(struct daemon *d)
 	d->stop.idle = r >= 0 && n == 0 ? d->stop.idle + 1 : 0;
 	if (d->stop.idle >= IDLE_DRAINS) {
 		log_debug("No redirected connection is left; ending kuma-dp's drain");
-		proc_drained(proc_of(d, CHILD_KUMA_DP));
+		proc_event(proc_of(d, CHILD_KUMA_DP), PROC_EV_HURRY);
 		return;
 	}
 	if (n > 0 && d->exit_status == 0)
@@ -64,7 +64,7 @@ static void ask_kuma_dp(struct daemon *d)
 {
 	d->stop.asked = true;
 	daemon_arm(d, TIMER_DRAIN, situation_of(d)->now_usec + DRAIN_LOOK_USEC);
-	proc_stop(proc_of(d, CHILD_KUMA_DP));
+	proc_event(proc_of(d, CHILD_KUMA_DP), PROC_EV_STOP);
 }
 
 /* One round of the sweep. Returns whether it is over: none is left, or they would not end. */
@@ -97,7 +97,7 @@ static void end_core_dns(struct daemon *d)
 	if (proc_of(d, CHILD_CORE_DNS)->state == PROC_STOPPING)
 		return;
 	daemon_arm(d, TIMER_CORE_DNS, situation_of(d)->now_usec + CORE_DNS_USEC);
-	proc_stop(proc_of(d, CHILD_CORE_DNS));
+	proc_event(proc_of(d, CHILD_CORE_DNS), PROC_EV_STOP);
 }
 
 /* Rules that cannot be taken out must not keep the children alive for ever: ExecStopPost tries

@@ -51,7 +51,7 @@ static void begin(struct daemon *d)
 {
 	d->begun = true;
 	for (size_t i = 0; i < d->n_children && situation_of(d)->wish == WISH_RUN; i++)
-		proc_start(&d->child[i].proc);
+		proc_event(&d->child[i].proc, PROC_EV_START);
 	daemon_probe(d);
 }
 
@@ -60,7 +60,7 @@ static void leave_down(struct daemon *d)
 {
 	for (size_t i = 0; i < d->n_children; i++)
 		if (d->child[i].proc.state == PROC_BACKOFF)
-			proc_stop(&d->child[i].proc);
+			proc_event(&d->child[i].proc, PROC_EV_STOP);
 }
 
 /* While stopping something has to happen by itself that leads on: a timer, or the end of a child. */

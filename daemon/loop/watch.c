@@ -58,12 +58,8 @@ static void proxy_serves(struct daemon *d)
 /* What a round that counts has found, for the children's own states. */
 static void tell_child(struct daemon *d, enum child_id id, bool serves)
 {
-	if (id >= d->n_children)
-		return;
-	if (serves)
-		proc_ready(proc_of(d, id));
-	else
-		proc_lost(proc_of(d, id));
+	if (id < d->n_children)
+		proc_event(proc_of(d, id), serves ? PROC_EV_READY : PROC_EV_LOST);
 }
 
 static void take_over(struct daemon *d, struct sighting seen)

@@ -13,17 +13,14 @@
 
 #include "daemon/process/procfs.h"
 
-static int on_exit_seen(sd_event_source *source, const siginfo_t *si, void *userdata)
+static int on_exit_seen(_unused_ sd_event_source *source, const siginfo_t *si, void *userdata)
 {
-	(void)source;
 	proc_exited(userdata, si);
 	return 0;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)
 {
-	(void)source;
-	(void)usec;
 	proc_timeout(userdata);
 	return 0;
 }
@@ -59,13 +56,10 @@ static int system_spawn(struct proc *proc, const struct exec_spec *spec, struct 
 {
 	struct process process;
 	pid_t pid;
-	int pidfd;
-	int r;
+	int pidfd, r = spawn(spec, &pid, &pidfd, err);
 
-	r = spawn(spec, &pid, &pidfd, err);
-	if (r < 0)
-		return r;
-	r = watch_child(proc, pidfd, err);
+	if (r >= 0)
+		r = watch_child(proc, pidfd, err);
 	if (r < 0)
 		return r;
 	proc->process->pid = pid;
@@ -110,7 +104,8 @@ static const struct proc_ops system_ops = {
 	.now = system_now,
 };
 
-void proc_exit_print(const siginfo_t *si, char *ret, size_t size)
+/* "exited with status 1", "was killed by signal 9 (Killed)". */
+static void describe_exit(const siginfo_t *si, char *ret, size_t size)
 {
 	const char *what = sigdescr_np(si->si_status);
 
@@ -135,26 +130,17 @@ static void send(struct proc *proc, int sig)
 	proc->owner->failed(proc, &err, proc->userdata);
 }
 
-static int start(struct proc *proc, struct error *err)
-{
-	struct exec_spec spec = { 0 };
-	int r;
-
-	r = proc->owner->prepare(proc, &spec, err, proc->userdata);
-	if (r < 0)
-		return r;
-	return proc->ops->spawn(proc, &spec, err);
-}
-
 /* Returns what follows at once: the end of a process that did not start. */
 static enum proc_event do_spawn(struct proc *proc)
 {
+	struct exec_spec spec = { 0 };
 	struct error err = { 0 };
 
 	proc->term = PROC_TERM_NONE;
 	proc->process->started_usec = proc->ops->now(proc);
-	proc->ops->arm(proc, proc->start_usec);
-	if (start(proc, &err) < 0) {
+	proc->ops->arm(proc, USEC_NEVER);
+	if (proc->owner->prepare(proc, &spec, &err, proc->userdata) < 0 ||
+	    proc->ops->spawn(proc, &spec, &err) < 0) {
 		proc->owner->failed(proc, &err, proc->userdata);
 		return PROC_EV_EXIT;
 	}
@@ -171,6 +157,14 @@ static void do_term(struct proc *proc)
 	send(proc, SIGTERM);
 }
 
+static void end_drain(struct proc *proc, bool arm)
+{
+	proc->term = PROC_TERM_TWICE;
+	if (arm)
+		proc->ops->arm(proc, PROC_KILL_USEC);
+	send(proc, SIGTERM);
+}
+
 /* A third SIGTERM would make kuma-dp leave at once, without the end of its children: the second
  * one is sent once, however often it is asked for. */
 static void do_term_now(struct proc *proc)
@@ -184,11 +178,18 @@ static void do_term_now(struct proc *proc)
 		proc->ops->arm(proc, PROC_TERM_GAP_USEC - since);
 		return;
 	}
-	proc->term = PROC_TERM_TWICE;
 	/* Shortened only, or asking again and again would keep a hung process alive. */
-	if (since < proc->drain_usec)
-		proc->ops->arm(proc, PROC_KILL_USEC);
-	send(proc, SIGTERM);
+	end_drain(proc, since < proc->drain_usec);
+}
+
+static void do_wait(struct proc *proc)
+{
+	uint64_t pause = proc->pause_usec ? proc->pause_usec : proc->delay_usec;
+
+	if (pause > proc->max_delay_usec)
+		pause = proc->max_delay_usec;
+	proc->pause_usec = pause * 2;
+	proc->ops->arm(proc, pause);
 }
 
 /* Returns the event that follows at once, or PROC_EVENT_COUNT. */
@@ -207,23 +208,19 @@ static enum proc_event perform(struct proc *proc, enum proc_action action)
 		send(proc, SIGKILL);
 		break;
 	case PROC_WAIT:
-		proc->ops->arm(proc, backoff_next(&proc->backoff));
-		break;
-	case PROC_GRACE:
-		proc->ops->arm(proc, proc->grace_usec);
+		do_wait(proc);
 		break;
 	case PROC_SETTLE:
 		proc->ops->arm(proc, USEC_NEVER);
 		break;
 	case PROC_IGNORE:
 	case PROC_UNREACHABLE:
-	case PROC_ACTION_COUNT:
 		break;
 	}
 	return PROC_EVENT_COUNT;
 }
 
-static void dispatch(struct proc *proc, enum proc_event event)
+void proc_event(struct proc *proc, enum proc_event event)
 {
 	enum proc_state before = proc->state;
 
@@ -234,7 +231,7 @@ static void dispatch(struct proc *proc, enum proc_event event)
 		before = proc->state;
 		proc->state = step.next;
 		if (step.next == PROC_READY)
-			backoff_reset(&proc->backoff);
+			proc->pause_usec = 0;
 		event = perform(proc, step.action);
 	}
 	if (proc->state != before)
@@ -244,83 +241,37 @@ static void dispatch(struct proc *proc, enum proc_event event)
 void proc_exited(struct proc *proc, const siginfo_t *si)
 {
 	proc->last_exit = *si;
-	proc_exit_print(si, proc->last_exit_text, sizeof(proc->last_exit_text));
+	describe_exit(si, proc->last_exit_text, sizeof(proc->last_exit_text));
 	proc->process->pid = 0;
 	/* The event loop reaps it after the callback that called us. */
 	proc->child = sd_event_source_disable_unref(proc->child);
-	dispatch(proc, PROC_EV_EXIT);
+	proc_event(proc, PROC_EV_EXIT);
 }
 
 void proc_timeout(struct proc *proc)
 {
-	if (proc->term != PROC_TERM_DUE) {
-		dispatch(proc, PROC_EV_TIMEOUT);
-		return;
-	}
-	proc->term = PROC_TERM_TWICE;
-	proc->ops->arm(proc, PROC_KILL_USEC);
-	send(proc, SIGTERM);
+	if (proc->term == PROC_TERM_DUE)
+		end_drain(proc, true);
+	else
+		proc_event(proc, PROC_EV_TIMEOUT);
 }
 
-void proc_start(struct proc *proc)
-{
-	dispatch(proc, PROC_EV_START);
-}
-
-void proc_stop(struct proc *proc)
-{
-	dispatch(proc, PROC_EV_STOP);
-}
-
-void proc_restart(struct proc *proc)
-{
-	dispatch(proc, PROC_EV_RESTART);
-}
-
-void proc_ready(struct proc *proc)
-{
-	dispatch(proc, PROC_EV_READY);
-}
-
-void proc_lost(struct proc *proc)
-{
-	dispatch(proc, PROC_EV_LOST);
-}
-
-void proc_drained(struct proc *proc)
-{
-	dispatch(proc, PROC_EV_DRAINED);
-}
-
-void proc_hurry(struct proc *proc)
-{
-	dispatch(proc, PROC_EV_HURRY);
-}
-
-int proc_init(struct proc *proc, const struct proc_setup *setup, struct error *err)
+int proc_init(struct proc *proc, struct error *err)
 {
 	int r;
 
-	*proc = (struct proc){
-		.name = setup->name,
-		.start_usec = USEC_NEVER,
-		.process = setup->process,
-		.ops = setup->ops ? setup->ops : &system_ops,
-		.owner = setup->owner,
-		.userdata = setup->userdata,
-		.event = setup->event,
-	};
-	if (setup->ops)
+	if (proc->ops)
 		return 0;
-	r = sd_event_add_time(setup->event, &proc->timer, CLOCK_MONOTONIC, USEC_NEVER, 1000,
+	proc->ops = &system_ops;
+	r = sd_event_add_time(proc->event, &proc->timer, CLOCK_MONOTONIC, USEC_NEVER, 1000,
 			      on_timer, proc);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(proc->timer, SD_EVENT_OFF);
 	if (r >= 0)
-		r = sd_event_source_set_description(proc->timer, setup->name);
+		r = sd_event_source_set_description(proc->timer, proc->name);
 	if (r < 0) {
 		proc_done(proc);
-		return error_sys(err, r, "make a timer for %s", setup->name);
+		return error_sys(err, r, "make a timer for %s", proc->name);
 	}
 	return 0;
 }

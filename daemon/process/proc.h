@@ -16,7 +16,6 @@
 #include <systemd/sd-event.h>
 
 #include "common/base/error.h"
-#include "common/supervise/backoff.h"
 #include "common/supervise/carry.h"
 #include "common/supervise/proc_fsm.h"
 #include "common/supervise/situation.h"
@@ -59,62 +58,40 @@ enum proc_term {
 	PROC_TERM_TWICE, /* the second one, which ends a drain */
 };
 
-/* What a proc is made of; all of it is kept. */
-struct proc_setup {
+struct proc {
+	/* Set by the owner before proc_init(), and kept. */
 	const char *name;           /* "kuma-dp" */
 	sd_event *event;            /* with ops of its own it may be NULL */
 	const struct proc_ops *ops; /* NULL: the real ones */
 	const struct proc_owner *owner;
 	void *userdata;
 	struct carried_process *process; /* where its pid and start are written */
-};
-
-/* The settings may be changed at any time and count from the next time they are used. */
-struct proc {
-	/* setting: STARTING at most this long; USEC_NEVER: no limit */
-	uint64_t start_usec;
-	/* setting: FAILING at most this long */
-	uint64_t grace_usec;
-	/* setting: how long the child drains after SIGTERM */
-	uint64_t drain_usec;
-	/* setting: pauses between starts */
-	struct backoff backoff;
+	/* Settings: they may be changed at any time and count from the next time they are used. */
+	uint64_t drain_usec;                 /* how long the child drains after SIGTERM */
+	uint64_t delay_usec, max_delay_usec; /* the pause before it is started again, doubled until
+					      * the child serves */
 
 	/* to be read */
-	const char *name;
 	enum proc_state state;
-	struct carried_process *process;
 	siginfo_t last_exit;     /* si_pid is 0 as long as none has ended */
 	char last_exit_text[96]; /* "exited with status 1", "was killed by signal 9 (Killed)" */
 
 	/* proc.c's own */
-	const struct proc_ops *ops;
-	const struct proc_owner *owner;
-	void *userdata;
+	uint64_t pause_usec; /* the next pause; 0: the first one */
 	enum proc_term term;
 	uint64_t term_usec;
-	sd_event *event;
 	sd_event_source *child, *timer;
 };
 
 /* On caller's storage, which must stay where it is. */
-int proc_init(struct proc *proc, const struct proc_setup *setup, struct error *err) _must_check_;
+int proc_init(struct proc *proc, struct error *err) _must_check_;
 
 /* Ends a process that is still there with SIGKILL and waits for it. */
 void proc_done(struct proc *proc);
 
-/* What the owner wants or knows; see enum proc_event. */
-void proc_start(struct proc *proc);
-void proc_stop(struct proc *proc);
-void proc_restart(struct proc *proc);
-void proc_ready(struct proc *proc);
-void proc_lost(struct proc *proc);
-void proc_drained(struct proc *proc);
-void proc_hurry(struct proc *proc);
+/* What the owner wants or knows. (An exit and a timeout are the next two's.) */
+void proc_event(struct proc *proc, enum proc_event event);
 
 /* What the event loop, or a test in its place, has seen. */
 void proc_exited(struct proc *proc, const siginfo_t *si);
 void proc_timeout(struct proc *proc);
-
-/* "exited with status 1", "was killed by signal 9 (Killed)". */
-void proc_exit_print(const siginfo_t *si, char *ret, size_t size);

@@ -94,17 +94,17 @@ static void world_init(struct world *world)
 	struct error err;
 
 	*world = (struct world){ .now = 1000 * SECOND, .due = USEC_NEVER };
-	cr_assert_eq(proc_init(&world->proc,
-			       &(struct proc_setup){ .name = "fake",
-						     .ops = &fake_ops,
-						     .owner = &fake_owner,
-						     .userdata = world,
-						     .process = &world->process },
-			       &err),
-		     0);
-	world->proc.grace_usec = 5 * SECOND;
-	world->proc.drain_usec = 30 * SECOND;
-	world->proc.backoff = (struct backoff){ .delay_usec = 250 * MSEC, .max_usec = SECOND };
+	world->proc = (struct proc){
+		.name = "fake",
+		.ops = &fake_ops,
+		.owner = &fake_owner,
+		.userdata = world,
+		.process = &world->process,
+		.drain_usec = 30 * SECOND,
+		.delay_usec = 250 * MSEC,
+		.max_delay_usec = SECOND,
+	};
+	cr_assert_eq(proc_init(&world->proc, &err), 0);
 }
 
 static void advance(struct world *world, uint64_t usec)
@@ -138,8 +138,8 @@ static void expect_log(struct world *world, const char *expected)
 static void world_up(struct world *world)
 {
 	world_init(world);
-	proc_start(&world->proc);
-	proc_ready(&world->proc);
+	proc_event(&world->proc, PROC_EV_START);
+	proc_event(&world->proc, PROC_EV_READY);
 	expect_log(world, "prepare spawn starting ready ");
 }
 
@@ -150,10 +150,10 @@ Test(proc, starts_serves_drains_and_ends)
 	world_up(&world);
 	cr_expect_eq(world.due, USEC_NEVER, "nothing is waited for");
 	cr_expect_eq(world.proc.process->started_usec, 1000 * SECOND);
-	proc_stop(&world.proc);
+	proc_event(&world.proc, PROC_EV_STOP);
 	expect_log(&world, "TERM stopping ");
 	advance(&world, SECOND);
-	proc_drained(&world.proc);
+	proc_event(&world.proc, PROC_EV_HURRY);
 	expect_log(&world, "TERM ");
 	fake_exit(&world, CLD_EXITED, 0);
 	expect_log(&world, "down ");
@@ -167,7 +167,7 @@ Test(proc, gives_a_drain_its_time_before_it_kills)
 	struct world world;
 
 	world_up(&world);
-	proc_stop(&world.proc);
+	proc_event(&world.proc, PROC_EV_STOP);
 	advance(&world, 39999 * MSEC);
 	expect_log(&world, "TERM stopping ");
 	advance(&world, 1 * MSEC);
@@ -179,9 +179,9 @@ Test(proc, kills_ten_seconds_after_the_drain_was_ended)
 	struct world world;
 
 	world_up(&world);
-	proc_stop(&world.proc);
+	proc_event(&world.proc, PROC_EV_STOP);
 	advance(&world, 5 * SECOND);
-	proc_hurry(&world.proc);
+	proc_event(&world.proc, PROC_EV_HURRY);
 	advance(&world, 9999 * MSEC);
 	expect_log(&world, "TERM stopping TERM ");
 	advance(&world, 1 * MSEC);
@@ -193,8 +193,8 @@ Test(proc, keeps_two_signals_apart_so_that_they_cannot_merge)
 	struct world world;
 
 	world_up(&world);
-	proc_stop(&world.proc);
-	proc_drained(&world.proc);
+	proc_event(&world.proc, PROC_EV_STOP);
+	proc_event(&world.proc, PROC_EV_HURRY);
 	advance(&world, 249 * MSEC);
 	expect_log(&world, "TERM stopping ");
 	advance(&world, 1 * MSEC);
@@ -208,10 +208,10 @@ Test(proc, ends_a_drain_once_however_often_it_is_asked_to)
 	struct world world;
 
 	world_up(&world);
-	proc_stop(&world.proc);
+	proc_event(&world.proc, PROC_EV_STOP);
 	for (int i = 0; i < 200; i++) {
-		proc_drained(&world.proc);
-		proc_hurry(&world.proc);
+		proc_event(&world.proc, PROC_EV_HURRY);
+		proc_event(&world.proc, PROC_EV_HURRY);
 		advance(&world, 100 * MSEC);
 	}
 	expect_log(&world, "TERM stopping TERM KILL ");
@@ -222,9 +222,9 @@ Test(proc, does_not_prolong_a_kill_timer_that_is_nearly_over)
 	struct world world;
 
 	world_up(&world);
-	proc_stop(&world.proc);
+	proc_event(&world.proc, PROC_EV_STOP);
 	advance(&world, 39 * SECOND);
-	proc_hurry(&world.proc);
+	proc_event(&world.proc, PROC_EV_HURRY);
 	expect_log(&world, "TERM stopping TERM ");
 	advance(&world, SECOND);
 	expect_log(&world, "KILL ");
@@ -235,12 +235,12 @@ Test(proc, does_not_let_start_and_stop_in_turn_save_a_hung_process)
 	struct world world;
 
 	world_up(&world);
-	proc_stop(&world.proc);
+	proc_event(&world.proc, PROC_EV_STOP);
 	world.log[0] = '\0';
 	for (int i = 0; i < 40; i++) {
 		advance(&world, SECOND - 1);
-		proc_start(&world.proc);
-		proc_stop(&world.proc);
+		proc_event(&world.proc, PROC_EV_START);
+		proc_event(&world.proc, PROC_EV_STOP);
 		expect_log(&world, "restarting stopping ");
 	}
 	advance(&world, SECOND);
@@ -263,39 +263,49 @@ Test(proc, comes_back_with_growing_pauses_and_forgets_them_when_it_serves)
 	}
 	cr_expect_str_eq(world.proc.last_exit_text, "was killed by signal 9 (Killed)");
 	cr_expect_eq(world.proc.process->starts, 5);
-	proc_ready(&world.proc);
+	proc_event(&world.proc, PROC_EV_READY);
 	fake_exit(&world, CLD_EXITED, 1);
 	cr_expect_eq(world.due - world.now, 250 * MSEC);
 }
 
-Test(proc, ends_what_ceased_to_serve_after_its_grace_and_starts_it_again)
+Test(proc, has_no_pause_longer_than_the_longest)
 {
 	struct world world;
 
 	world_up(&world);
-	proc_lost(&world.proc);
-	advance(&world, 4 * SECOND);
-	proc_lost(&world.proc);
-	expect_log(&world, "failing ");
-	advance(&world, SECOND);
-	expect_log(&world, "TERM restarting ");
-	fake_exit(&world, CLD_EXITED, 0);
-	expect_log(&world, "prepare spawn starting ");
+	world.proc.delay_usec = 5 * SECOND;
+	fake_exit(&world, CLD_EXITED, 1);
+	cr_expect_eq(world.due - world.now, SECOND);
 }
 
-Test(proc, restarts_a_start_that_takes_too_long_only_where_there_is_a_limit)
+Test(proc, has_no_pause_where_none_is_wanted)
+{
+	struct world world;
+
+	world_up(&world);
+	world.proc.delay_usec = 0;
+	for (int i = 0; i < 5; i++) {
+		fake_exit(&world, CLD_EXITED, 1);
+		cr_expect_eq(world.due, world.now);
+		advance(&world, 0);
+	}
+}
+
+Test(proc, lets_what_does_not_serve_live)
 {
 	struct world world;
 
 	world_init(&world);
-	proc_start(&world.proc);
+	proc_event(&world.proc, PROC_EV_START);
 	advance(&world, 100000 * SECOND);
 	expect_log(&world, "prepare spawn starting ");
-	fake_exit(&world, CLD_EXITED, 0);
-	world.proc.start_usec = SECOND;
-	advance(&world, 250 * MSEC);
-	advance(&world, SECOND);
-	expect_log(&world, "backing off prepare spawn starting TERM restarting ");
+	proc_event(&world.proc, PROC_EV_READY);
+	proc_event(&world.proc, PROC_EV_LOST);
+	advance(&world, 100000 * SECOND);
+	proc_event(&world.proc, PROC_EV_LOST);
+	expect_log(&world, "ready failing ");
+	proc_event(&world.proc, PROC_EV_READY);
+	expect_log(&world, "ready ");
 }
 
 Test(proc, tries_again_later_what_could_not_be_started)
@@ -304,7 +314,7 @@ Test(proc, tries_again_later_what_could_not_be_started)
 
 	world_init(&world);
 	world.spawn_result = -ENOENT;
-	proc_start(&world.proc);
+	proc_event(&world.proc, PROC_EV_START);
 	expect_log(&world, "prepare spawn start fake: No such file or directory backing off ");
 	world.prepare_result = -ENOSPC;
 	advance(&world, 250 * MSEC);
@@ -321,7 +331,7 @@ Test(proc, says_that_a_signal_could_not_be_sent)
 
 	world_up(&world);
 	world.signal_result = -EPERM;
-	proc_stop(&world.proc);
+	proc_event(&world.proc, PROC_EV_STOP);
 	expect_log(&world, "TERM send TERM to fake: Operation not permitted stopping ");
 	world.signal_result = -ESRCH;
 	advance(&world, 60 * SECOND);
@@ -330,21 +340,18 @@ Test(proc, says_that_a_signal_could_not_be_sent)
 
 Test(proc, describes_every_kind_of_end)
 {
-	siginfo_t si = { 0 };
-	char text[96];
+	struct world world;
 
-	si.si_code = CLD_EXITED;
-	si.si_status = 70;
-	proc_exit_print(&si, text, sizeof(text));
-	cr_expect_str_eq(text, "exited with status 70");
-	si.si_code = CLD_DUMPED;
-	si.si_status = SIGSEGV;
-	proc_exit_print(&si, text, sizeof(text));
-	cr_expect_str_eq(text, "was killed by signal 11 (Segmentation fault) and dumped core");
-	si.si_code = CLD_KILLED;
-	si.si_status = 63;
-	proc_exit_print(&si, text, sizeof(text));
-	cr_expect_str_eq(text, "was killed by signal 63 (unknown)");
+	world_up(&world);
+	fake_exit(&world, CLD_EXITED, 70);
+	cr_expect_str_eq(world.proc.last_exit_text, "exited with status 70");
+	advance(&world, SECOND);
+	fake_exit(&world, CLD_DUMPED, SIGSEGV);
+	cr_expect_str_eq(world.proc.last_exit_text,
+			 "was killed by signal 11 (Segmentation fault) and dumped core");
+	advance(&world, SECOND);
+	fake_exit(&world, CLD_KILLED, 63);
+	cr_expect_str_eq(world.proc.last_exit_text, "was killed by signal 63 (unknown)");
 }
 
 /* From here on with real processes. */
@@ -411,15 +418,16 @@ static void real_init(struct real *real, const char *script)
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	*real = (struct real){ .script = script };
 	cr_assert_geq(sd_event_new(&real->event), 0);
-	cr_assert_eq(proc_init(&real->proc,
-			       &(struct proc_setup){ .name = "child",
-						     .event = real->event,
-						     .owner = &real_owner,
-						     .userdata = real,
-						     .process = &real->process },
-			       &err),
-		     0, "%s", err.text);
-	real->proc.backoff = (struct backoff){ .delay_usec = MSEC, .max_usec = MSEC };
+	real->proc = (struct proc){
+		.name = "child",
+		.event = real->event,
+		.owner = &real_owner,
+		.userdata = real,
+		.process = &real->process,
+		.delay_usec = MSEC,
+		.max_delay_usec = MSEC,
+	};
+	cr_assert_eq(proc_init(&real->proc, &err), 0, "%s", err.text);
 }
 
 static void real_done(struct real *real)
@@ -443,7 +451,7 @@ Test(proc, sees_the_end_of_a_real_process)
 	struct real real;
 
 	real_init(&real, "exit 3");
-	proc_start(&real.proc);
+	proc_event(&real.proc, PROC_EV_START);
 	cr_expect_gt(real.proc.process->pid, 1);
 	run_until(&real, PROC_BACKOFF);
 	cr_expect_str_eq(real.proc.last_exit_text, "exited with status 3");
@@ -456,8 +464,8 @@ Test(proc, starts_a_real_process_again_from_the_callback_of_its_end)
 	struct real real;
 
 	real_init(&real, "exec sleep 30");
-	proc_start(&real.proc);
-	proc_restart(&real.proc);
+	proc_event(&real.proc, PROC_EV_START);
+	proc_event(&real.proc, PROC_EV_RESTART);
 	cr_expect_eq(real.proc.state, PROC_RESTARTING);
 	run_until(&real, PROC_STARTING);
 	cr_expect(real.restarted);
@@ -475,11 +483,11 @@ Test(proc, ends_a_real_drain_with_the_second_signal)
 	real_init(&real,
 		  "n=0; trap 'n=$((n+1))' TERM; while [ $n -lt 2 ]; do sleep 0.05; done; exit 5");
 	real.proc.drain_usec = 30 * SECOND;
-	proc_start(&real.proc);
+	proc_event(&real.proc, PROC_EV_START);
 	(void)usleep(300000);
 	(void)clock_gettime(CLOCK_MONOTONIC, &before);
-	proc_stop(&real.proc);
-	proc_drained(&real.proc);
+	proc_event(&real.proc, PROC_EV_STOP);
+	proc_event(&real.proc, PROC_EV_HURRY);
 	run_until(&real, PROC_DOWN);
 	(void)clock_gettime(CLOCK_MONOTONIC, &after);
 	cr_expect_lt(after.tv_sec - before.tv_sec, 5);
@@ -493,7 +501,7 @@ Test(proc, leaves_no_process_behind_when_it_is_done)
 	struct real real;
 
 	real_init(&real, "trap '' TERM; while :; do sleep 1; done");
-	proc_start(&real.proc);
+	proc_event(&real.proc, PROC_EV_START);
 	ended.fd = pidfd_open(real.proc.process->pid, 0);
 	cr_assert_geq(ended.fd, 0);
 	real_done(&real);
