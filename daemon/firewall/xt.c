@@ -66,21 +66,6 @@ static struct head read_entry(enum family family, const void *entry)
 	return family == FAMILY_V4 ? head_v4(entry) : head_v6(entry);
 }
 
-static void on_table(const char *table, void *userdata)
-{
-	bool *exists = userdata;
-
-	*exists = *exists || strcmp(table, TABLE) == 0;
-}
-
-/* Opening a table that does not exist would make it. */
-static bool exists(enum family family)
-{
-	bool found = false;
-
-	return xt_tables(family, on_table, &found, NULL) > 0 && found;
-}
-
 static void read_head(const struct head *head, struct draft *draft)
 {
 	if (head->proto != 0)
@@ -177,8 +162,9 @@ static void host_firewall_legacy(struct arena *arena, struct facts_firewall *fir
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		const struct xt_family *f = &xt_families[family];
 		struct reading s = { arena, family, NULL, firewall, firewall->n };
+		bool exists;
 
-		if (exists(family))
+		if (xt_table_exists(family, TABLE, &exists, NULL) > 0 && exists)
 			s.handle = f->ops->init(TABLE);
 		if (!s.handle)
 			continue;

@@ -36,17 +36,9 @@ struct transaction {
 	const enum table *order;
 };
 
-static void on_table(const char *name, void *userdata)
-{
-	bool *exists = userdata;
-
-	for (enum table t = 0; t < TABLE_COUNT; t++)
-		exists[t] = exists[t] || strcmp(name, table_name(t)) == 0;
-}
-
 static int wrap_table(const struct xt_table *table, struct error *err, int r)
 {
-	return error_wrap(err, r, "%s table %s", xt_families[table->family].name,
+	return error_wrap(err, r, "%s table %s", family_name(table->family),
 			  table_name(table->table));
 }
 
@@ -63,17 +55,14 @@ static struct xt_proof proof_of(const struct transaction *t, enum family family)
 static int read_family(struct transaction *t, enum family family, struct error *err)
 {
 	struct xt_state all[TABLE_COUNT] = { 0 };
-	bool exists[TABLE_COUNT] = { 0 };
-	int loaded = xt_tables(family, on_table, exists, err);
 
-	if (loaded < 0)
-		return loaded;
 	for (enum table n = 0; n < TABLE_COUNT; n++) {
 		struct job *job = &t->jobs[family][n];
-		int r;
+		int r, loaded = xt_table_exists(family, table_name(n), &job->exists, err);
 
+		if (loaded < 0)
+			return loaded;
 		job->table = (struct xt_table){ .family = family, .table = n };
-		job->exists = exists[n];
 		r = xt_state_build(&job->table, t->wish->rules, &t->arena, &job->want, err);
 		if (r == 0 && !loaded && job->want.n)
 			r = error_set(err, -ENOPROTOOPT, "kernel module %s is not loaded",
@@ -243,7 +232,7 @@ static int undo(struct transaction *t, struct error *err)
 
 		if (job->outcome.touched && undo_job(t, job, &why) < 0)
 			r = error_set(err, why.code, "%.300s; put back %s table %s: %.120s",
-				      first.text, xt_families[job->table.family].name,
+				      first.text, family_name(job->table.family),
 				      table_name(job->table.table), why.text);
 	}
 	return r;
@@ -407,11 +396,11 @@ static int backend_ready(_unused_ struct netfilter *nf, struct error *err)
 
 static int backend_open(struct netfilter **ret, struct error *err)
 {
-	bool exists[TABLE_COUNT] = { 0 };
 	int loaded = 0;
 
 	for (enum family f = 0; f < FAMILY_COUNT; f++) {
-		int r = xt_tables(f, on_table, exists, err);
+		bool exists;
+		int r = xt_table_exists(f, "nat", &exists, err);
 
 		if (r < 0)
 			return r;

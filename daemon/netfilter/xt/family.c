@@ -44,31 +44,29 @@ DEFINE_CALLS(ip6tc);
 	.delete_at = lib##_delete_num_entry, .delete_chain = lib##_delete_chain
 const struct xt_family xt_families[FAMILY_COUNT] = {
 	[FAMILY_V4] = {
-		.name = "IPv4",
 		.module = "ip_tables",
 		.names_path = "/proc/self/net/ip_tables_names",
 		CALLS(iptc),
 	},
 	[FAMILY_V6] = {
-		.name = "IPv6",
 		.module = "ip6_tables",
 		.names_path = "/proc/self/net/ip6_tables_names",
 		CALLS(ip6tc),
 	},
 };
 
-int xt_tables(enum family family, void (*found)(const char *table, void *userdata), void *userdata,
-	      struct error *err)
+int xt_table_exists(enum family family, const char *table, bool *ret, struct error *err)
 {
 	const char *path = xt_families[family].names_path;
 	_fclose_ FILE *file = fopen(path, "re");
 	char line[64];
 
+	*ret = false;
 	if (!file)
 		return errno == ENOENT ? 0 : error_sys(err, -errno, "open %s", path);
 	while (fgets(line, sizeof(line), file)) {
 		line[strcspn(line, "\n")] = '\0';
-		found(line, userdata);
+		*ret = *ret || strcmp(line, table) == 0;
 	}
 	return ferror(file) ? error_sys(err, -EIO, "read %s", path) : 1;
 }

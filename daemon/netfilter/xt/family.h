@@ -16,7 +16,6 @@
 #include "common/base/ip.h"
 
 struct xt_family {
-	const char *name;
 	const char *module;
 	const char *names_path; /* lists the tables that exist; is there while the module is */
 	const struct xtc_ops *ops;
@@ -33,10 +32,10 @@ struct xt_family {
 
 extern const struct xt_family xt_families[FAMILY_COUNT];
 
-/* Calls found for every table that exists. (Opening one to look would make it.) Returns 1, 0
- * without the module, or a negative errno. */
-int xt_tables(enum family family, void (*found)(const char *table, void *userdata), void *userdata,
-	      struct error *err) _must_check_;
+/* Whether a table exists. (Opening it to look would make it.) Returns 1, 0 without the module, or a
+ * negative errno. */
+int xt_table_exists(enum family family, const char *table, bool *ret, struct error *err)
+	_must_check_;
 
 /* Negative errno of what libiptc has just failed at, never 0. */
 int xt_errno(void);

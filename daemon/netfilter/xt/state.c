@@ -10,7 +10,6 @@
 #include "common/rules/leftovers.h"
 #include "common/rules/xt_entry.h"
 #include "daemon/netfilter/netfilter.h"
-#include "daemon/netfilter/xt/family.h"
 
 void xt_rule_init(enum family family, struct arena *arena, const void *entry, const char *target,
 		  struct xt_rule *ret)
@@ -202,16 +201,15 @@ static void report_builtin(const struct xt_table *table, const struct xt_chain *
 	if (chain->doubtful)
 		array_push(&report->arena, &report->left,
 			   arena_printf(&report->arena, "%s " LEFTOVERS_DOUBT,
-					xt_families[table->family].name, table_name(table->table),
+					family_name(table->family), table_name(table->table),
 					chain->doubtful));
 	for (size_t i = 0; i < chain->n; i++)
 		own[chain->items[i].position] = true;
 	rules = leftovers_rules(&report->arena, chain->name, own, chain->total);
 	if (rules)
 		array_push(&report->arena, &report->removed,
-			   arena_printf(&report->arena, "%s %s: %s",
-					xt_families[table->family].name, table_name(table->table),
-					rules));
+			   arena_printf(&report->arena, "%s %s: %s", family_name(table->family),
+					table_name(table->table), rules));
 }
 
 void xt_state_report(const struct xt_table *table, const struct xt_state *now,
@@ -227,7 +225,7 @@ void xt_state_report(const struct xt_table *table, const struct xt_state *now,
 		else if (chain->n || !xt_state_find(want, chain->name))
 			array_push(&report->arena, &report->removed,
 				   arena_printf(&report->arena, "%s %s: chain %s (%zu rule%s)",
-						xt_families[table->family].name, name, chain->name,
+						family_name(table->family), name, chain->name,
 						chain->n, chain->n == 1 ? "" : "s"));
 	}
 	for (size_t i = 0; i < now->references.n; i++) {
@@ -236,7 +234,7 @@ void xt_state_report(const struct xt_table *table, const struct xt_state *now,
 		array_push(&report->arena, &report->left,
 			   arena_printf(&report->arena,
 					"%s %s: rule %u of %s jumps to %s, which stays, empty",
-					xt_families[table->family].name, name, ref->number,
-					ref->chain, ref->target));
+					family_name(table->family), name, ref->number, ref->chain,
+					ref->target));
 	}
 }
