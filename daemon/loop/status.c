@@ -44,8 +44,8 @@ static json_t *rules(struct daemon *d)
 	json_auto_t *all = json_pack("{s:s,s:s}", "backend", redirect->backend->name, "level",
 				     level_name(applied));
 
-	if (redirect->backend->read(redirect->nf, &generation->rules[level], &redirect->record,
-				    &snapshot, &err) < 0)
+	if (redirect->backend->read(&generation->rules[level], &redirect->record, &snapshot, &err) <
+	    0)
 		return json_object_set_new(all, "error", json_text(err.text)) < 0 ? NULL
 										  : take_ptr(all);
 	for (enum family f = 0; f < FAMILY_COUNT; f++) {

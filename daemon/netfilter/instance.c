@@ -2,7 +2,6 @@
 #include "daemon/netfilter/instance.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -13,7 +12,23 @@
 
 #define INSTANCE_NAME "tproxyd" /* behind the NUL that makes it abstract */
 
-int instance_acquire(int *ret_fd, pid_t *ret_pid, uid_t *ret_uid, struct error *err)
+static int refuse(pid_t pid, uid_t uid, struct error *err)
+{
+	if (uid != 0)
+		return error_set(
+			err, -EBUSY,
+			"process %d of user %u, which is not a tproxyd, holds the name that keeps "
+			"two instances apart",
+			(int)pid, uid);
+	if (pid == 0)
+		return error_set(err, -EBUSY,
+				 "another tproxyd works in this network namespace; which process "
+				 "it is cannot be told");
+	return error_set(err, -EBUSY,
+			 "another tproxyd (process %d) works in this network namespace", (int)pid);
+}
+
+int instance_acquire(int *ret_fd, bool *ret_roots, struct error *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(INSTANCE_NAME));
@@ -37,9 +52,9 @@ int instance_acquire(int *ret_fd, pid_t *ret_pid, uid_t *ret_uid, struct error *
 	if (connect(fd, (const struct sockaddr *)&addr, len) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) < 0)
 		peer = (struct ucred){ 0 };
-	*ret_pid = peer.pid;
-	*ret_uid = peer.uid;
-	return INSTANCE_TAKEN;
+	if (ret_roots)
+		*ret_roots = peer.uid == 0 && peer.pid != 0;
+	return refuse(peer.pid, peer.uid, err);
 }
 
 static int on_caller(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
@@ -54,35 +69,7 @@ static int on_caller(_unused_ sd_event_source *source, int fd, _unused_ uint32_t
 
 int instance_serve(sd_event *event, int fd, struct error *err)
 {
-	_close_ int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	sd_event_source *source;
-	int r;
+	int r = sd_event_add_io(event, NULL, fd, EPOLLIN, on_caller, NULL);
 
-	if (copy < 0)
-		return error_sys(err, -errno, "watch the instance socket");
-	r = sd_event_add_io(event, &source, copy, EPOLLIN, on_caller, NULL);
-	if (r < 0)
-		return error_sys(err, r, "watch the instance socket");
-	if (sd_event_source_set_io_fd_own(source, 1) >= 0)
-		(void)take_fd(&copy);
-	(void)sd_event_source_set_description(source, "instance socket");
-	r = sd_event_source_set_floating(source, 1);
-	sd_event_source_unref(source);
 	return r < 0 ? error_sys(err, r, "watch the instance socket") : 0;
-}
-
-int instance_refuse(pid_t pid, uid_t uid, struct error *err)
-{
-	if (uid != 0)
-		return error_set(
-			err, -EBUSY,
-			"process %d of user %u, which is not a tproxyd, holds the name that keeps "
-			"two instances apart",
-			(int)pid, uid);
-	if (pid == 0)
-		return error_set(err, -EBUSY,
-				 "another tproxyd works in this network namespace; which process "
-				 "it is cannot be told");
-	return error_set(err, -EBUSY,
-			 "another tproxyd (process %d) works in this network namespace", (int)pid);
 }

@@ -7,20 +7,17 @@
  * rules.
  */
 
-#include <sys/types.h>
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "common/base/attr.h"
 #include "common/base/error.h"
 
 /* Binds the name. Returns 0 with a descriptor (owned by the caller; closing it gives the name
- * back), INSTANCE_TAKEN with the holder's pid and uid, or a negative errno. */
-#define INSTANCE_TAKEN 1
-int instance_acquire(int *ret_fd, pid_t *ret_pid, uid_t *ret_uid, struct error *err) _must_check_;
+ * back), -EBUSY where another has it (*ret_roots, where it is not NULL: a process of root's for
+ * sure), or another negative errno. */
+int instance_acquire(int *ret_fd, bool *ret_roots, struct error *err) _must_check_;
 
-/* Meets who asks for the holder, as long as the loop runs: a queue that nobody empties is full
+/* Meets who asks for the holder, as long as the loop runs (fd is borrowed so long): a queue that nobody empties is full
  * after two of them, and then nobody learns the pid any more. */
 int instance_serve(sd_event *event, int fd, struct error *err) _must_check_;
-
-/* The sentence for INSTANCE_TAKEN. Returns -EBUSY. */
-int instance_refuse(pid_t pid, uid_t uid, struct error *err);

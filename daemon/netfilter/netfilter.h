@@ -14,11 +14,8 @@
 
 #include "common/base/array.h"
 #include "common/base/error.h"
-#include "common/config/check.h"
-#include "common/plan/facts.h"
 #include "common/rules/ruleset.h"
 
-struct netfilter;
 struct record;
 
 /* Positive answers come with a sentence, as errors do. */
@@ -70,25 +67,20 @@ struct netfilter_backend {
 	/* As root, before a daemon that may do less: makes what it will need. */
 	int (*prepare)(struct error *err);
 
-	/* What this host can do through it. Creates nothing. */
-	int (*probe)(enum check_purpose purpose, struct facts_abilities ret[static FAMILY_COUNT],
-		     struct error *err);
-
-	/* No side effects in the kernel. May answer NETFILTER_ABSENT. */
-	int (*open)(struct netfilter **ret, struct error *err);
-	void (*close)(struct netfilter *nf);
+	/* Whether this host has it: 0, or NETFILTER_ABSENT. No side effects in the kernel. */
+	int (*find)(struct error *err);
 
 	/* Whether apply could begin now: 0, or NETFILTER_BUSY. */
-	int (*ready)(struct netfilter *nf, struct error *err);
+	int (*ready)(struct error *err);
 
 	/* Reaches the ruleset in every family and table, or puts the old state back. (At LEVEL_NONE
 	 * a chain that a rule of others jumps to is only emptied.) The record is brought up to date
 	 * (memory and file): before the first change it lists the old and the new rules, after the
 	 * last the new ones alone. report, where it is not NULL, is added to. */
-	int (*apply)(struct netfilter *nf, const struct netfilter_wish *wish, struct record *record,
+	int (*apply)(const struct netfilter_wish *wish, struct record *record,
 		     struct netfilter_report *report, struct error *err);
 
 	/* Compares what is in the kernel with the ruleset; never creates a table. */
-	int (*read)(struct netfilter *nf, const struct ruleset *rules, const struct record *record,
-		    struct snapshot *ret, struct error *err);
+	int (*read)(const struct ruleset *rules, const struct record *record, struct snapshot *ret,
+		    struct error *err);
 };

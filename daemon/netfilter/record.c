@@ -103,8 +103,7 @@ static bool parse_item(char *rest, enum record_kind kind, struct record_item *re
 	return parse_digest(digest, ret->digest);
 }
 
-/* Why a record claims nothing, beside RECORD_DAMAGED: it is of another boot or namespace. */
-#define RECORD_ELSEWHERE 2
+#define RECORD_ELSEWHERE 1 /* it claims nothing: it is of another boot or namespace */
 
 static int parse_address(char *rest, struct record *record)
 {
@@ -112,7 +111,7 @@ static int parse_address(char *rest, struct record *record)
 
 	if (strcmp(address, "::6/128") != 0 || !iface[0] ||
 	    strlen(iface) >= sizeof(record->address_iface))
-		return RECORD_DAMAGED;
+		return -EBADMSG;
 	memcpy(record->address_iface, iface, strlen(iface) + 1);
 	record->address = true;
 	return 0;
@@ -136,7 +135,7 @@ static int parse_line(char *line, const struct place *here, struct record *recor
 	}
 	if (strcmp(key, "netns") == 0) {
 		if (!parse_decimal(next_word(&rest), UINT64_MAX, &netns))
-			return RECORD_DAMAGED;
+			return -EBADMSG;
 		return netns == here->netns ? 0 : RECORD_ELSEWHERE;
 	}
 	if (strcmp(key, "address") == 0)
@@ -144,7 +143,7 @@ static int parse_line(char *line, const struct place *here, struct record *recor
 	if (!parse_word(kind_words, RECORD_KIND_COUNT, key, &kind))
 		return 0;
 	if (!parse_item(rest, (enum record_kind)kind, &item))
-		return RECORD_DAMAGED;
+		return -EBADMSG;
 	return record_add(record, &item);
 }
 
@@ -154,16 +153,16 @@ static int load_lines(FILE *f, const struct place *here, struct record *record)
 	bool placed = false;
 
 	if (!fgets(line, sizeof(line), f))
-		return ferror(f) ? -EIO : RECORD_DAMAGED;
+		return ferror(f) ? -EIO : -EBADMSG;
 	if (strcmp(line, HEADER "\n") != 0)
-		return RECORD_DAMAGED;
+		return -EBADMSG;
 	while (fgets(line, sizeof(line), f)) {
 		size_t len = strlen(line);
 		int r;
 
 		/* The file is replaced as a whole: a line without its end is not ours. */
 		if (len == 0 || line[len - 1] != '\n')
-			return RECORD_DAMAGED;
+			return -EBADMSG;
 		line[len - 1] = '\0';
 		placed = placed || strncmp(line, "netns ", 6) == 0;
 		r = parse_line(line, here, record);
@@ -172,7 +171,7 @@ static int load_lines(FILE *f, const struct place *here, struct record *record)
 	}
 	if (ferror(f))
 		return -EIO;
-	return placed ? 0 : RECORD_DAMAGED;
+	return placed ? 0 : -EBADMSG;
 }
 
 int record_load(const char *path, struct record *ret, struct error *err)
@@ -200,10 +199,9 @@ int record_load(const char *path, struct record *ret, struct error *err)
 	record_done(&record);
 	if (r == RECORD_ELSEWHERE)
 		return 0;
-	if (r < 0)
-		return error_sys(err, r, "read %s", path);
-	(void)error_set(err, -EBADMSG, "%s is damaged", path);
-	return r;
+	if (r == -EBADMSG)
+		return error_set(err, r, "%s is damaged", path);
+	return error_sys(err, r, "read %s", path);
 }
 
 static void print_item(const struct record_item *item, struct strbuf *out)

@@ -56,8 +56,7 @@ struct record {
 };
 
 /* Reads the record at path. A missing file, and one of another boot or namespace, gives an empty
- * record and 0; a damaged one an empty record and RECORD_DAMAGED with the sentence. */
-#define RECORD_DAMAGED 1
+ * record and 0; a damaged one an empty record and -EBADMSG. */
 int record_load(const char *path, struct record *ret, struct error *err) _must_check_;
 
 /* Writes it atomically (mode 0600; the directory is made where it is missing); removes the file

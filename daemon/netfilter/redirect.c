@@ -11,8 +11,6 @@
 
 #define PAUSE_USEC ((uint64_t)10 * 1000) /* between two tries */
 
-static const struct ruleset nothing = { .level = LEVEL_NONE };
-
 int redirect_open(struct redirect *redirect, const struct netfilter_backend *backend,
 		  const char *record_path, struct error *err)
 {
@@ -20,24 +18,17 @@ int redirect_open(struct redirect *redirect, const struct netfilter_backend *bac
 
 	*redirect = (struct redirect){ .backend = backend };
 	r = record_load(record_path, &redirect->record, err);
-	if (r == RECORD_DAMAGED)
-		return -EBADMSG;
 	if (r < 0)
 		return r;
-	r = backend->open(&redirect->nf, err);
-	if (r != 0) {
+	r = backend->find(err);
+	if (r != 0)
 		record_done(&redirect->record);
-		redirect->nf = NULL;
-	}
 	return r;
 }
 
 void redirect_done(struct redirect *redirect)
 {
-	if (redirect->nf)
-		redirect->backend->close(redirect->nf);
 	record_done(&redirect->record);
-	*redirect = (struct redirect){ 0 };
 }
 
 static int save_address(struct record *record, bool address, struct error *err)
@@ -53,10 +44,8 @@ static int save_address(struct record *record, bool address, struct error *err)
 
 /* It is in the record on disk before it is on the interface: a kill between the two leaves an entry
  * that removes nothing, never an address that nobody removes. */
-static int add_address(struct redirect *redirect, const char *iface, bool *ret_added,
-		       struct error *err)
+static int add_address(struct record *record, const char *iface, bool *ret_added, struct error *err)
 {
-	struct record *record = &redirect->record;
 	bool present;
 	int r = loopback_v6_present(iface, &present, err);
 
@@ -79,28 +68,25 @@ static int add_address(struct redirect *redirect, const char *iface, bool *ret_a
 	return r;
 }
 
-static int remove_once(struct redirect *redirect, struct error *err)
-{
-	struct record *record = &redirect->record;
-	int r = record->address ? loopback_v6_remove(record->address_iface, err) : 0;
-
-	return r == 0 && record->address ? save_address(record, false, err) : r;
-}
-
 /* The rules cannot be put back any more: what fails in passing must not leave half a change. */
-static int remove_address(struct redirect *redirect, struct error *err)
+static int remove_address(struct record *record, struct error *err)
 {
-	int r = remove_once(redirect, err);
+	int r = 0;
 
-	return r < 0 ? remove_once(redirect, err) : r;
+	for (int tries = 0; tries < 2 && record->address; tries++) {
+		r = loopback_v6_remove(record->address_iface, err);
+		if (r == 0)
+			r = save_address(record, false, err);
+	}
+	return r;
 }
 
 /* Takes back the address that was added for rules that did not come. */
-static int without_address(struct redirect *redirect, struct error *err, int r)
+static int without_address(struct record *record, struct error *err, int r)
 {
 	struct error why;
 
-	if (remove_address(redirect, &why) == 0)
+	if (remove_address(record, &why) == 0)
 		return r;
 	if (r == NETFILTER_BUSY)
 		return error_set(err, why.code, "take back ::6/128: %.300s", why.text);
@@ -117,18 +103,18 @@ int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 	if (rules->loopback_v6 && !wish->dry_run) {
 		/* The address would be added and removed again with each try. */
 		if (!redirect->record.address)
-			r = redirect->backend->ready(redirect->nf, err);
+			r = redirect->backend->ready(err);
 		if (r == 0)
-			r = add_address(redirect, rules->loopback, &added, err);
+			r = add_address(&redirect->record, rules->loopback, &added, err);
 	}
 	if (r == 0)
-		r = redirect->backend->apply(redirect->nf, wish, &redirect->record, report, err);
+		r = redirect->backend->apply(wish, &redirect->record, report, err);
 	if (r < 0)
 		r = error_wrap(err, r, "apply rules");
 	if (r != 0)
-		return added ? without_address(redirect, err, r) : r;
+		return added ? without_address(&redirect->record, err, r) : r;
 	if (!rules->loopback_v6 && !wish->dry_run) {
-		r = remove_address(redirect, err);
+		r = remove_address(&redirect->record, err);
 		if (r < 0)
 			return error_wrap(err, r, "remove ::6/128");
 	}
@@ -144,19 +130,18 @@ int redirect_apply_wait(struct redirect *redirect, const struct netfilter_wish *
 					.tv_nsec = (long)(pause_usec % 1000000) * 1000 };
 
 	for (uint64_t waited = 0;; waited += pause_usec) {
-		struct error why = { 0 };
-		int r = redirect_apply(redirect, wish, report, &why);
+		struct error why;
+		int r = redirect_apply(redirect, wish, report, err);
 
-		if (r == NETFILTER_BUSY && waited < patience->timeout_usec) {
-			(void)nanosleep(&pause, NULL);
-			continue;
-		}
-		if (r == NETFILTER_BUSY)
+		if (r != NETFILTER_BUSY)
+			return r;
+		if (waited >= patience->timeout_usec) {
+			why = *err;
 			(void)error_set(err, why.code, "%.400s (waited %llu ms)", why.text,
 					(unsigned long long)(waited / 1000));
-		else if (r < 0 && err)
-			*err = why;
-		return r;
+			return r;
+		}
+		(void)nanosleep(&pause, NULL);
 	}
 }
 
@@ -167,7 +152,7 @@ static int add_record(const char *path, struct record *all, struct netfilter_rep
 	struct record record;
 	int r = record_load(path, &record, err);
 
-	if (r == RECORD_DAMAGED) {
+	if (r == -EBADMSG) {
 		array_push(&report->arena, &report->left,
 			   arena_printf(&report->arena, "The record is of no use: %s is damaged",
 					path));
@@ -185,29 +170,9 @@ static int add_record(const char *path, struct record *all, struct netfilter_rep
 	return r < 0 ? error_sys(err, r, "read %s", path) : 0;
 }
 
-static int remove_with(const struct redirect_removal *removal, struct redirect *redirect,
-		       struct netfilter_report *report, struct error *err)
-{
-	const struct netfilter_wish wish = { &nothing, removal->scope, removal->dry_run };
-
-	return redirect_apply_wait(redirect, &wish, &removal->patience, report, err);
-}
-
-static int remove_recorded(const struct redirect_removal *removal, struct netfilter_report *ret,
-			   struct error *err)
-{
-	struct redirect redirect;
-	int r = redirect_open(&redirect, removal->backend, removal->record, err);
-
-	if (r != 0)
-		return r == NETFILTER_ABSENT ? 0 : r; /* no tables, no rules */
-	r = remove_with(removal, &redirect, ret, err);
-	redirect_done(&redirect);
-	return r;
-}
-
 /* The records go last: a stale one does no harm, one that is missing may. */
-static int remove_recognised(const struct redirect_removal *removal, struct netfilter_report *ret,
+static int remove_recognised(const struct redirect_removal *removal,
+			     const struct netfilter_wish *wish, struct netfilter_report *ret,
 			     struct error *err)
 {
 	const char *const paths[] = { removal->record, removal->record_installed };
@@ -220,9 +185,9 @@ static int remove_recognised(const struct redirect_removal *removal, struct netf
 	if (redirect.record.address)
 		memcpy(iface, redirect.record.address_iface, sizeof(iface));
 	if (r == 0)
-		r = redirect.backend->open(&redirect.nf, err);
+		r = redirect.backend->find(err);
 	if (r == 0)
-		r = remove_with(removal, &redirect, ret, err);
+		r = redirect_apply_wait(&redirect, wish, &removal->patience, ret, err);
 	else if (r == NETFILTER_ABSENT)
 		r = iface[0] && !removal->dry_run ? loopback_v6_remove(iface, err) : 0;
 	if (r == 0 && iface[0])
@@ -237,7 +202,18 @@ static int remove_recognised(const struct redirect_removal *removal, struct netf
 int redirect_remove(const struct redirect_removal *removal, struct netfilter_report *ret,
 		    struct error *err)
 {
+	static const struct ruleset nothing = { .level = LEVEL_NONE };
+	const struct netfilter_wish wish = { &nothing, removal->scope, removal->dry_run };
+	struct redirect redirect;
+	int r;
+
 	*ret = (struct netfilter_report){ 0 };
-	return removal->scope == SCOPE_RECORDED ? remove_recorded(removal, ret, err)
-						: remove_recognised(removal, ret, err);
+	if (removal->scope == SCOPE_RECOGNISED)
+		return remove_recognised(removal, &wish, ret, err);
+	r = redirect_open(&redirect, removal->backend, removal->record, err);
+	if (r != 0)
+		return r == NETFILTER_ABSENT ? 0 : r; /* no tables, no rules */
+	r = redirect_apply_wait(&redirect, &wish, &removal->patience, ret, err);
+	redirect_done(&redirect);
+	return r;
 }

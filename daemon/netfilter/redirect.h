@@ -12,11 +12,10 @@
 
 struct redirect {
 	const struct netfilter_backend *backend;
-	struct netfilter *nf;
 	struct record record;
 };
 
-/* Opens the backend and reads the record at record_path (borrowed). Returns 0, NETFILTER_ABSENT
+/* Looks for the backend and reads the record at record_path (borrowed). Returns 0, NETFILTER_ABSENT
  * (with the sentence), or a negative errno. */
 int redirect_open(struct redirect *redirect, const struct netfilter_backend *backend,
 		  const char *record_path, struct error *err) _must_check_;

@@ -92,12 +92,8 @@ static int apply(const struct generation *g, struct error *err)
 {
 	_firewalld_change_ struct firewalld_change stored = { 0 };
 	_close_ int instance = -EBADF;
-	pid_t pid = 0;
-	uid_t uid = 0;
-	int r = instance_acquire(&instance, &pid, &uid, err);
+	int r = instance_acquire(&instance, NULL, err);
 
-	if (r == INSTANCE_TAKEN)
-		return instance_refuse(pid, uid, err);
 	/* Whatever can go wrong with the file does before a rule is touched. */
 	if (r == 0 && g->plan.store_firewalld)
 		r = firewalld_stage(FIREWALLD_DIR, &g->rules[LEVEL_FULL], &stored, err);

@@ -53,14 +53,10 @@ static int report(const struct generation *g)
 /* Takes the generation once the instance is ours. */
 static int supervise(struct generation **g, struct error *err)
 {
-	_cleanup_(daemon_freep) struct daemon *d = NULL;
 	_close_ int instance = -EBADF;
-	pid_t pid = 0;
-	uid_t uid = 0;
-	int r = instance_acquire(&instance, &pid, &uid, err);
+	_cleanup_(daemon_freep) struct daemon *d = NULL;
+	int r = instance_acquire(&instance, NULL, err);
 
-	if (r == INSTANCE_TAKEN)
-		return instance_refuse(pid, uid, err);
 	if (r < 0)
 		return r;
 	r = daemon_new(take_ptr(*g), &d, err);

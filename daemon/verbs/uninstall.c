@@ -121,15 +121,12 @@ static int remove_all(const struct request *request, struct error *err)
 static int uninstall(const struct request *request, struct error *err)
 {
 	_close_ int instance = -EBADF;
-	pid_t pid = 0;
-	uid_t uid = 0;
-	int r = instance_acquire(&instance, &pid, &uid, err);
+	bool roots = false;
+	int r = instance_acquire(&instance, &roots, err);
 
-	if (r == INSTANCE_TAKEN && request->recorded) {
-		if ((uid == 0 && pid != 0) || daemon_lives())
+	if (r == -EBUSY && request->recorded) {
+		if (roots || daemon_lives())
 			return 0; /* a live daemon takes care of its rules */
-	} else if (r == INSTANCE_TAKEN) {
-		return instance_refuse(pid, uid, err);
 	} else if (r < 0) {
 		return r;
 	}

@@ -135,16 +135,14 @@ static int apply(const struct setup *s, enum scope scope, struct record *record,
 {
 	const struct netfilter_wish wish = { .rules = &s->rules, .scope = scope };
 	struct netfilter_report report = { 0 };
-	struct netfilter *nf = NULL;
-	int r = backend_xt.open(&nf, err);
+	int r = backend_xt.find(err);
 
 	if (r != 0)
 		return r;
-	r = backend_xt.apply(nf, &wish, record, &report, err);
+	r = backend_xt.apply(&wish, record, &report, err);
 	for (size_t i = 0; i < report.left.n; i++)
 		(void)printf("left %s\n", report.left.items[i]);
 	netfilter_report_done(&report);
-	backend_xt.close(nf);
 	return r;
 }
 
@@ -184,16 +182,15 @@ static int run_read(char **argv, struct error *err)
 	struct setup s = { 0 };
 	struct record record = { 0 };
 	struct snapshot snapshot;
-	struct netfilter *nf = NULL;
 	bool address;
 	int r;
 
 	setup_init(&s, argv[0], level_of(argv[1]));
 	r = record_load(argv[2], &record, err);
 	if (r == 0)
-		r = backend_xt.open(&nf, err);
+		r = backend_xt.find(err);
 	if (r == 0)
-		r = backend_xt.read(nf, &s.rules, &record, &snapshot, err);
+		r = backend_xt.read(&s.rules, &record, &snapshot, err);
 	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++) {
 		for (enum table t = 0; t < TABLE_COUNT; t++) {
 			const struct snapshot_table *table = &snapshot.table[f][t];
@@ -208,8 +205,6 @@ static int run_read(char **argv, struct error *err)
 		r = loopback_v6_present("lo", &address, err);
 	if (r == 0)
 		(void)printf("::6 %s\n", address ? "present" : "absent");
-	if (nf)
-		backend_xt.close(nf);
 	record_done(&record);
 	arena_done(&s.arena);
 	return r;

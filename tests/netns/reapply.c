@@ -109,7 +109,7 @@ static int look(struct run *run, struct redirect *redirect, const struct ruleset
 		struct error *err)
 {
 	struct snapshot now;
-	int r = redirect->backend->read(redirect->nf, rules, &redirect->record, &now, err);
+	int r = redirect->backend->read(rules, &redirect->record, &now, err);
 
 	if (r < 0)
 		return r;

@@ -197,15 +197,13 @@ static inline unsigned generation_of(const struct world *w, const struct ruleset
 	return 0;
 }
 
-static inline int paper_apply(struct netfilter *nf, const struct netfilter_wish *wish,
-			      struct record *record, struct netfilter_report *report,
-			      struct error *err)
+static inline int paper_apply(const struct netfilter_wish *wish, struct record *record,
+			      struct netfilter_report *report, struct error *err)
 {
-	struct world *w = (struct world *)nf;
+	struct world *w = (void *)((char *)record - offsetof(struct world, d.redirect.record));
 	const struct ruleset *rules = wish->rules;
 	int r = 0;
 
-	(void)record;
 	(void)report;
 	cr_expect_eq(wish->scope, rules->level == LEVEL_FULL ? SCOPE_RECOGNISED : SCOPE_RECORDED);
 	if (w->n_applied < w->n_apply_results)
@@ -284,7 +282,7 @@ static inline void world_init(struct world *w, const struct world_setup *setup)
 	for (size_t i = 0; i < CHILD_COUNT; i++)
 		w->proc_timer[i] = USEC_NEVER;
 	daemon_init(&w->d, paper_generation(setup, 1), &paper_ops);
-	w->d.redirect = (struct redirect){ .backend = &paper_backend, .nf = (void *)w };
+	w->d.redirect = (struct redirect){ .backend = &paper_backend };
 	for (size_t i = 0; i < (setup->core_dns ? 2 : 1); i++)
 		cr_assert_eq(daemon_add_child(&w->d, &paper_proc_ops, &err), 0, "%s", err.text);
 	daemon_start(&w->d);

@@ -15,16 +15,15 @@
 #include "tests/process/namespace.h"
 
 /* What the backend does, and what it saw when it was last asked. */
-struct netfilter {
+static struct {
 	int ready, apply;
 	unsigned readied, applied;
 	unsigned busy; /* so many times at first */
 	bool address, dry_run;
 	size_t listed;
 	enum scope scope;
-};
+} fake;
 
-static struct netfilter fake;
 static int answer_open;
 static char dir[32], path[64], path_installed[64];
 static const struct ruleset full = { .level = LEVEL_FULL, .loopback_v6 = true, .loopback = "lo" };
@@ -45,42 +44,36 @@ static int busy(struct error *err)
 	return NETFILTER_BUSY;
 }
 
-static int fake_open(struct netfilter **ret, struct error *err)
+static int fake_find(struct error *err)
 {
-	*ret = &fake;
 	if (answer_open == NETFILTER_ABSENT)
 		(void)error_set(err, -EOPNOTSUPP, "there is none here");
 	return answer_open;
 }
 
-static void fake_close(struct netfilter *nf)
+static int fake_ready(struct error *err)
 {
-	cr_expect_eq(nf, &fake);
+	fake.readied++;
+	return fake.ready == NETFILTER_BUSY ? busy(err) : 0;
 }
 
-static int fake_ready(struct netfilter *nf, struct error *err)
-{
-	nf->readied++;
-	return nf->ready == NETFILTER_BUSY ? busy(err) : 0;
-}
-
-static int fake_apply(struct netfilter *nf, const struct netfilter_wish *wish,
-		      struct record *record, struct netfilter_report *report, struct error *err)
+static int fake_apply(const struct netfilter_wish *wish, struct record *record,
+		      struct netfilter_report *report, struct error *err)
 {
 	const struct record_item item = { .chain = "KUMA_MESH_FAKE" };
 
-	nf->applied++;
-	nf->address = has_address();
-	nf->listed = record->n;
-	nf->scope = wish->scope;
-	nf->dry_run = wish->dry_run;
-	if (nf->busy) {
-		nf->busy--;
+	fake.applied++;
+	fake.address = has_address();
+	fake.listed = record->n;
+	fake.scope = wish->scope;
+	fake.dry_run = wish->dry_run;
+	if (fake.busy) {
+		fake.busy--;
 		return busy(err);
 	}
-	if (nf->apply < 0)
-		return error_set(err, nf->apply, "table nat: no");
-	if (nf->apply > 0)
+	if (fake.apply < 0)
+		return error_set(err, fake.apply, "table nat: no");
+	if (fake.apply > 0)
 		return busy(err);
 	if (report)
 		array_push(&report->arena, &report->removed, "everything");
@@ -94,8 +87,7 @@ static int fake_apply(struct netfilter *nf, const struct netfilter_wish *wish,
 
 static const struct netfilter_backend backend = {
 	.name = "fake",
-	.open = fake_open,
-	.close = fake_close,
+	.find = fake_find,
 	.ready = fake_ready,
 	.apply = fake_apply,
 };

@@ -10,7 +10,6 @@
 #include "daemon/netfilter/xt/change.h"
 #include "daemon/netfilter/xt/family.h"
 #include "daemon/netfilter/xt/lock.h"
-#include "daemon/netfilter/xt/probe.h"
 #include "daemon/os/fd.h"
 
 #define JOBS ((size_t)FAMILY_COUNT * TABLE_COUNT)
@@ -322,8 +321,8 @@ static int run(struct transaction *t, struct record *record, struct error *err)
 	return t->change ? commit(t, record, err) : keep_next(t, record, err);
 }
 
-static int backend_apply(_unused_ struct netfilter *nf, const struct netfilter_wish *wish,
-			 struct record *record, struct netfilter_report *ret, struct error *err)
+static int backend_apply(const struct netfilter_wish *wish, struct record *record,
+			 struct netfilter_report *ret, struct error *err)
 {
 	_cleanup_(transaction_done) struct transaction t = { .wish = wish, .record = record };
 	struct error unread;
@@ -374,8 +373,8 @@ static int compare(struct transaction *t, struct snapshot *ret, struct error *er
 	return r == 0 && t->arena.failed ? error_sys(err, -ENOMEM, "read the rules") : r;
 }
 
-static int backend_read(_unused_ struct netfilter *nf, const struct ruleset *rules,
-			const struct record *record, struct snapshot *ret, struct error *err)
+static int backend_read(const struct ruleset *rules, const struct record *record,
+			struct snapshot *ret, struct error *err)
 {
 	const struct netfilter_wish wish = { .rules = rules };
 	_cleanup_(transaction_done) struct transaction t = { .wish = &wish, .record = record };
@@ -387,14 +386,14 @@ static int backend_read(_unused_ struct netfilter *nf, const struct ruleset *rul
 	return r;
 }
 
-static int backend_ready(_unused_ struct netfilter *nf, struct error *err)
+static int backend_ready(struct error *err)
 {
 	_close_ int lock = -EBADF;
 
 	return xtables_lock(&lock, err);
 }
 
-static int backend_open(struct netfilter **ret, struct error *err)
+static int backend_find(struct error *err)
 {
 	int loaded = 0;
 
@@ -406,25 +405,16 @@ static int backend_open(struct netfilter **ret, struct error *err)
 			return r;
 		loaded += r;
 	}
-	if (loaded == 0) {
-		(void)error_set(err, -EOPNOTSUPP, "this host has no legacy netfilter tables");
-		return NETFILTER_ABSENT;
-	}
-	*ret = calloc(1, 1); /* nothing is kept between two calls */
-	return *ret ? 0 : error_sys(err, -ENOMEM, "open netfilter");
-}
-
-static void backend_close(struct netfilter *nf)
-{
-	free(nf);
+	if (loaded > 0)
+		return 0;
+	(void)error_set(err, -EOPNOTSUPP, "this host has no legacy netfilter tables");
+	return NETFILTER_ABSENT;
 }
 
 const struct netfilter_backend backend_xt = {
 	.name = "iptables",
 	.prepare = xtables_lock_prepare,
-	.probe = xt_probe,
-	.open = backend_open,
-	.close = backend_close,
+	.find = backend_find,
 	.ready = backend_ready,
 	.apply = backend_apply,
 	.read = backend_read,
