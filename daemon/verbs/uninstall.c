@@ -29,14 +29,14 @@ struct request {
 	bool dry_run;
 };
 
-/* Says what is gone on standard output, and what had to stay. */
-static void tell(const struct request *request, const struct string_list *removed,
-		 const struct string_list *left)
+/* Says what is gone on standard output, and what had to stay; frees the report. */
+static void tell(const struct request *request, struct netfilter_report *report)
 {
-	for (size_t i = 0; i < removed->n && !request->quiet; i++)
-		(void)printf("%s\n", removed->items[i]);
-	for (size_t i = 0; i < left->n; i++)
-		log_warning("%s", left->items[i]);
+	for (size_t i = 0; i < report->removed.n && !request->quiet; i++)
+		(void)printf("%s\n", report->removed.items[i]);
+	for (size_t i = 0; i < report->left.n; i++)
+		log_warning("%s", report->left.items[i]);
+	netfilter_report_done(report);
 }
 
 /* What the daemon's record lists and nothing else, or everything that is recognisable. */
@@ -54,17 +54,16 @@ static int remove_rules(const struct request *request, struct error *err)
 	struct netfilter_report report;
 	int r = redirect_remove(&removal, &report, err);
 
-	tell(request, &report.removed, &report.left);
-	netfilter_report_done(&report);
+	tell(request, &report);
 	return r == 0 ? 0 : err->code;
 }
 
 static int remove_nft(const struct request *request, struct error *err)
 {
-	_takeover_ struct takeover takeover = { 0 };
-	int r = takeover_nft(request->dry_run, LOCK_WAIT_USEC, &takeover, err);
+	struct netfilter_report report = { 0 };
+	int r = takeover_nft(request->dry_run, LOCK_WAIT_USEC, &report, err);
 
-	tell(request, &takeover.removed, &takeover.left);
+	tell(request, &report);
 	return r;
 }
 

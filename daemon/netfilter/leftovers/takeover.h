@@ -17,21 +17,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/base/arena.h"
-#include "common/base/array.h"
 #include "common/base/error.h"
+#include "daemon/netfilter/netfilter.h"
 
-struct takeover {
-	struct arena arena;
-	struct string_list removed; /* what has gone, or with dry_run would go */
-	struct string_list left;    /* what had to stay, and why */
-};
-
-/* On an error (a tool is missing or failed) ret tells what was done before. */
-int takeover_nft(bool dry_run, uint64_t timeout_usec, struct takeover *ret, struct error *err)
-	_must_check_;
-void takeover_done(struct takeover *takeover);
-#define _takeover_ _cleanup_(takeover_done)
+/* Adds to the report what has gone (with dry_run: would go) and what had to stay, also on an error
+ * (a tool is missing or failed). */
+int takeover_nft(bool dry_run, uint64_t timeout_usec, struct netfilter_report *report,
+		 struct error *err) _must_check_;
 
 /* For whoever has just put rules of our own in: nothing that goes wrong here undoes them, so it is
  * logged. */
