@@ -14,17 +14,17 @@ struct reader {
 	struct arena *arena;
 	const char *path;
 	struct diag_list *diags;
-	bool failed;
+	size_t errors_before;
 };
 
-static struct origin origin_of(const struct reader *r, const struct yaml_node *node)
+static bool failed(const struct reader *r)
 {
-	return (struct origin){
-		.kind = ORIGIN_FILE,
-		.name = r->path,
-		.line = node ? node->line : 1,
-		.column = node ? node->column : 1,
-	};
+	return r->diags->n_errors > r->errors_before;
+}
+
+static struct origin origin_of(const struct reader *r, const struct yaml_node *at)
+{
+	return (struct origin){ ORIGIN_FILE, r->path, at ? at->line : 1, at ? at->column : 1 };
 }
 
 static void complain(struct reader *r, const struct yaml_node *at, const char *fmt, ...)
@@ -40,7 +40,6 @@ static void complain(struct reader *r, const struct yaml_node *at, const char *f
 	text = arena_vprintf(r->arena, fmt, args);
 	va_end(args);
 	diag_add(r->diags, SEVERITY_ERROR, &origin, NULL, "%s", text ? text : "out of memory");
-	r->failed = true;
 }
 
 static bool is_null(const struct yaml_node *node)
@@ -99,43 +98,31 @@ static void refuse_merge_keys(struct reader *r, const struct yaml_node *map)
 	}
 }
 
-static const struct yaml_node *get_map(struct reader *r, const struct yaml_node *map,
-				       const char *field)
+/* The same, where it is of the kind; with an error where it is not. */
+static const struct yaml_node *get_kind(struct reader *r, const struct yaml_node *map,
+					const char *field, enum node_kind kind)
 {
+	static const char *const wanted[] = {
+		[NODE_SCALAR] = "text",
+		[NODE_SEQUENCE] = "a list",
+		[NODE_MAPPING] = "a mapping",
+	};
 	const struct yaml_node *value = get(r, map, field);
 
-	if (value && value->kind != NODE_MAPPING) {
-		complain(r, value, "%s: must be a mapping", field);
+	if (value && value->kind != kind) {
+		complain(r, value, "%s: must be %s", field, wanted[kind]);
 		return NULL;
 	}
-	if (value)
+	if (value && kind == NODE_MAPPING)
 		refuse_merge_keys(r, value);
-	return value;
-}
-
-static const struct yaml_node *get_list(struct reader *r, const struct yaml_node *map,
-					const char *field)
-{
-	const struct yaml_node *value = get(r, map, field);
-
-	if (value && value->kind != NODE_SEQUENCE) {
-		complain(r, value, "%s: must be a list", field);
-		return NULL;
-	}
 	return value;
 }
 
 static const char *get_text(struct reader *r, const struct yaml_node *map, const char *field)
 {
-	const struct yaml_node *value = get(r, map, field);
+	const struct yaml_node *value = get_kind(r, map, field, NODE_SCALAR);
 
-	if (!value)
-		return NULL;
-	if (value->kind != NODE_SCALAR) {
-		complain(r, value, "%s: must be text", field);
-		return NULL;
-	}
-	return arena_strdup(r->arena, value->text);
+	return value ? arena_strdup(r->arena, value->text) : NULL;
 }
 
 /* A port; 0 where it is absent. Quoted numbers are numbers too in protobuf's JSON. */
@@ -160,7 +147,7 @@ static uint16_t get_port(struct reader *r, const struct yaml_node *map, const ch
 static void read_inbounds(struct reader *r, const struct yaml_node *networking,
 			  struct dataplane *ret)
 {
-	const struct yaml_node *list = get_list(r, networking, "inbound");
+	const struct yaml_node *list = get_kind(r, networking, "inbound", NODE_SEQUENCE);
 
 	if (!list)
 		return;
@@ -176,30 +163,30 @@ static void read_inbounds(struct reader *r, const struct yaml_node *networking,
 		port = get_port(r, inbound, "port");
 		if (port)
 			array_push(r->arena, &ret->inbound_ports, port);
-		else if (!r->failed)
+		else if (!failed(r))
 			complain(r, inbound, "inbound: an item has no port");
 	}
 }
 
 static void read_networking(struct reader *r, const struct yaml_node *root, struct dataplane *ret)
 {
-	const struct yaml_node *networking = get_map(r, root, "networking");
+	const struct yaml_node *networking = get_kind(r, root, "networking", NODE_MAPPING);
 	const struct yaml_node *outbound, *transparent, *admin;
 	const char *mode;
 
 	if (!networking) {
-		if (!r->failed)
+		if (!failed(r))
 			complain(r, root, "networking: must be defined");
 		return;
 	}
 	ret->address = get_text(r, networking, "address");
 	read_inbounds(r, networking, ret);
-	outbound = get_list(r, networking, "outbound");
+	outbound = get_kind(r, networking, "outbound", NODE_SEQUENCE);
 	ret->has_outbound = outbound && outbound->n > 0;
-	admin = get_map(r, networking, "admin");
+	admin = get_kind(r, networking, "admin", NODE_MAPPING);
 	if (admin)
 		ret->admin_port = get_port(r, admin, "port");
-	transparent = get_map(r, networking, "transparentProxying");
+	transparent = get_kind(r, networking, "transparentProxying", NODE_MAPPING);
 	if (!transparent)
 		return;
 	ret->has_transparent_proxying = true;
@@ -223,7 +210,7 @@ static void read_root(struct reader *r, const struct yaml_node *root, struct dat
 	ret->type = get_text(r, root, "type");
 	ret->name = get_text(r, root, "name");
 	ret->mesh = get_text(r, root, "mesh");
-	if (r->failed)
+	if (failed(r))
 		return;
 	if (!ret->type || strcmp(ret->type, "Dataplane") != 0)
 		complain(r, root, "type: is '%s', must be 'Dataplane'", ret->type ? ret->type : "");
@@ -237,16 +224,15 @@ static void read_root(struct reader *r, const struct yaml_node *root, struct dat
 int dataplane_parse(struct arena *arena, const char *path, const char *text, size_t len,
 		    struct dataplane *ret, struct diag_list *diags)
 {
-	struct reader r = { .arena = arena, .path = path, .diags = diags };
+	struct reader r = { arena, path, diags, diags->n_errors };
 	struct dataplane dataplane = { 0 };
 	const struct yaml_node *root;
 
-	r.failed = !yaml_load(arena, path, text, len, &root, diags);
-	if (!r.failed)
+	if (yaml_load(arena, path, text, len, &root, diags))
 		read_root(&r, root, &dataplane);
 	if (arena->failed)
 		return -ENOMEM;
-	if (r.failed)
+	if (failed(&r))
 		return -EINVAL;
 	*ret = dataplane;
 	return 0;

@@ -3,17 +3,10 @@
 
 const char *level_name(enum level level)
 {
-	switch (level) {
-	case LEVEL_NONE:
-		return "none";
-	case LEVEL_DRAIN:
-		return "drain";
-	case LEVEL_NO_DNS:
-		return "no-dns";
-	case LEVEL_FULL:
-		return "full";
-	case LEVEL_UNKNOWN:
-		break;
-	}
-	return "unknown";
+	static const char *const names[] = {
+		[LEVEL_NONE] = "none", [LEVEL_DRAIN] = "drain",     [LEVEL_NO_DNS] = "no-dns",
+		[LEVEL_FULL] = "full", [LEVEL_UNKNOWN] = "unknown",
+	};
+
+	return names[level];
 }

@@ -91,8 +91,8 @@ struct plan {
 	uint16_t log_level;
 	bool comments;
 	bool keep_connections;
-	const uint16_t *ssh_ports; /* excluded inbound, ascending, without those of exclude_ports */
-	size_t n_ssh_ports;
+	struct port_list
+		ssh_ports; /* excluded inbound, ascending, without those of exclude_ports */
 	bool verbose, dry_run, store_firewalld;
 
 	/* what `run` adds; zero in an install plan */

@@ -8,11 +8,6 @@
 #define RESOLVED_STUB "127.0.0.53"
 #define DNS_PORT      53
 
-static bool dns_wanted(const struct config *config)
-{
-	return config->redirect.dns.enabled || config->redirect.dns.capture_all;
-}
-
 static bool dry_run(const struct planner *p)
 {
 	return p->purpose == CHECK_INSTALL && p->config->dry_run;
@@ -78,30 +73,23 @@ static void choose_zones(struct planner *p, enum family family)
 	p->plan->family[family].dns_zones = !reason;
 }
 
-/* Reads the servers. Returns false after an error. */
-static bool read_servers(struct planner *p, struct ip_list ret[static FAMILY_COUNT])
-{
-	const char *path = p->config->redirect.dns.resolv_config_path;
-	const struct facts_file *file = &p->facts->resolv_conf;
-
-	if (!file->text) {
-		if (file->problem)
-			say(p, HOST_ERROR, "redirect.dns.resolvConfigPath", "%s", file->problem);
-		return false;
-	}
-	resolv_parse(path, file->text, file->len, ret, p->diags);
-	return true;
-}
-
 static void plan_dns(struct planner *p)
 {
 	const char *path = p->config->redirect.dns.resolv_config_path;
+	const struct facts_file *file = &p->facts->resolv_conf;
 	bool all = p->config->redirect.dns.capture_all;
 	struct ip_list servers[FAMILY_COUNT] = { 0 };
 	bool any = false;
 
-	if (!dns_wanted(p->config) || (!all && !read_servers(p, servers)))
+	if (!all && !p->config->redirect.dns.enabled)
 		return;
+	if (!all && !file->text) {
+		if (file->problem)
+			say(p, HOST_ERROR, "redirect.dns.resolvConfigPath", "%s", file->problem);
+		return;
+	}
+	if (!all)
+		resolv_parse(path, file->text, file->len, servers, p->diags);
 	for (unsigned family = 0; family < FAMILY_COUNT; family++) {
 		struct plan_family *f = &p->plan->family[family];
 

@@ -33,7 +33,7 @@ static bool is_redirected(const struct planner *p, uint16_t port)
 	const struct plan *plan = p->plan;
 	const struct plan_direction *inbound = &plan->inbound;
 
-	if (port == inbound->port || listed(plan->ssh_ports, plan->n_ssh_ports, port))
+	if (port == inbound->port || listed(plan->ssh_ports.items, plan->ssh_ports.n, port))
 		return false;
 	if (inbound->include_ports.n)
 		return listed(inbound->include_ports.items, inbound->include_ports.n, port);

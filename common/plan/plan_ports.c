@@ -6,8 +6,10 @@
 
 #define PROMETHEUS_PORT 19153 /* of the coredns that kuma-dp runs */
 
+#define DATAPLANE "kumaDP.dataplaneFile"
+
 struct claim {
-	uint16_t port;
+	uint16_t port;       /* 0: none is claimed */
 	const char *setting; /* NULL: not for the user to choose */
 	const char *owner;
 	enum {
@@ -22,56 +24,39 @@ struct claims {
 	size_t n;
 };
 
-static void claim(struct planner *p, struct claims *claims, struct claim claim)
-{
-	array_push(p->arena, claims, claim);
-}
-
-static void claim_redirects(struct planner *p, struct claims *claims)
+static struct claims all_claims(struct planner *p)
 {
 	const struct plan *plan = p->plan;
+	const struct plan_children *children = &plan->children;
+	const struct plan_direction *in = &plan->inbound, *out = &plan->outbound;
+	const struct port_list *inbounds = &children->dataplane.inbound_ports;
+	uint16_t admin_port = children->dataplane.admin_port;
+	bool dns = plan->family[FAMILY_V4].dns || plan->family[FAMILY_V6].dns ||
+		   children->dns_mode != CORE_DNS_OFF;
+	const struct claim rows[] = {
+		{ in->enabled ? in->port : 0, "redirect.inbound.port", "the inbound redirect's",
+		  CLAIM_REDIRECT },
+		{ out->enabled ? out->port : 0, "redirect.outbound.port", "the outbound redirect's",
+		  CLAIM_REDIRECT },
+		{ dns ? plan->dns_port : 0, "redirect.dns.port", "the DNS redirect's",
+		  CLAIM_REDIRECT },
+		{ children->envoy_dns_port, NULL, "that of Envoy's DNS", CLAIM_OURS },
+		{ children->dns_mode == CORE_DNS_KUMA_DP ? PROMETHEUS_PORT : 0, NULL,
+		  "that of coredns' metrics", CLAIM_OURS },
+		{ KUMA_READINESS_PORT, NULL, "kuma-dp's readiness port", CLAIM_OURS },
+		{ admin_port, DATAPLANE, "Envoy's admin port (networking.admin.port)", CLAIM_OURS },
+		{ admin_port ? 0 : ENVOY_ADMIN_PORT, NULL, "Envoy's admin port", CLAIM_OURS },
+	};
+	struct claims ret = { 0 };
 
-	if (plan->inbound.enabled)
-		claim(p, claims,
-		      (struct claim){ plan->inbound.port, "redirect.inbound.port",
-				      "the inbound redirect's", CLAIM_REDIRECT });
-	if (plan->outbound.enabled)
-		claim(p, claims,
-		      (struct claim){ plan->outbound.port, "redirect.outbound.port",
-				      "the outbound redirect's", CLAIM_REDIRECT });
-	if (plan->family[FAMILY_V4].dns || plan->family[FAMILY_V6].dns ||
-	    plan->children.dns_mode != CORE_DNS_OFF)
-		claim(p, claims,
-		      (struct claim){ plan->dns_port, "redirect.dns.port", "the DNS redirect's",
-				      CLAIM_REDIRECT });
-}
-
-static void claim_children(struct planner *p, struct claims *claims)
-{
-	const struct plan_children *children = &p->plan->children;
-	const struct dataplane *dataplane = &children->dataplane;
-
-	if (children->envoy_dns_port)
-		claim(p, claims,
-		      (struct claim){ children->envoy_dns_port, NULL, "that of Envoy's DNS",
-				      CLAIM_OURS });
-	if (children->dns_mode == CORE_DNS_KUMA_DP)
-		claim(p, claims,
-		      (struct claim){ PROMETHEUS_PORT, NULL, "that of coredns' metrics",
-				      CLAIM_OURS });
-	claim(p, claims,
-	      (struct claim){ KUMA_READINESS_PORT, NULL, "kuma-dp's readiness port", CLAIM_OURS });
-	if (dataplane->admin_port)
-		claim(p, claims,
-		      (struct claim){ dataplane->admin_port, "kumaDP.dataplaneFile",
-				      "Envoy's admin port (networking.admin.port)", CLAIM_OURS });
-	else
-		claim(p, claims,
-		      (struct claim){ ENVOY_ADMIN_PORT, NULL, "Envoy's admin port", CLAIM_OURS });
-	for (size_t i = 0; i < dataplane->inbound_ports.n; i++)
-		claim(p, claims,
-		      (struct claim){ dataplane->inbound_ports.items[i], "kumaDP.dataplaneFile",
-				      "an inbound of the Dataplane", CLAIM_INBOUND });
+	for (size_t i = 0; i < ELEMENTS(rows); i++)
+		if (rows[i].port)
+			array_push(p->arena, &ret, rows[i]);
+	for (size_t i = 0; i < inbounds->n; i++)
+		array_push(p->arena, &ret,
+			   (struct claim){ inbounds->items[i], DATAPLANE,
+					   "an inbound of the Dataplane", CLAIM_INBOUND });
+	return ret;
 }
 
 /* Blames the one that a setting can change. */
@@ -88,10 +73,8 @@ static void judge(struct planner *p, const struct claim *a, const struct claim *
 
 void plan_ports(struct planner *p)
 {
-	struct claims claims = { 0 };
+	const struct claims claims = all_claims(p);
 
-	claim_redirects(p, &claims);
-	claim_children(p, &claims);
 	for (size_t i = 0; i < claims.n; i++)
 		for (size_t j = 0; j < i; j++)
 			judge(p, &claims.items[j], &claims.items[i]);

@@ -3,11 +3,6 @@
 
 #define PROTECT_SSH "safety.protectSSH"
 
-struct ports {
-	uint16_t *items;
-	size_t n;
-};
-
 static bool resolve(const struct planner *p, enum auto_bool value)
 {
 	return value == AUTO_BOOL_AUTO ? p->purpose == CHECK_RUN : value == AUTO_BOOL_TRUE;
@@ -22,13 +17,12 @@ static bool holds(const struct port_list *list, uint16_t port)
 }
 
 /* Inserts in ascending order, once. */
-static void add_port(struct planner *p, struct ports *list, uint16_t port)
+static void add_port(struct planner *p, struct port_list *list, uint16_t port)
 {
 	size_t at = list->n;
 
-	for (size_t i = 0; i < list->n; i++)
-		if (list->items[i] == port)
-			return;
+	if (holds(list, port))
+		return;
 	array_push(p->arena, list, port);
 	if (p->arena->failed)
 		return;
@@ -42,7 +36,7 @@ static void protect_ssh(struct planner *p)
 	const struct facts *facts = p->facts;
 	const struct plan_direction *inbound = &p->plan->inbound;
 	const struct port_list *declared = &p->plan->children.dataplane.inbound_ports;
-	struct ports found = { 0 }, ports = { 0 };
+	struct port_list found = { 0 };
 
 	for (size_t i = 0; i < facts->listeners.n; i++)
 		if (facts->listeners.items[i].sshd)
@@ -62,10 +56,8 @@ static void protect_ssh(struct planner *p)
 			    port);
 		/* includePorts voids excludePorts. */
 		if (inbound->include_ports.n || !holds(&inbound->exclude_ports, port))
-			add_port(p, &ports, port);
+			array_push(p->arena, &p->plan->ssh_ports, port);
 	}
-	p->plan->ssh_ports = ports.items;
-	p->plan->n_ssh_ports = ports.n;
 }
 
 /* That one of them is off is warned of with the configuration. */

@@ -7,11 +7,6 @@
 
 #define SETTING "kumaDPUser"
 
-static bool is_number(const char *text, uint64_t *ret)
-{
-	return parse_decimal(text, UINT32_MAX, ret);
-}
-
 /* Nobody is called so and nobody has that UID. `prepare` makes the user where it can, so that
  * `check` before the first start finds nothing wrong. */
 static void missing(struct planner *p, const char *asked)
@@ -19,27 +14,22 @@ static void missing(struct planner *p, const char *asked)
 	const char *name = *asked ? asked : KUMA_DP_USER;
 	const char *taken_by = p->facts->uid_5678_name;
 	uint64_t uid;
-	bool by_number = is_number(asked, &uid);
+	bool by_number = parse_decimal(asked, UINT32_MAX, &uid);
 
-	if (by_number && uid != KUMA_DP_UID) {
-		say(p, HOST_ERROR, SETTING,
-		    "no user has UID %s: name one that exists, or a name to be created", asked);
-		return;
-	}
-	if (!p->config->user.create) {
-		say(p, HOST_ERROR, SETTING, "user '%s' does not exist, and user.create is false",
-		    name);
-		return;
-	}
 	if (by_number)
 		name = KUMA_DP_USER;
-	if (strcmp(name, KUMA_DP_USER) == 0 && taken_by) {
+	if (by_number && uid != KUMA_DP_UID)
+		say(p, HOST_ERROR, SETTING,
+		    "no user has UID %s: name one that exists, or a name to be created", asked);
+	else if (!p->config->user.create)
+		say(p, HOST_ERROR, SETTING, "user '%s' does not exist, and user.create is false",
+		    by_number ? asked : name);
+	else if (strcmp(name, KUMA_DP_USER) == 0 && taken_by)
 		say(p, HOST_ERROR, SETTING, "user '%s' cannot be created: UID %d belongs to '%s'",
 		    name, KUMA_DP_UID, taken_by);
-		return;
-	}
-	say(p, HOST_NOTICE, SETTING, "user '%s' does not exist yet: `tproxyd prepare` creates it",
-	    name);
+	else
+		say(p, HOST_NOTICE, SETTING,
+		    "user '%s' does not exist yet: `tproxyd prepare` creates it", name);
 }
 
 static void plan_user_for_run(struct planner *p, const char *asked)
@@ -65,7 +55,7 @@ static void plan_user_for_run(struct planner *p, const char *asked)
 		    "UID %d belongs to '%s', not to '%s': name the user that the proxy is "
 		    "to run as",
 		    KUMA_DP_UID, owner, KUMA_DP_USER);
-	if (is_number(asked, &uid) && uid != user->uid)
+	if (parse_decimal(asked, UINT32_MAX, &uid) && uid != user->uid)
 		say(p, HOST_ERROR, SETTING,
 		    "'%s' is no UID of this host but the name of a user with UID %u: ask "
 		    "for that UID",

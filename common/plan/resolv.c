@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/plan/resolv.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define KEYWORD "nameserver"
 
-/* Go's unicode.IsSpace, as far as ASCII goes. */
-static bool is_blank(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-/* The next word of a line; advances *p. Returns its length, 0 at the end of the line. */
+/* The next word of a line, as Go's unicode.IsSpace cuts ASCII; advances *p. Returns its length, 0 at the end of the line. */
 static size_t next_word(const char **p, const char *end, const char **ret_word)
 {
-	while (*p < end && is_blank(**p))
+	while (*p < end && isspace((unsigned char)**p))
 		(*p)++;
 	*ret_word = *p;
-	while (*p < end && !is_blank(**p))
+	while (*p < end && !isspace((unsigned char)**p))
 		(*p)++;
 	return (size_t)(*p - *ret_word);
 }

@@ -184,8 +184,7 @@ static void build_inbound(struct build *b, struct chain *chain)
 	}
 	add_keep(b, chain);
 	RULE(b, chain, "never redirect SSH (port %s), so that no operator is locked out",
-	     .each = { EACH_DPORT, plan->ssh_ports, plan->n_ssh_ports }, .proto = IPPROTO_TCP,
-	     .verdict = RETURN);
+	     .each = EACH(EACH_DPORT, plan->ssh_ports), .proto = IPPROTO_TCP, .verdict = RETURN);
 	RULE(b, chain, "skip further processing for configured IP address",
 	     .each = EACH(EACH_SRC, b->f->exclude_inbound), .verdict = RETURN);
 	if (in->include_ports.n > 0) {

@@ -7,9 +7,9 @@ TestSuite(safety, .init = fixture_init, .fini = fixture_done);
 
 static void expect_ports(size_t n, const uint16_t *want)
 {
-	cr_assert_eq(fx.plan.n_ssh_ports, n, "%zu ports", fx.plan.n_ssh_ports);
+	cr_assert_eq(fx.plan.ssh_ports.n, n, "%zu ports", fx.plan.ssh_ports.n);
 	for (size_t i = 0; i < n; i++)
-		cr_expect_eq(fx.plan.ssh_ports[i], want[i]);
+		cr_expect_eq(fx.plan.ssh_ports.items[i], want[i]);
 }
 
 static void many_ports(void)

@@ -33,10 +33,9 @@ static struct plan plan_v4(void)
 
 static void protect_ssh(struct plan *plan)
 {
-	static const uint16_t ports[] = { 22, 2222 };
+	static uint16_t ports[] = { 22, 2222 };
 
-	plan->ssh_ports = ports;
-	plan->n_ssh_ports = ELEMENTS(ports);
+	plan->ssh_ports = (struct port_list){ ports, ELEMENTS(ports) };
 }
 
 Test(safety, keeps_open_connections_by_the_first_rule_of_both_chains)

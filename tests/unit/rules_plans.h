@@ -293,12 +293,9 @@ static void fill_e15(struct arena *arena, struct plan *plan)
 /* Not an example, but all that tproxyd adds. */
 static void fill_safe(struct arena *arena, struct plan *plan)
 {
-	static const uint16_t ssh_ports[] = { 22, 2222 };
-
 	fill_e14(arena, plan);
 	plan->keep_connections = true;
-	plan->ssh_ports = ssh_ports;
-	plan->n_ssh_ports = ELEMENTS(ssh_ports);
+	plan->ssh_ports = PORTS(arena, 22, 2222);
 }
 
 struct example {
