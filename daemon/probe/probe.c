@@ -16,6 +16,11 @@
 #include "daemon/os/io.h"
 #include "daemon/probe/question.h"
 
+static const struct ip_addr loopback[FAMILY_COUNT] = {
+	[FAMILY_V4] = { .family = FAMILY_V4, .bytes = { 127, 0, 0, 1 } },
+	[FAMILY_V6] = { .family = FAMILY_V6, .bytes = { [15] = 1 } },
+};
+
 enum question_kind {
 	QUESTION_ADMIN,
 	QUESTION_DNS_V4,
@@ -164,10 +169,9 @@ static int connect_loopback(enum family family, int type, uint16_t port)
 /* Anybody may listen on a port; whoever does is asked only where it is the kuma-dp user. */
 static bool admin_port_is_envoys(const struct probe_target *target)
 {
-	const struct ip_addr loopback = { .family = FAMILY_V4, .bytes = { 127, 0, 0, 1 } };
 	uid_t uid;
 
-	return sock_tcp_listener(&loopback, target->admin_port, &uid, NULL) == 1 &&
+	return sock_tcp_listener(&loopback[FAMILY_V4], target->admin_port, &uid, NULL) == 1 &&
 	       uid == target->uid;
 }
 
@@ -202,8 +206,7 @@ static void ask_dns(struct probe *probe, enum question_kind kind)
 
 	if (getrandom(&q->id, sizeof(q->id), GRND_NONBLOCK) < 0)
 		q->id = (uint16_t)(kind + 1);
-	len = kind == QUESTION_ENVOY_DNS ? dns_query_address(q->id, query)
-					 : dns_query_status(q->id, query);
+	len = dns_query(q->id, kind == QUESTION_ENVOY_DNS, query);
 	q->fd = connect_loopback(family, SOCK_DGRAM, port);
 	if (q->fd < 0 || send(q->fd, query, len, MSG_NOSIGNAL) != (ssize_t)len ||
 	    sd_event_add_io(probe->event, &q->io, q->fd, EPOLLIN, on_dns, q) < 0)
@@ -229,42 +232,33 @@ static void add_missing(struct probe_result *result, const char *fmt, ...)
 /* Outbound packets are redirected to the loopback address; inbound ones to an address of the
  * interface on which they came, so that only a listener on all addresses will do. And it must be
  * the kuma-dp user's: anybody may listen on the port. */
-static bool look_for_listener(struct probe *probe, uint16_t port, const struct ip_addr *addr)
+static void look_for_listener(struct probe *probe, uint16_t port, const struct ip_addr *addr)
 {
 	enum family family = addr->family;
 	uid_t uid = 0;
-	int r = sock_tcp_listener(addr, port, &uid, NULL);
+	int r;
 
+	if (port == 0 || !probe->target.family[family])
+		return;
+	r = sock_tcp_listener(addr, port, &uid, NULL);
 	if (r == 1 && uid == probe->target.uid)
-		return true;
+		return;
+	probe->result.listeners = false;
 	if (r == 1)
 		add_missing(&probe->result, "port %u on %s (user %u listens there)", port,
 			    family_name(family), uid);
 	else
 		add_missing(&probe->result, "port %u on %s", port, family_name(family));
-	return false;
 }
 
 static void look_for_listeners(struct probe *probe)
 {
-	static const struct ip_addr loopback[FAMILY_COUNT] = {
-		[FAMILY_V4] = { .family = FAMILY_V4, .bytes = { 127, 0, 0, 1 } },
-		[FAMILY_V6] = { .family = FAMILY_V6, .bytes = { [15] = 1 } },
-	};
-	static const struct ip_addr any[FAMILY_COUNT] = {
-		[FAMILY_V4] = { .family = FAMILY_V4 },
-		[FAMILY_V6] = { .family = FAMILY_V6 },
-	};
-	const struct probe_target *target = &probe->target;
-	bool all = true;
-
+	probe->result.listeners = true;
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
-		if (target->family[f] && target->outbound_port)
-			all &= look_for_listener(probe, target->outbound_port, &loopback[f]);
+		look_for_listener(probe, probe->target.outbound_port, &loopback[f]);
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
-		if (target->family[f] && target->inbound_port)
-			all &= look_for_listener(probe, target->inbound_port, &any[f]);
-	probe->result.listeners = all;
+		look_for_listener(probe, probe->target.inbound_port,
+				  &(struct ip_addr){ .family = f });
 }
 
 static void judge_dns(struct probe *probe)
@@ -290,7 +284,6 @@ static int on_round_end(_unused_ sd_event_source *source, _unused_ uint64_t usec
 {
 	struct probe *probe = userdata;
 	struct question *admin = &probe->question[QUESTION_ADMIN];
-	struct probe_result result;
 
 	/* A server that answers but does not close is judged by what it said. */
 	if (admin->state == PENDING && admin->len)
@@ -305,8 +298,7 @@ static int on_round_end(_unused_ sd_event_source *source, _unused_ uint64_t usec
 	for (unsigned i = 0; i < QUESTION_COUNT; i++)
 		question_close(&probe->question[i]);
 	probe->timer = sd_event_source_disable_unref(probe->timer);
-	result = probe->result;
-	probe->done(&result, probe->userdata);
+	probe->done(&probe->result, probe->userdata);
 	return 0;
 }
 
@@ -317,8 +309,6 @@ int probe_new(sd_event *event, struct probe **ret, struct error *err)
 	if (!probe)
 		return error_sys(err, -ENOMEM, "make a probe");
 	probe->event = sd_event_ref(event);
-	for (unsigned i = 0; i < QUESTION_COUNT; i++)
-		probe->question[i].fd = -1;
 	*ret = probe;
 	return 0;
 }
@@ -341,15 +331,15 @@ int probe_start(struct probe *probe, const struct probe_target *target, probe_do
 	probe->userdata = userdata;
 	/* All are pending before any is asked: one that fails at once must not end the round for
 	 * the rest. */
-	for (unsigned i = 0; i < QUESTION_COUNT; i++)
-		probe->question[i] = (struct question){ .probe = probe, .fd = -1 };
-	probe->question[QUESTION_ADMIN].state = PENDING;
-	for (unsigned i = QUESTION_DNS_V4; i < QUESTION_COUNT; i++)
-		if (dns_port(target, (enum question_kind)i))
-			probe->question[i].state = PENDING;
-	for (unsigned i = QUESTION_DNS_V4; i < QUESTION_COUNT; i++)
-		if (dns_port(target, (enum question_kind)i))
-			ask_dns(probe, (enum question_kind)i);
+	for (enum question_kind i = 0; i < QUESTION_COUNT; i++)
+		probe->question[i] = (struct question){
+			.probe = probe,
+			.state = i == QUESTION_ADMIN || dns_port(target, i) ? PENDING : NOT_ASKED,
+			.fd = -1,
+		};
+	for (enum question_kind i = QUESTION_DNS_V4; i < QUESTION_COUNT; i++)
+		if (probe->question[i].state == PENDING)
+			ask_dns(probe, i);
 	ask_admin(probe);
 	return 0;
 }
@@ -358,7 +348,7 @@ void probe_free(struct probe *probe)
 {
 	if (!probe)
 		return;
-	for (unsigned i = 0; i < QUESTION_COUNT; i++)
+	for (unsigned i = 0; probe->timer && i < QUESTION_COUNT; i++)
 		question_close(&probe->question[i]);
 	sd_event_source_disable_unref(probe->timer);
 	sd_event_unref(probe->event);

@@ -11,15 +11,13 @@
 
 #define DNS_QUERY_MAX 64
 
-/* Writes a query into buf and returns its length.
- * The DNS port is asked with operation code STATUS (RFC 1035 4.1.1): the DNS library of CoreDNS and
+/* Writes a query for the address of a name into buf and returns its length. The DNS port is asked with operation code STATUS (RFC 1035 4.1.1): the DNS library of CoreDNS and
  * of kuma-dp's embedded proxy answers NOTIMP to it by itself, before any plugin, so that the answer
  * depends on no other server and no packet leaves the host. (A question in the CHAOS class is
  * passed on to the resolver wherever a Corefile has "forward"; an unknown name is, too.) A server
  * that does not look at the code takes it for an ordinary question. Envoy's DNS filter answers any
  * name by itself. */
-size_t dns_query_status(uint16_t id, uint8_t buf[static DNS_QUERY_MAX]);
-size_t dns_query_address(uint16_t id, uint8_t buf[static DNS_QUERY_MAX]);
+size_t dns_query(uint16_t id, bool to_envoy, uint8_t buf[static DNS_QUERY_MAX]);
 
 /* Whether it is a response to the query with that id; what it says does not matter. */
 bool dns_is_reply(uint16_t id, const uint8_t *buf, size_t len);

@@ -43,7 +43,7 @@ Test(probe_question, asks_in_a_way_that_no_server_passes_on)
 	static const uint8_t expected[] = "\x12\x34\x10\0\0\1\0\0\0\0\0\0\11localhost\0\0\1\0\1";
 	uint8_t query[DNS_QUERY_MAX];
 
-	cr_assert_eq(dns_query_status(0x1234, query), sizeof(expected) - 1);
+	cr_assert_eq(dns_query(0x1234, false, query), sizeof(expected) - 1);
 	cr_expect_arr_eq(query, expected, sizeof(expected) - 1);
 }
 
