@@ -133,12 +133,12 @@ enum proxy_news situation_probed(struct situation *s, struct sighting seen, uint
 	return situation_proxy(s, seen.proxy, hold_usec, now_usec);
 }
 
-enum ending situation_ended(struct situation *s, enum proxy_process process, uint64_t hold_usec,
-			    uint64_t now_usec)
+bool situation_ended(struct situation *s, enum proxy_process process, uint64_t hold_usec,
+		     uint64_t now_usec)
 {
 	if (process == PROCESS_CORE_DNS)
 		s->dns_serving = false;
 	else
 		(void)situation_proxy(s, false, hold_usec, now_usec);
-	return s->wish == WISH_RUN ? ENDING_FATAL : ENDING_EXPECTED;
+	return s->wish == WISH_RUN;
 }

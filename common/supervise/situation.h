@@ -129,12 +129,8 @@ enum proxy_process {
 	PROCESS_ENVOY,
 };
 
-enum ending {
-	ENDING_EXPECTED, /* we are stopping */
-	ENDING_FATAL,    /* the service ends with it: the service manager starts everything again */
-};
-
 /* What the end of a process means: without kuma-dp or Envoy the proxy does not serve, without our
- * own coredns DNS does not. */
-enum ending situation_ended(struct situation *s, enum proxy_process process, uint64_t hold_usec,
-			    uint64_t now_usec);
+ * own coredns DNS does not. Returns whether the service ends with it (the service manager then
+ * starts everything again): we were not stopping. */
+bool situation_ended(struct situation *s, enum proxy_process process, uint64_t hold_usec,
+		     uint64_t now_usec);

@@ -19,7 +19,7 @@ static void try_again(struct daemon *d, uint64_t usec)
 {
 	const struct situation *s = situation_of(d);
 
-	if (d->trouble.since_usec == USEC_NEVER)
+	if (d->trouble.since_usec == 0)
 		d->trouble.since_usec = s->now_usec;
 	d->trouble.again_usec = s->now_usec + usec;
 	daemon_arm(d, TIMER_RETRY, d->trouble.again_usec);
@@ -30,7 +30,7 @@ static void try_again(struct daemon *d, uint64_t usec)
 static bool time_to_tell(struct daemon *d, uint64_t first_usec)
 {
 	uint64_t now = situation_of(d)->now_usec, told = d->trouble.told_usec;
-	uint64_t since = d->trouble.since_usec == USEC_NEVER ? now : d->trouble.since_usec;
+	uint64_t since = d->trouble.since_usec ? d->trouble.since_usec : now;
 
 	if (now < (told ? told + TELL_USEC : since + first_usec))
 		return false;
@@ -44,9 +44,9 @@ static void end_trouble(struct daemon *d)
 	/* The status was about it: it is said anew. */
 	if (d->trouble.why[0])
 		d->carry.said = PHASE_COUNT;
-	if (d->trouble.since_usec != USEC_NEVER)
+	if (d->trouble.since_usec != 0)
 		daemon_arm(d, TIMER_RETRY, USEC_NEVER);
-	trouble_over(d);
+	d->trouble = (struct trouble){ 0 };
 }
 
 static void applied(struct daemon *d, struct generation *generation, enum level level)
@@ -78,8 +78,7 @@ static void others_busy(struct daemon *d, const struct error *err)
 			log_event(LOG_LEVEL_WARNING, MSG_LOCK_CONTENTION, NULL,
 				  "%c%s for more than a second",
 				  toupper((unsigned char)err->text[0]), err->text + 1);
-		(void)snprintf(d->trouble.why, sizeof(d->trouble.why), "%.*s",
-			       (int)sizeof(d->trouble.why) - 1, err->text);
+		(void)snprintf(d->trouble.why, sizeof(d->trouble.why), "%.199s", err->text);
 		if (!(d->carry.ready && s->wish == WISH_RUN))
 			notify_extend(EXTEND_USEC);
 	}
@@ -96,8 +95,7 @@ static void apply_failed(struct daemon *d, enum level wanted, const struct error
 	if (time_to_tell(d, 0) || s->wish == WISH_RUN)
 		log_error(err, "Cannot bring the rules to level %s", level_name(wanted));
 	s->applied = LEVEL_UNKNOWN;
-	(void)snprintf(d->trouble.why, sizeof(d->trouble.why), "%.*s",
-		       (int)sizeof(d->trouble.why) - 1, err->text);
+	(void)snprintf(d->trouble.why, sizeof(d->trouble.why), "%.199s", err->text);
 	if (s->wish == WISH_RUN && !d->carry.ready)
 		daemon_fail(d, NULL, "%s", err->text);
 	try_again(d, s->wish == WISH_RUN ? RETRY_FAILED_USEC : RETRY_USEC);

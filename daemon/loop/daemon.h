@@ -7,8 +7,6 @@
  * common/supervise/situation.h and acts on the answers. What is inside is in state.h.
  */
 
-#include <systemd/sd-event.h>
-
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 
@@ -20,12 +18,9 @@ struct generation;
  * blocked. */
 int daemon_new(struct generation *generation, struct daemon **ret, struct error *err) _must_check_;
 
-/* Its event loop, borrowed. */
-sd_event *daemon_event(struct daemon *d);
-
-/* Starts the children and runs until everything is undone again. Returns the exit status, or a
- * negative errno when the loop itself failed. */
-int daemon_run(struct daemon *d, struct error *err) _must_check_;
+/* Starts the children and runs until everything is undone again; serves the instance's socket
+ * (borrowed). Returns the exit status, or a negative errno when the loop itself failed. */
+int daemon_run(struct daemon *d, int instance, struct error *err) _must_check_;
 
 void daemon_free(struct daemon *d);
 DEFINE_CLEANUP(struct daemon *, daemon_free, NULL);

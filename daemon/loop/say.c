@@ -140,6 +140,6 @@ void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...)
 	daemon_wish_stop(d);
 	log_event(LOG_LEVEL_ERROR, id, NULL, "%s", text);
 	notify_stopping();
-	(void)snprintf(d->status, sizeof(d->status), "%.*s", (int)sizeof(d->status) - 1, text);
+	(void)snprintf(d->status, sizeof(d->status), "%.255s", text);
 	notify_failed(EIO, text);
 }

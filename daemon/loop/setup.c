@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* From nothing to a running loop, and back: a table of steps, undone backwards from wherever we got
- * to. */
+/* From nothing to a running loop, and back from wherever we got to. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +13,7 @@
 
 #include "daemon/loop/daemon.h"
 #include "daemon/loop/state.h"
-#include "daemon/loop/status.h"
+#include "daemon/netfilter/instance.h"
 #include "daemon/netfilter/xt/backend.h"
 #include "daemon/operator/log.h"
 #include "daemon/os/fd.h"
@@ -50,18 +49,12 @@ static int loop_up(struct daemon *d, struct error *err)
 		r = sd_event_source_set_description(d->step, "step");
 	if (r < 0)
 		return error_sys(err, r, "create the event loop");
-	for (size_t i = 0; i < ELEMENTS(signals); i++) {
-		sd_event_source *source;
-
-		r = sd_event_add_signal(d->event, &source, signals[i], on_signal, d);
+	for (size_t i = 0; i < ELEMENTS(d->signal); i++) {
+		r = sd_event_add_signal(d->event, &d->signal[i], signals[i], on_signal, d);
 		if (r < 0)
 			return error_sys(err, r, "watch signal %d", signals[i]);
-		(void)sd_event_source_set_priority(source, PRIORITY_SIGNAL);
-		(void)sd_event_source_set_description(source, "signal");
-		r = sd_event_source_set_floating(source, 1);
-		sd_event_source_unref(source);
-		if (r < 0)
-			return error_sys(err, r, "watch signal %d", signals[i]);
+		(void)sd_event_source_set_priority(d->signal[i], PRIORITY_SIGNAL);
+		(void)sd_event_source_set_description(d->signal[i], "signal");
 	}
 	r = sd_event_set_watchdog(d->event, true);
 	if (r < 0)
@@ -74,6 +67,8 @@ static void loop_down(struct daemon *d)
 	sd_event_source_disable_unref(d->envoy_exit);
 	for (unsigned i = 0; i < TIMER_COUNT; i++)
 		sd_event_source_disable_unref(d->timer[i]);
+	for (unsigned i = 0; i < ELEMENTS(d->signal); i++)
+		sd_event_source_disable_unref(d->signal[i]);
 	sd_event_source_disable_unref(d->step);
 	sd_event_unref(d->event);
 }
@@ -85,22 +80,18 @@ static int rules_up(struct daemon *d, struct error *err)
 	return r == NETFILTER_ABSENT ? err->code : r;
 }
 
-static void rules_down(struct daemon *d)
-{
-	redirect_done(&d->redirect);
-}
-
 /* The unit makes the runtime directory; by hand, in a namespace say, it is made here. The work
  * directory is tried at once, so that a start fails before anything else is done. */
 static int files_up(struct daemon *d, struct error *err)
 {
-	const struct plan *plan = &d->current->plan;
+	const struct facts_user *user = &d->current->plan.user;
 
+	d->has_files = true;
 	if (mkdir(RUNTIME_DIR, 0755) < 0 && errno != EEXIST)
 		return error_sys(err, -errno, "make " RUNTIME_DIR);
 	if (chmod(RUNTIME_DIR, 0755) < 0)
 		return error_sys(err, -errno, "set the mode of " RUNTIME_DIR);
-	return workdir_wipe(WORK_DIR, plan->user.uid, plan->user.gid, err);
+	return workdir_wipe(WORK_DIR, user->uid, user->gid, err);
 }
 
 static void files_down(struct daemon *d)
@@ -126,21 +117,6 @@ static int control_up(struct daemon *d, struct error *err)
 	};
 
 	return control_new(&setup, &d->control, err);
-}
-
-static void control_down(struct daemon *d)
-{
-	control_free(d->control);
-}
-
-static int probe_up(struct daemon *d, struct error *err)
-{
-	return probe_new(d->event, &d->probe.prober, err);
-}
-
-static void probe_down(struct daemon *d)
-{
-	probe_free(d->probe.prober);
 }
 
 /* A stream to the journal under the child's own name, so that nobody pumps its output. */
@@ -194,26 +170,6 @@ static int resolv_up(struct daemon *d, struct error *err)
 		&d->resolv_conf, err);
 }
 
-static void resolv_down(struct daemon *d)
-{
-	file_watch_free(d->resolv_conf);
-}
-
-/* clang-format off */
-static const struct step {
-	int (*up)(struct daemon *d, struct error *err);
-	void (*down)(struct daemon *d); /* also after a failed up */
-} steps[] = {
-	{ loop_up,     loop_down },
-	{ rules_up,    rules_down },
-	{ files_up,    files_down },
-	{ control_up,  control_down },
-	{ probe_up,    probe_down },
-	{ resolv_up,   resolv_down },
-	{ children_up, children_down },
-};
-/* clang-format on */
-
 int daemon_add_child(struct daemon *d, const struct proc_ops *ops, struct error *err)
 {
 	size_t i = d->n_children;
@@ -244,7 +200,6 @@ void daemon_init(struct daemon *d, struct generation *generation, const struct d
 	d->ops = ops;
 	d->current = generation;
 	d->carry.said = PHASE_COUNT;
-	trouble_over(d);
 	for (unsigned i = 0; i < CHILD_COUNT; i++)
 		d->child[i].output = -1;
 }
@@ -269,18 +224,28 @@ int daemon_new(struct generation *generation, struct daemon **ret, struct error 
 {
 	_cleanup_(daemon_freep) struct daemon *d = calloc(1, sizeof(*d));
 	struct timespec realtime;
+	int r;
 
 	if (!d) {
 		generation_free(generation);
 		return error_sys(err, -ENOMEM, "start the daemon");
 	}
 	daemon_init(d, generation, &daemon_system_ops);
-	while (d->n_up < ELEMENTS(steps)) {
-		int r = steps[d->n_up++].up(d, err);
-
-		if (r < 0)
-			return r;
-	}
+	r = loop_up(d, err);
+	if (r >= 0)
+		r = rules_up(d, err);
+	if (r >= 0)
+		r = files_up(d, err);
+	if (r >= 0)
+		r = control_up(d, err);
+	if (r >= 0)
+		r = probe_new(d->event, &d->probe.prober, err);
+	if (r >= 0)
+		r = resolv_up(d, err);
+	if (r >= 0)
+		r = children_up(d, err);
+	if (r < 0)
+		return r;
 	(void)clock_gettime(CLOCK_REALTIME, &realtime);
 	d->carry.started_realtime_usec =
 		(uint64_t)realtime.tv_sec * 1000000 + (uint64_t)realtime.tv_nsec / 1000;
@@ -293,23 +258,26 @@ void daemon_free(struct daemon *d)
 {
 	if (!d)
 		return;
-	while (d->n_up > 0)
-		steps[--d->n_up].down(d);
+	children_down(d);
+	file_watch_free(d->resolv_conf);
+	probe_free(d->probe.prober);
+	control_free(d->control);
+	if (d->has_files)
+		files_down(d);
+	redirect_done(&d->redirect);
+	loop_down(d);
 	generation_free(d->next);
 	generation_free(d->applied);
 	generation_free(d->current);
 	free(d);
 }
 
-sd_event *daemon_event(struct daemon *d)
+int daemon_run(struct daemon *d, int instance, struct error *err)
 {
-	return d->event;
-}
+	int r = instance_serve(d->event, instance, err);
 
-int daemon_run(struct daemon *d, struct error *err)
-{
-	int r;
-
+	if (r < 0)
+		return r;
 	d->ops->wake(d);
 	r = sd_event_loop(d->event);
 	return r < 0 ? error_sys(err, r, "run the event loop") : r;

@@ -89,8 +89,8 @@ struct daemon {
 	} probe;
 
 	/* An apply that failed or found the rules busy. */
-	struct {
-		uint64_t since_usec; /* of the first of several in a row; USEC_NEVER: none failed */
+	struct trouble {
+		uint64_t since_usec; /* of the first of several in a row; 0: none failed */
 		uint64_t again_usec; /* not before this time, unless another level is wanted */
 		enum level wanted;
 		uint64_t told_usec;
@@ -114,10 +114,10 @@ struct daemon {
 
 	/* The real hands. */
 	sd_event *event;
-	sd_event_source *timer[TIMER_COUNT], *step, *envoy_exit;
+	sd_event_source *timer[TIMER_COUNT], *signal[3], *step, *envoy_exit;
 	struct control *control;
 	struct file_watch *resolv_conf; /* NULL: DNS does not depend on it */
-	size_t n_up;                    /* steps of setup.c that are up */
+	bool has_files;                 /* the work directory, or a part of it */
 };
 
 static inline struct situation *situation_of(struct daemon *d)
@@ -149,19 +149,11 @@ static inline uint64_t daemon_hold_usec(const struct daemon *d)
 	return nsec == DURATION_INFINITY ? USEC_NEVER : (uint64_t)nsec / 1000;
 }
 
-static inline void trouble_over(struct daemon *d)
-{
-	d->trouble.since_usec = USEC_NEVER;
-	d->trouble.again_usec = d->trouble.told_usec = 0;
-	d->trouble.why[0] = '\0';
-}
-
 /* From here on everything is undone; an apply that fails has its whole time again. */
 static inline void daemon_wish_stop(struct daemon *d)
 {
 	d->carry.situation.wish = WISH_STOP;
-	d->trouble.since_usec = USEC_NEVER;
-	d->trouble.again_usec = d->trouble.told_usec = 0;
+	d->trouble.since_usec = d->trouble.again_usec = d->trouble.told_usec = 0;
 }
 
 /* update.c: the step. Only the event loop calls it, and a test in its place. */
@@ -203,3 +195,6 @@ void daemon_core_dns_late(struct daemon *d);
 
 /* resolv.c */
 void daemon_resolv_changed(void *userdata);
+
+/* status.c: a control_answer_t, for status, reload and log-level. userdata is the daemon. */
+json_t *status_answer(const char *request, const char *argument, void *userdata);

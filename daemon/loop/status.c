@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/loop/status.h"
-
 #include <string.h>
 #include <unistd.h>
 
 #include "common/config/schema.h"
 #include "daemon/loop/state.h"
-#include "daemon/operator/json.h"
 #include "daemon/operator/log.h"
 
 static json_t *processes(const struct daemon *d)
@@ -51,14 +48,12 @@ static json_t *rules(struct daemon *d)
 	for (enum family f = 0; f < FAMILY_COUNT; f++) {
 		json_t *family = json_object();
 
-		for (enum table t = 0; t < TABLE_COUNT; t++)
-			if (json_object_set_new(family, table_name(t),
-						table_rules(&snapshot.table[f][t])) < 0) {
-				json_decref(family);
-				return NULL;
-			}
 		if (json_object_set_new(all, family_name(f), family) < 0)
 			return NULL;
+		for (enum table t = 0; t < TABLE_COUNT; t++)
+			if (json_object_set_new(family, table_name(t),
+						table_rules(&snapshot.table[f][t])) < 0)
+				return NULL;
 	}
 	return take_ptr(all);
 }

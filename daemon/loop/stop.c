@@ -104,7 +104,7 @@ static void end_core_dns(struct daemon *d)
  * again. */
 static bool given_up(const struct daemon *d)
 {
-	return d->trouble.since_usec != USEC_NEVER &&
+	return d->trouble.since_usec != 0 &&
 	       d->carry.situation.now_usec - d->trouble.since_usec >= GIVE_UP_USEC;
 }
 

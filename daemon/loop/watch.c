@@ -20,10 +20,7 @@
 /* Envoy is a grandchild: its pidfd tells its death at once, kuma-dp's own exit up to seconds later. */
 void daemon_envoy_ended(struct daemon *d)
 {
-	enum ending ending = situation_ended(situation_of(d), PROCESS_ENVOY, daemon_hold_usec(d),
-					     d->ops->now(d));
-
-	if (ending == ENDING_FATAL)
+	if (situation_ended(situation_of(d), PROCESS_ENVOY, daemon_hold_usec(d), d->ops->now(d)))
 		daemon_fail(d, NULL, "Envoy (process %d) ended", (int)d->probe.envoy);
 	d->ops->wake(d);
 }
@@ -175,16 +172,16 @@ static void child_ended(struct daemon *d, enum child_id id)
 	_strbuf_ struct strbuf quotes = { 0 };
 	char field[48], pid[48], status[48];
 	const char *const fields[] = { field, pid, status, NULL };
-	enum ending ending = situation_ended(
-		situation_of(d), id == CHILD_KUMA_DP ? PROCESS_KUMA_DP : PROCESS_CORE_DNS,
-		daemon_hold_usec(d), d->ops->now(d));
+	bool fatal = situation_ended(situation_of(d),
+				     id == CHILD_KUMA_DP ? PROCESS_KUMA_DP : PROCESS_CORE_DNS,
+				     daemon_hold_usec(d), d->ops->now(d));
 
 	(void)snprintf(field, sizeof(field), "TPROXYD_PROCESS=%s", proc->name);
 	(void)snprintf(pid, sizeof(pid), "TPROXYD_PID=%d", (int)proc->last_exit.si_pid);
 	(void)snprintf(status, sizeof(status), "TPROXYD_EXIT_STATUS=%d", proc->last_exit.si_status);
-	log_event(ending == ENDING_FATAL ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, MSG_PROCESS_EXITED,
-		  fields, "%s %s", proc->name, proc->last_exit_text);
-	if (ending == ENDING_EXPECTED)
+	log_event(fatal ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, MSG_PROCESS_EXITED, fields, "%s %s",
+		  proc->name, proc->last_exit_text);
+	if (!fatal)
 		return;
 	d->ops->quote(d, &quotes);
 	daemon_fail(d, NULL, "%s %s%s", proc->name, proc->last_exit_text, strbuf_text(&quotes));

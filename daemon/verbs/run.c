@@ -60,12 +60,7 @@ static int supervise(struct generation **g, struct error *err)
 	if (r < 0)
 		return r;
 	r = daemon_new(take_ptr(*g), &d, err);
-	if (r < 0)
-		return r;
-	r = instance_serve(daemon_event(d), instance, err);
-	if (r < 0)
-		return r;
-	return daemon_run(d, err);
+	return r < 0 ? r : daemon_run(d, instance, err);
 }
 
 int verb_run(int argc, char *argv[], struct error *err)
