@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/rules/build.h"
 
+const struct match_net localhost[FAMILY_COUNT] = {
+	[FAMILY_V4] = { OP_IS, { { FAMILY_V4, { 127, 0, 0, 1 } }, 32 }, "127.0.0.1/32" },
+	[FAMILY_V6] = { OP_IS, { { FAMILY_V6, { [15] = 1 } }, 128 }, "::1/128" },
+};
+
 struct chain *build_chain(struct build *b, const char *name, bool builtin)
 {
 	struct chain *chain =
@@ -26,10 +31,7 @@ void chain_append(struct build *b, struct chain *chain, const struct rule *rule)
 	b->table->n_rules++;
 }
 
-struct match_net build_localhost(const struct build *b, enum op op)
+struct each build_servers(const struct build *b, enum each_kind kind)
 {
-	if (b->family == FAMILY_V4)
-		return match_address(op, &(struct ip_addr){ FAMILY_V4, { 127, 0, 0, 1 } },
-				     "127.0.0.1/32");
-	return match_address(op, &(struct ip_addr){ FAMILY_V6, { [15] = 1 } }, "::1/128");
+	return b->plan->dns_capture_all ? (struct each){ 0 } : EACH(kind, b->f->dns_servers);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* For raw.c, nat.c, mangle.c and ruleset.c only: how a table is filled. */
+/* For raw.c, nat.c and ruleset.c only: how a table is filled. */
 
 #include <netinet/in.h>
 
@@ -13,6 +13,7 @@ struct build {
 	enum level level;
 	enum family family;
 	const struct plan_family *f;
+	struct match_uid proxy, others; /* kuma-dp, and who is not */
 	struct table_rules *table;
 };
 
@@ -33,45 +34,17 @@ void chain_append(struct build *b, struct chain *chain, const struct rule *rule)
 
 void build_raw(struct build *b);
 void build_nat(struct build *b);
-void build_mangle(struct build *b);
 
-/* The address at which programs of this host reach each other: 127.0.0.1/32, ::1/128. */
-struct match_net build_localhost(const struct build *b, enum op op);
+/* The servers that DNS is redirected for, as a list; no list where it is that of all servers. */
+struct each build_servers(const struct build *b, enum each_kind kind);
 
-static inline struct match_uid match_uid(enum op op, uid_t uid)
-{
-	return (struct match_uid){ .op = op, .lo = uid, .hi = uid };
-}
+/* The address at which programs of this host reach each other. */
+extern const struct match_net localhost[FAMILY_COUNT];
 
-static inline struct match_net match_address(enum op op, const struct ip_addr *addr,
-					     const char *text)
-{
-	uint8_t len = addr->family == FAMILY_V4 ? 32 : 128;
-
-	return (struct match_net){ .op = op, .net = { .addr = *addr, .len = len }, .text = text };
-}
-
-static inline struct match_port match_port(uint16_t port)
-{
-	return (struct match_port){ .op = OP_IS, .port = port };
-}
-
-#define RETURN ((struct verdict){ .kind = VERDICT_RETURN })
-
-static inline struct verdict jump_to(const char *chain)
-{
-	return (struct verdict){ .kind = VERDICT_JUMP, .text = chain };
-}
-
-static inline struct verdict redirect_to(uint16_t port)
-{
-	return (struct verdict){ .kind = VERDICT_REDIRECT, .number = port };
-}
-
-static inline struct verdict ct_zone(uint16_t zone)
-{
-	return (struct verdict){ .kind = VERDICT_CT_ZONE, .number = zone };
-}
+#define RETURN         ((struct verdict){ .kind = VERDICT_RETURN })
+#define JUMP(CHAIN)    ((struct verdict){ .kind = VERDICT_JUMP, .text = (CHAIN) })
+#define REDIRECT(PORT) ((struct verdict){ .kind = VERDICT_REDIRECT, .number = (PORT) })
+#define CT_ZONE(ZONE)  ((struct verdict){ .kind = VERDICT_CT_ZONE, .number = (ZONE) })
 
 /* A list of the plan (struct X_list) as one that a rule stands for. */
 #define EACH(KIND, LIST) ((struct each){ .kind = (KIND), .items = (LIST).items, .n = (LIST).n })

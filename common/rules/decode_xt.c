@@ -116,8 +116,10 @@ static bool read_comment(const void *data, struct shape *ret)
 {
 	const struct xt_comment_info *info = data;
 
-	ret->commented = mesh_comment(info->comment);
-	return ret->commented;
+	bool ours = mesh_comment(info->comment);
+
+	ret->commented = ret->commented || ours;
+	return ours;
 }
 
 static void read_match(const struct xt_entry_match *m, struct shape *ret)
@@ -189,21 +191,10 @@ void decode_xt(enum family family, const void *entry, struct shape *ret)
 	while ((m = xt_entry_match(family, entry, m)))
 		read_match(m, ret);
 	shape_target(ret, target->u.user.name);
-	if (ret->target == TARGET_ZONE)
+	if (ret->target == VERDICT_CT_ZONE)
 		read_zone(target, ret);
-	else if (ret->target == TARGET_REDIRECT)
+	else if (ret->target == VERDICT_REDIRECT)
 		read_redirect(family, target, ret);
-	else if (ret->target == TARGET_LOG)
+	else if (ret->target == VERDICT_LOG)
 		read_log(target, ret);
-}
-
-bool decode_xt_commented(enum family family, const void *entry)
-{
-	const struct xt_entry_match *m = NULL;
-
-	while ((m = xt_entry_match(family, entry, m)))
-		if (strcmp(m->u.user.name, "comment") == 0 &&
-		    mesh_comment(((const struct xt_comment_info *)(const void *)m->data)->comment))
-			return true;
-	return false;
 }

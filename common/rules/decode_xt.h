@@ -7,6 +7,3 @@
 #include "common/rules/recognise.h"
 
 void decode_xt(enum family family, const void *entry, struct shape *ret);
-
-/* Whether it carries a comment of kumactl's kind. */
-bool decode_xt_commented(enum family family, const void *entry);

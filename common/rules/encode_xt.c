@@ -23,6 +23,13 @@
 /* iptables cuts a target name of 29 bytes and takes the rest for an extension. */
 #define CHAIN_NAME_MAX 28
 
+_Static_assert(sizeof(struct xt_entry_match) == sizeof(struct xt_entry_target) &&
+		       offsetof(struct xt_entry_match, u.user.name) ==
+			       offsetof(struct xt_entry_target, u.user.name) &&
+		       offsetof(struct xt_entry_match, u.user.revision) ==
+			       offsetof(struct xt_entry_target, u.user.revision),
+	       "a match and a target begin in the same way");
+
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
@@ -39,7 +46,8 @@ static void *grow(struct xt_blob *blob, size_t size)
 	return p;
 }
 
-static void *add_match(struct xt_blob *blob, const char *name, uint8_t revision, size_t size)
+/* A match, or the target: their heads are alike. Returns its payload. */
+static void *add(struct xt_blob *blob, const char *name, uint8_t revision, size_t size)
 {
 	size_t total = XT_ALIGN(sizeof(struct xt_entry_match)) + XT_ALIGN(size);
 	struct xt_entry_match *m = grow(blob, total);
@@ -50,26 +58,15 @@ static void *add_match(struct xt_blob *blob, const char *name, uint8_t revision,
 	return m->data;
 }
 
-static void *add_target(struct xt_blob *blob, const char *name, uint8_t revision, size_t size)
+static void fill_iface(const char *iface, char *name, unsigned char *mask)
 {
-	size_t total = XT_ALIGN(sizeof(struct xt_entry_target)) + XT_ALIGN(size);
-	struct xt_entry_target *t = grow(blob, total);
-
-	t->u.target_size = (uint16_t)total;
-	t->u.user.revision = revision;
-	memcpy(t->u.user.name, name, strlen(name) + 1);
-	return t->data;
-}
-
-static void fill_iface(const struct match_iface *m, char *name, unsigned char *mask)
-{
-	size_t len = m->op ? strlen(m->name) : 0;
+	size_t len = iface ? strlen(iface) : 0;
 
 	/* The mask covers the NUL of an exact name; without it "lo" means "lo+". A name fills the
 	 * field up to its last byte at most, which is zero already. */
 	if (len)
-		memcpy(name, m->name, len);
-	if (len && m->name[len - 1] == '+')
+		memcpy(name, iface, len);
+	if (len && iface[len - 1] == '+')
 		memset(mask, 0xff, len - 1);
 	else if (len)
 		memset(mask, 0xff, len + 1);
@@ -96,52 +93,46 @@ static void add_head(const struct rule *rule, const struct xt_layout *layout, st
 
 	fill_net(&rule->src, layout->address, e + layout->src, e + layout->src_mask);
 	fill_net(&rule->dst, layout->address, e + layout->dst, e + layout->dst_mask);
-	fill_iface(&rule->iif, (char *)e + layout->iif, e + layout->iif_mask);
-	fill_iface(&rule->oif, (char *)e + layout->oif, e + layout->oif_mask);
+	fill_iface(rule->iif, (char *)e + layout->iif, e + layout->iif_mask);
+	fill_iface(rule->oif, (char *)e + layout->oif, e + layout->oif_mask);
 	memcpy(e + layout->proto, &proto, sizeof(proto));
 	if (rule->proto)
 		e[layout->flags] = layout->proto_flag;
 	e[layout->inverted] = (unsigned char)((rule->src.op == OP_NOT ? IPT_INV_SRCIP : 0) |
-					      (rule->dst.op == OP_NOT ? IPT_INV_DSTIP : 0) |
-					      (rule->iif.op == OP_NOT ? IPT_INV_VIA_IN : 0) |
-					      (rule->oif.op == OP_NOT ? IPT_INV_VIA_OUT : 0));
+					      (rule->dst.op == OP_NOT ? IPT_INV_DSTIP : 0));
 }
 
 /* An unused range is 0..65535; all zero would mean "port 0". */
-static void fill_ports(const struct match_port *m, uint16_t ret[static 2])
+static void fill_ports(uint16_t port, uint16_t ret[static 2])
 {
-	ret[0] = m->op ? m->port : 0;
-	ret[1] = m->op ? m->port : 0xffff;
+	ret[0] = port;
+	ret[1] = port ? port : 0xffff;
 }
 
 static void add_tcp(const struct rule *rule, struct xt_blob *blob)
 {
-	struct xt_tcp *info = add_match(blob, "tcp", 0, sizeof(*info));
+	struct xt_tcp *info = add(blob, "tcp", 0, sizeof(*info));
 
-	fill_ports(&rule->sport, info->spts);
-	fill_ports(&rule->dport, info->dpts);
-	info->invflags = (uint8_t)((rule->sport.op == OP_NOT ? XT_TCP_INV_SRCPT : 0) |
-				   (rule->dport.op == OP_NOT ? XT_TCP_INV_DSTPT : 0));
+	fill_ports(rule->sport, info->spts);
+	fill_ports(rule->dport, info->dpts);
 	if (rule->not_syn) {
 		info->flg_mask = TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK;
 		info->flg_cmp = TCP_SYN;
-		info->invflags |= XT_TCP_INV_FLAGS;
+		info->invflags = XT_TCP_INV_FLAGS;
 	}
 }
 
 static void add_udp(const struct rule *rule, struct xt_blob *blob)
 {
-	struct xt_udp *info = add_match(blob, "udp", 0, sizeof(*info));
+	struct xt_udp *info = add(blob, "udp", 0, sizeof(*info));
 
-	fill_ports(&rule->sport, info->spts);
-	fill_ports(&rule->dport, info->dpts);
-	info->invflags = (uint8_t)((rule->sport.op == OP_NOT ? XT_UDP_INV_SRCPT : 0) |
-				   (rule->dport.op == OP_NOT ? XT_UDP_INV_DSTPT : 0));
+	fill_ports(rule->sport, info->spts);
+	fill_ports(rule->dport, info->dpts);
 }
 
 static void add_multiport(const struct match_multiport *m, struct xt_blob *blob)
 {
-	struct xt_multiport_v1 *info = add_match(blob, "multiport", 1, sizeof(*info));
+	struct xt_multiport_v1 *info = add(blob, "multiport", 1, sizeof(*info));
 
 	info->flags = XT_MULTIPORT_DESTINATION;
 	for (size_t i = 0; i < m->n; i++) {
@@ -156,7 +147,7 @@ static void add_multiport(const struct match_multiport *m, struct xt_blob *blob)
 
 static void add_owner(const struct match_uid *m, struct xt_blob *blob)
 {
-	struct xt_owner_match_info *info = add_match(blob, "owner", 1, sizeof(*info));
+	struct xt_owner_match_info *info = add(blob, "owner", 1, sizeof(*info));
 
 	info->uid_min = m->lo;
 	info->uid_max = m->hi;
@@ -168,10 +159,10 @@ static void add_owner(const struct match_uid *m, struct xt_blob *blob)
 /* In the order in which iptables meets them in the text, which is the order that -D compares. */
 static void add_matches(const struct rule *rule, const struct rule_text *text, struct xt_blob *blob)
 {
-	bool ports = rule->sport.op || rule->dport.op;
+	bool ports = rule->sport || rule->dport;
 
 	if (text && text->comment[0]) {
-		struct xt_comment_info *info = add_match(blob, "comment", 0, sizeof(*info));
+		struct xt_comment_info *info = add(blob, "comment", 0, sizeof(*info));
 
 		memcpy(info->comment, text->comment,
 		       strnlen(text->comment, sizeof(info->comment) - 1));
@@ -183,7 +174,7 @@ static void add_matches(const struct rule *rule, const struct rule_text *text, s
 	if (rule->proto == IPPROTO_UDP && (ports || rule->udp_match))
 		add_udp(rule, blob);
 	if (rule->ctstate_invalid) {
-		struct xt_conntrack_mtinfo3 *info = add_match(blob, "conntrack", 3, sizeof(*info));
+		struct xt_conntrack_mtinfo3 *info = add(blob, "conntrack", 3, sizeof(*info));
 
 		info->match_flags = XT_CONNTRACK_STATE;
 		info->state_mask = XT_CONNTRACK_STATE_INVALID;
@@ -196,67 +187,52 @@ static void add_redirect(uint16_t port, enum family family, struct xt_blob *blob
 {
 	if (family == FAMILY_V4) {
 		struct nf_nat_ipv4_multi_range_compat *info =
-			add_target(blob, "REDIRECT", 0, sizeof(*info));
+			add(blob, "REDIRECT", 0, sizeof(*info));
 
 		info->rangesize = 1;
 		info->range[0].flags = NF_NAT_RANGE_PROTO_SPECIFIED;
 		info->range[0].min.all = info->range[0].max.all = htons(port);
 	} else {
-		struct nf_nat_range *info = add_target(blob, "REDIRECT", 0, sizeof(*info));
+		struct nf_nat_range *info = add(blob, "REDIRECT", 0, sizeof(*info));
 
 		info->flags = NF_NAT_RANGE_PROTO_SPECIFIED;
 		info->min_proto.all = info->max_proto.all = htons(port);
 	}
 }
 
-static void add_log(const struct verdict *verdict, struct xt_blob *blob)
-{
-	struct xt_log_info *info = add_target(blob, "LOG", 0, sizeof(*info));
-
-	info->level = (unsigned char)verdict->number;
-	memcpy(info->prefix, verdict->text, strlen(verdict->text));
-}
-
-/* A verdict and a jump are a name, which libiptc resolves. */
 static void add_verdict(const struct verdict *verdict, enum family family, struct xt_blob *blob)
 {
-	static const char *const names[] = {
-		[VERDICT_NONE] = "",
-		[VERDICT_RETURN] = "RETURN",
-		[VERDICT_DROP] = "DROP",
-	};
 	struct xt_ct_target_info_v1 *ct;
+	struct xt_log_info *log;
 
 	switch (verdict->kind) {
-	case VERDICT_NONE:
-	case VERDICT_RETURN:
-	case VERDICT_DROP:
-		(void)add_target(blob, names[verdict->kind], 0, sizeof(int));
-		break;
-	case VERDICT_JUMP:
-		(void)add_target(blob, verdict->text, 0, sizeof(int));
-		break;
 	case VERDICT_REDIRECT:
 		add_redirect(verdict->number, family, blob);
 		break;
 	case VERDICT_CT_ZONE:
-		ct = add_target(blob, "CT", 2, sizeof(*ct));
+		ct = add(blob, "CT", 2, sizeof(*ct));
 		ct->zone = verdict->number;
 		break;
 	case VERDICT_LOG:
-		add_log(verdict, blob);
+		log = add(blob, "LOG", 0, sizeof(*log));
+		log->level = (unsigned char)verdict->number;
+		memcpy(log->prefix, verdict->text, strlen(verdict->text));
+		break;
+	case VERDICT_NONE:
+	case VERDICT_RETURN:
+	case VERDICT_DROP:
+	case VERDICT_JUMP: /* names, which libiptc resolves */
+	case VERDICT_COUNT:
+		(void)add(blob, verdict_target(verdict), 0, sizeof(int));
 		break;
 	}
 }
 
-static int check_ifaces(const struct rule *rule, struct error *err)
+static int check_iface(const char *iface, struct error *err)
 {
-	const struct match_iface *ifaces[] = { &rule->iif, &rule->oif };
-
-	for (size_t i = 0; i < ELEMENTS(ifaces); i++)
-		if (ifaces[i]->op && strlen(ifaces[i]->name) >= IFNAMSIZ)
-			return error_set(err, -EINVAL, "interface name %s has more than %d bytes",
-					 ifaces[i]->name, IFNAMSIZ - 1);
+	if (iface && strlen(iface) >= IFNAMSIZ)
+		return error_set(err, -EINVAL, "interface name %s has more than %d bytes", iface,
+				 IFNAMSIZ - 1);
 	return 0;
 }
 
@@ -291,13 +267,15 @@ static int check(const struct rule *rule, struct error *err)
 	bool tcp = rule->proto == IPPROTO_TCP, udp = rule->proto == IPPROTO_UDP;
 	int r;
 
-	if ((rule->sport.op || rule->dport.op || rule->multiport.n) && !tcp && !udp)
+	if ((rule->sport || rule->dport || rule->multiport.n) && !tcp && !udp)
 		return error_set(err, -EINVAL, "a port without the protocol TCP or UDP");
 	if (rule->not_syn && !tcp)
 		return error_set(err, -EINVAL, "TCP flags without the protocol TCP");
 	if (rule->udp_match && !udp)
 		return error_set(err, -EINVAL, "the udp match without the protocol UDP");
-	r = check_ifaces(rule, err);
+	r = check_iface(rule->iif, err);
+	if (r == 0)
+		r = check_iface(rule->oif, err);
 	if (r == 0)
 		r = check_multiport(&rule->multiport, err);
 	return r < 0 ? r : check_verdict(&rule->verdict, err);

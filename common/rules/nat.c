@@ -37,13 +37,10 @@
  */
 
 /* Envoy's source address for what it passes on to the application. */
-static struct match_net match_passthrough(const struct build *b)
-{
-	if (b->family == FAMILY_V4)
-		return match_address(OP_IS, &(struct ip_addr){ FAMILY_V4, { 127, 0, 0, 6 } },
-				     "127.0.0.6/32");
-	return match_address(OP_IS, &(struct ip_addr){ FAMILY_V6, { [15] = 6 } }, "::6/128");
-}
+static const struct match_net passthrough[FAMILY_COUNT] = {
+	[FAMILY_V4] = { OP_IS, { { FAMILY_V4, { 127, 0, 0, 6 } }, 32 }, "127.0.0.6/32" },
+	[FAMILY_V6] = { OP_IS, { { FAMILY_V6, { [15] = 6 } }, 128 }, "::6/128" },
+};
 
 static void add_log(struct build *b, struct chain *chain, enum position position,
 		    const char *prefix)
@@ -65,15 +62,15 @@ static void add_vnets(struct build *b, struct chain *chain)
 			  "(listening on port %u)",
 			  b->plan->dns_port),
 		     .position = POSITION_INSERT, .each = EACH(EACH_VNET_IIF, b->f->vnets),
-		     .udp_match = true, .proto = IPPROTO_UDP, .dport = match_port(DNS_PORT),
-		     .verdict = redirect_to(b->plan->dns_port));
+		     .udp_match = true, .proto = IPPROTO_UDP, .dport = DNS_PORT,
+		     .verdict = REDIRECT(b->plan->dns_port));
 	RULE(b, chain,
 	     TEXT(b,
 		  "redirect TCP traffic on interface %%s, excluding destination %%s, to the "
 		  "envoy's outbound passthrough port %u",
 		  b->plan->outbound.port),
 	     .position = POSITION_INSERT, .each = EACH(EACH_VNET_IIF_NOT_DST, b->f->vnets),
-	     .proto = IPPROTO_TCP, .verdict = redirect_to(b->plan->outbound.port));
+	     .proto = IPPROTO_TCP, .verdict = REDIRECT(b->plan->outbound.port));
 }
 
 static void build_prerouting(struct build *b)
@@ -88,7 +85,7 @@ static void build_prerouting(struct build *b)
 	     insert ? "redirect remaining TCP traffic to our custom chain for processing"
 		    : "redirect inbound TCP traffic to our custom chain for processing",
 	     .position = insert ? POSITION_INSERT : POSITION_APPEND, .proto = IPPROTO_TCP,
-	     .verdict = jump_to(in->chain));
+	     .verdict = JUMP(in->chain));
 }
 
 static void add_output_exclusions(struct build *b, struct chain *chain)
@@ -105,21 +102,19 @@ static void add_output_exclusions(struct build *b, struct chain *chain)
 /* What kuma-dp itself asks goes out as it is, and TCP queries of applications do. */
 static void add_output_dns_direct(struct build *b, struct chain *chain)
 {
-	uid_t uid = b->plan->user.uid;
 	bool docker = b->f->docker_output;
 
 	RULE(b, chain,
 	     docker ? "redirect DNS traffic from kuma-dp to the DOCKER_OUTPUT chain"
 		    : "return early for DNS traffic from kuma-dp",
-	     .position = POSITION_INSERT, .proto = IPPROTO_UDP, .dport = match_port(DNS_PORT),
-	     .uid = match_uid(OP_IS, uid), .verdict = docker ? jump_to(DOCKER_OUTPUT) : RETURN);
+	     .position = POSITION_INSERT, .proto = IPPROTO_UDP, .dport = DNS_PORT, .uid = b->proxy,
+	     .verdict = docker ? JUMP(DOCKER_OUTPUT) : RETURN);
 	RULE(b, chain,
 	     TEXT(b,
 		  "allow applications to perform DNS queries over TCP to port 53 without mesh "
 		  "redirection (only traffic not owned by UID %u (kuma-dp user))",
-		  uid),
-	     .proto = IPPROTO_TCP, .dport = match_port(DNS_PORT), .uid = match_uid(OP_NOT, uid),
-	     .verdict = RETURN);
+		  b->proxy.lo),
+	     .proto = IPPROTO_TCP, .dport = DNS_PORT, .uid = b->others, .verdict = RETURN);
 }
 
 static void add_output_dns(struct build *b, struct chain *chain)
@@ -129,23 +124,16 @@ static void add_output_dns(struct build *b, struct chain *chain)
 	if (b->level != LEVEL_FULL || !b->f->dns)
 		return;
 	add_output_dns_direct(b, chain);
-	if (b->plan->dns_capture_all)
-		RULE(b, chain,
-		     TEXT(b,
-			  "redirect all DNS requests to the kuma-dp DNS proxy (listening on port "
-			  "%u)",
-			  port),
-		     .position = POSITION_INSERT, .proto = IPPROTO_UDP,
-		     .dport = match_port(DNS_PORT), .verdict = redirect_to(port));
-	else
-		RULE(b, chain,
-		     TEXT(b,
-			  "redirect DNS requests to %%s to the kuma-dp DNS proxy (listening on "
-			  "port %u)",
-			  port),
-		     .position = POSITION_INSERT, .each = EACH(EACH_DST_SERVER, b->f->dns_servers),
-		     .proto = IPPROTO_UDP, .dport = match_port(DNS_PORT),
-		     .verdict = redirect_to(port));
+	RULE(b, chain,
+	     TEXT(b,
+		  b->plan->dns_capture_all
+			  ? "redirect all DNS requests to the kuma-dp DNS proxy (listening on "
+			    "port %u)"
+			  : "redirect DNS requests to %%s to the kuma-dp DNS proxy (listening on "
+			    "port %u)",
+		  port),
+	     .position = POSITION_INSERT, .each = build_servers(b, EACH_DST_SERVER),
+	     .proto = IPPROTO_UDP, .dport = DNS_PORT, .verdict = REDIRECT(port));
 }
 
 static void build_output(struct build *b)
@@ -158,7 +146,7 @@ static void build_output(struct build *b)
 	add_output_dns(b, chain);
 	RULE(b, chain, "redirect outbound TCP traffic to our custom chain for processing",
 	     .position = out->insert ? POSITION_INSERT : POSITION_APPEND, .proto = IPPROTO_TCP,
-	     .verdict = jump_to(out->chain));
+	     .verdict = JUMP(out->chain));
 }
 
 /*
@@ -191,58 +179,54 @@ static void build_inbound(struct build *b, struct chain *chain)
 		RULE(b, chain,
 		     "redirect inbound traffic from port %s to the custom chain for processing",
 		     .each = EACH(EACH_DPORT, in->include_ports), .proto = IPPROTO_TCP,
-		     .verdict = jump_to(in->redirect_chain));
+		     .verdict = JUMP(in->redirect_chain));
 		return;
 	}
 	RULE(b, chain, "exclude inbound traffic from port %s from redirection",
 	     .each = EACH(EACH_DPORT, in->exclude_ports), .proto = IPPROTO_TCP, .verdict = RETURN);
 	RULE(b, chain, "redirect all inbound traffic to the custom chain for processing",
-	     .proto = IPPROTO_TCP, .verdict = jump_to(in->redirect_chain));
+	     .proto = IPPROTO_TCP, .verdict = JUMP(in->redirect_chain));
 }
 
 /* Connections over the loopback interface: Envoy to the application, the application to itself, and
  * the application to itself by way of the mesh (Envoy to Envoy, which has to come in again). */
 static void add_outbound_loopback(struct build *b, struct chain *chain)
 {
-	const struct plan *plan = b->plan;
-	uid_t uid = plan->user.uid;
-	struct match_iface lo = { .op = OP_IS, .name = plan->loopback };
-	struct match_net passthrough = match_passthrough(b);
-	struct match_net elsewhere = build_localhost(b, OP_NOT);
+	const char *lo = b->plan->loopback, *redirect = b->plan->inbound.redirect_chain;
+	struct match_net elsewhere = localhost[b->family];
 
+	elsewhere.op = OP_NOT;
 	RULE(b, chain,
 	     TEXT(b,
 		  "prevent traffic loops by ensuring traffic from the sidecar proxy (using %s) to "
 		  "loopback interface is not redirected again",
-		  passthrough.text),
-	     .src = passthrough, .oif = lo, .verdict = RETURN);
+		  passthrough[b->family].text),
+	     .src = passthrough[b->family], .oif = lo, .verdict = RETURN);
 	RULE(b, chain,
 	     TEXT(b,
 		  "redirect outbound TCP traffic destined for loopback interface, but not "
 		  "targeting address %s, and owned by UID %u (kuma-dp user) to %s chain for "
 		  "proper handling",
-		  elsewhere.text, uid, plan->inbound.redirect_chain),
-	     .proto = IPPROTO_TCP, .oif = lo, .dst = elsewhere, .uid = match_uid(OP_IS, uid),
-	     .verdict = jump_to(plan->inbound.redirect_chain));
+		  elsewhere.text, b->proxy.lo, redirect),
+	     .proto = IPPROTO_TCP, .oif = lo, .dst = elsewhere, .uid = b->proxy,
+	     .verdict = JUMP(redirect));
 	RULE(b, chain,
 	     TEXT(b,
 		  "return outbound TCP traffic destined for loopback interface, owned by any UID "
 		  "other than %u (kuma-dp user)",
-		  uid),
-	     .proto = IPPROTO_TCP, .oif = lo, .uid = match_uid(OP_NOT, uid), .verdict = RETURN);
+		  b->proxy.lo),
+	     .proto = IPPROTO_TCP, .oif = lo, .uid = b->others, .verdict = RETURN);
 }
 
 static void add_outbound_direct(struct build *b, struct chain *chain)
 {
-	uid_t uid = b->plan->user.uid;
-	struct match_net localhost = build_localhost(b, OP_IS);
-
-	RULE(b, chain, TEXT(b, "return outbound traffic owned by UID %u (kuma-dp user)", uid),
-	     .uid = match_uid(OP_IS, uid), .verdict = RETURN);
+	RULE(b, chain,
+	     TEXT(b, "return outbound traffic owned by UID %u (kuma-dp user)", b->proxy.lo),
+	     .uid = b->proxy, .verdict = RETURN);
 	RULE(b, chain,
 	     TEXT(b, "return traffic destined for localhost (%s) to avoid redirection",
-		  localhost.text),
-	     .dst = localhost, .verdict = RETURN);
+		  localhost[b->family].text),
+	     .dst = localhost[b->family], .verdict = RETURN);
 }
 
 static void build_outbound(struct build *b, struct chain *chain)
@@ -266,12 +250,12 @@ static void build_outbound(struct build *b, struct chain *chain)
 		     "redirect outbound TCP traffic to port %s to our custom chain for further "
 		     "processing",
 		     .each = EACH(EACH_DPORT, out->include_ports), .proto = IPPROTO_TCP,
-		     .verdict = jump_to(out->redirect_chain));
+		     .verdict = JUMP(out->redirect_chain));
 	else
 		RULE(b, chain,
 		     "redirect all other outbound traffic to our custom chain for further "
 		     "processing",
-		     .verdict = jump_to(out->redirect_chain));
+		     .verdict = JUMP(out->redirect_chain));
 }
 
 /* At DRAIN nothing leads here, and yet it matters: the REDIRECT target is what keeps conntrack in
@@ -280,7 +264,7 @@ static void build_redirect(struct build *b, const struct plan_direction *dir)
 {
 	RULE(b, build_chain(b, dir->redirect_chain, false),
 	     TEXT(b, "redirect TCP traffic to envoy (port %u)", dir->port), .proto = IPPROTO_TCP,
-	     .verdict = redirect_to(dir->port));
+	     .verdict = REDIRECT(dir->port));
 }
 
 void build_nat(struct build *b)

@@ -31,7 +31,8 @@ static int on_rule(const struct rule *rule, const struct rule_text *text, void *
 	struct collector *c = userdata;
 	_strbuf_ struct strbuf args = { 0 };
 
-	print_rule_arguments(false, rule, text, &args); /* verbose is about what is shown */
+	/* Verbose is about what is shown. */
+	print_rule_arguments(&(struct rule_printer){ .out = &args }, rule, text);
 	if (args.failed)
 		c->arena->failed = true;
 	c->entry.args =

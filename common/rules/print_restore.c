@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "common/base/utf8.h"
+
 /* Every option in its short and its long form; the reference's "verbose" asks for the second. */
 enum option {
 	OPTION_APPEND,
@@ -36,99 +38,72 @@ static const char *const options[OPTION_COUNT][2] = {
 	[OPTION_JUMP] = { "-j", "--jump" },
 };
 
-/* Where to print, and how. */
-struct printer {
-	struct strbuf *out;
-	bool verbose;
-};
-
-static void print_word(const struct printer *p, const char *word)
+static void print_word(const struct rule_printer *p, const char *word)
 {
-	strbuf_addc(p->out, ' ');
-	strbuf_add(p->out, word);
+	strbuf_addf(p->out, " %s", word);
 }
 
-static void print_option(const struct printer *p, enum option option)
+/* An option, negated or not, and its value; nothing for OP_ANY. */
+static void print_op(const struct rule_printer *p, enum op op, enum option option,
+		     const char *value)
 {
-	print_word(p, options[option][p->verbose]);
+	if (op != OP_ANY)
+		strbuf_addf(p->out, "%s %s %s", op == OP_NOT ? " !" : "",
+			    options[option][p->verbose], value);
 }
 
-static void print_match(const struct printer *p, const char *name)
+static void print_option(const struct rule_printer *p, enum option option, const char *value)
 {
-	print_option(p, OPTION_MATCH);
-	print_word(p, name);
+	print_op(p, value ? OP_IS : OP_ANY, option, value);
 }
 
-/* Prints the option, or its negation, with a value; nothing for OP_ANY. */
-static void print_op(const struct printer *p, enum op op, enum option option, const char *value)
-{
-	if (op == OP_ANY)
-		return;
-	if (op == OP_NOT)
-		print_word(p, "!");
-	print_option(p, option);
-	print_word(p, value);
-}
-
-static void print_net(const struct printer *p, const struct match_net *net, enum option option)
+static void print_net(const struct rule_printer *p, const struct match_net *net, enum option option)
 {
 	char text[IP_TEXT_MAX];
 
-	if (net->op != OP_ANY && !net->text)
+	if (!net->text)
 		ip_prefix_print(&net->net, text);
 	print_op(p, net->op, option, net->text ? net->text : text);
 }
 
-static void print_port(const struct printer *p, const struct match_port *port, enum option option)
+/* Nothing for 0. */
+static void print_number(const struct rule_printer *p, enum option option, unsigned number)
 {
-	if (port->op == OP_ANY)
-		return;
-	if (port->op == OP_NOT)
-		print_word(p, "!");
-	print_option(p, option);
-	strbuf_addf(p->out, " %u", port->port);
+	if (number)
+		strbuf_addf(p->out, " %s %u", options[option][p->verbose], number);
 }
 
-static void print_proto(const struct printer *p, const struct rule *rule)
+static void print_proto(const struct rule_printer *p, const struct rule *rule)
 {
 	if (rule->multiport.n > 0)
-		print_match(p, "multiport");
+		print_option(p, OPTION_MATCH, "multiport");
 	if (rule->udp_match)
-		print_match(p, "udp");
-	if (rule->proto != 0) {
-		print_option(p, OPTION_PROTO);
-		if (rule->proto == IPPROTO_TCP)
-			print_word(p, "tcp");
-		else if (rule->proto == IPPROTO_UDP)
-			print_word(p, "udp");
-		else
-			strbuf_addf(p->out, " %u", rule->proto);
-	}
+		print_option(p, OPTION_MATCH, "udp");
+	if (rule->proto == IPPROTO_TCP)
+		print_option(p, OPTION_PROTO, "tcp");
+	else if (rule->proto == IPPROTO_UDP)
+		print_option(p, OPTION_PROTO, "udp");
+	else
+		print_number(p, OPTION_PROTO, rule->proto);
 }
 
-static void print_ports(const struct printer *p, const struct rule *rule)
+static void print_ports(const struct rule_printer *p, const struct rule *rule)
 {
-	const struct match_multiport *multiport = &rule->multiport;
-
-	print_port(p, &rule->sport, OPTION_SPORT);
-	print_port(p, &rule->dport, OPTION_DPORT);
-	if (multiport->n > 0) {
-		/* multiport takes this as an abbreviation of its own --destination-ports. */
-		print_option(p, OPTION_DPORT);
-		print_word(p, multiport->text);
-	}
+	print_number(p, OPTION_SPORT, rule->sport);
+	print_number(p, OPTION_DPORT, rule->dport);
+	/* multiport takes this as an abbreviation of its own --destination-ports. */
+	if (rule->multiport.n > 0)
+		print_option(p, OPTION_DPORT, rule->multiport.text);
 	if (rule->not_syn)
 		print_word(p, "! --syn");
 }
 
-static void print_uid(const struct printer *p, const struct match_uid *uid)
+static void print_uid(const struct rule_printer *p, const struct match_uid *uid)
 {
 	if (uid->op == OP_ANY)
 		return;
-	print_match(p, "owner");
-	if (uid->op == OP_NOT)
-		print_word(p, "!");
-	print_word(p, "--uid-owner");
+	print_option(p, OPTION_MATCH, "owner");
+	print_word(p, uid->op == OP_NOT ? "! --uid-owner" : "--uid-owner");
 	if (uid->text)
 		print_word(p, uid->text);
 	else if (uid->lo == uid->hi)
@@ -137,101 +112,38 @@ static void print_uid(const struct printer *p, const struct match_uid *uid)
 		strbuf_addf(p->out, " %u:%u", uid->lo, uid->hi);
 }
 
-static void print_verdict(const struct printer *p, const struct verdict *verdict)
+static void print_verdict(const struct rule_printer *p, const struct verdict *verdict)
 {
-	if (verdict->kind == VERDICT_NONE)
-		return;
-	print_option(p, OPTION_JUMP);
-	switch (verdict->kind) {
-	case VERDICT_RETURN:
-		print_word(p, "RETURN");
-		return;
-	case VERDICT_DROP:
-		print_word(p, "DROP");
-		return;
-	case VERDICT_JUMP:
-		print_word(p, verdict->text);
-		return;
-	case VERDICT_REDIRECT:
-		strbuf_addf(p->out, " REDIRECT --to-ports %u", verdict->number);
-		return;
-	case VERDICT_CT_ZONE:
-		strbuf_addf(p->out, " CT --zone %u", verdict->number);
-		return;
-	case VERDICT_LOG:
-		strbuf_addf(p->out, " LOG --log-prefix %s --log-level %u", verdict->text,
+	if (verdict->kind != VERDICT_NONE)
+		print_option(p, OPTION_JUMP, verdict_target(verdict));
+	if (verdict->kind == VERDICT_REDIRECT)
+		strbuf_addf(p->out, " --to-ports %u", verdict->number);
+	else if (verdict->kind == VERDICT_CT_ZONE)
+		strbuf_addf(p->out, " --zone %u", verdict->number);
+	else if (verdict->kind == VERDICT_LOG)
+		strbuf_addf(p->out, " --log-prefix %s --log-level %u", verdict->text,
 			    verdict->number);
-		return;
-	case VERDICT_NONE:
-		return;
-	}
-}
-
-/* How many bytes at s are one well-formed UTF-8 character (RFC 3629); 0: none are. */
-static size_t utf8_len(const unsigned char *s)
-{
-	/* clang-format off */
-	static const struct {
-		unsigned char lo, hi;           /* the first byte */
-		unsigned char next_lo, next_hi; /* the second */
-		size_t len;
-	} forms[] = {
-		{ 0x00, 0x7f, 0,    0,    1 },
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-	/* clang-format on */
-
-	for (size_t i = 0; i < ELEMENTS(forms); i++) {
-		if (s[0] < forms[i].lo || s[0] > forms[i].hi)
-			continue;
-		if (forms[i].len > 1 && (s[1] < forms[i].next_lo || s[1] > forms[i].next_hi))
-			return 0;
-		for (size_t k = 2; k < forms[i].len; k++) {
-			if ((s[k] & 0xc0) != 0x80)
-				return 0;
-		}
-		return forms[i].len;
-	}
-	return 0;
-}
-
-/* The letter behind the backslash in Go's escape for a byte; 0: it has none. */
-static char escape_letter(unsigned char byte)
-{
-	static const char bytes[] = "\a\b\f\n\r\t\v\"\\";
-	static const char letters[] = "abfnrtv\"\\";
-	const char *found = byte != 0 ? strchr(bytes, byte) : NULL;
-
-	if (!found)
-		return 0;
-	return letters[found - bytes];
 }
 
 /* Quotes as Go's strconv.Quote() does; a character that the cut has split shows as \xNN. */
-static void print_quoted(const struct printer *p, const char *text)
+static void print_quoted(const struct rule_printer *p, const char *text)
 {
-	strbuf_addc(p->out, '"');
-	while (*text) {
-		const unsigned char *s = (const unsigned char *)text;
-		size_t len = utf8_len(s);
-		char letter = escape_letter(*s);
+	static const char escaped[] = "\a\b\f\n\r\t\v\"\\", letters[] = "abfnrtv\"\\";
+	uint32_t code = 0;
 
-		if (letter != 0)
-			strbuf_addf(p->out, "\\%c", letter);
-		else if (len == 0 || *s < ' ' || *s == 0x7f)
-			strbuf_addf(p->out, "\\x%02x", *s);
-		else if (*s == 0xc2 && s[1] < 0xa0)
-			strbuf_addf(p->out, "\\u%04x", s[1]);
+	strbuf_addc(p->out, '"');
+	for (size_t len; *text; text += len ? len : 1) {
+		const char *found = strchr(escaped, *text);
+
+		len = utf8_char(text, &code);
+		if (found)
+			strbuf_addf(p->out, "\\%c", letters[found - escaped]);
+		else if (len == 0 || code < ' ' || code == 0x7f)
+			strbuf_addf(p->out, "\\x%02x", (unsigned char)*text);
+		else if (code >= 0x80 && code < 0xa0)
+			strbuf_addf(p->out, "\\u%04x", code);
 		else
 			strbuf_add_len(p->out, text, len);
-		text += len > 0 ? len : 1;
 	}
 	strbuf_addc(p->out, '"');
 }
@@ -240,64 +152,51 @@ static void print_quoted(const struct printer *p, const char *text)
  * The order is the reference's, which has one irregularity: addresses come before the protocol,
  * but the destination comes behind the outgoing interface where there is one.
  */
-static void print_arguments(const struct printer *p, const struct rule *rule)
+static void print_matches(const struct rule_printer *p, const struct rule *rule)
 {
-	bool oif = rule->oif.op != OP_ANY;
-
 	print_net(p, &rule->src, OPTION_SRC);
-	if (!oif)
+	if (!rule->oif)
 		print_net(p, &rule->dst, OPTION_DST);
-	print_op(p, rule->iif.op, OPTION_IIF, rule->iif.name);
+	print_option(p, OPTION_IIF, rule->iif);
 	print_proto(p, rule);
 	print_ports(p, rule);
-	print_op(p, rule->oif.op, OPTION_OIF, rule->oif.name);
-	if (oif)
+	print_option(p, OPTION_OIF, rule->oif);
+	if (rule->oif)
 		print_net(p, &rule->dst, OPTION_DST);
 	print_uid(p, &rule->uid);
-	if (rule->ctstate_invalid) {
-		print_match(p, "conntrack");
-		print_word(p, "--ctstate INVALID");
+	if (rule->ctstate_invalid)
+		print_option(p, OPTION_MATCH, "conntrack --ctstate INVALID");
+}
+
+void print_rule_arguments(const struct rule_printer *p, const struct rule *rule,
+			  const struct rule_text *text)
+{
+	if (text->comment[0]) {
+		print_option(p, OPTION_MATCH, "comment --comment ");
+		print_quoted(p, text->comment);
 	}
+	print_matches(p, rule);
 	print_verdict(p, &rule->verdict);
 }
 
-void print_rule_arguments(bool verbose, const struct rule *rule, const struct rule_text *text,
-			  struct strbuf *out)
-{
-	const struct printer p = { .out = out, .verbose = verbose };
-
-	if (text->comment[0]) {
-		print_match(&p, "comment");
-		print_word(&p, "--comment ");
-		print_quoted(&p, text->comment);
-	}
-	print_arguments(&p, rule);
-}
-
-void print_rule(const struct rule_line *line, const struct rule *rule, const struct rule_text *text,
-		struct strbuf *out)
+void print_rule(const struct rule_printer *p, const struct rule *rule, const struct rule_text *text)
 {
 	enum option command = rule->position == POSITION_INSERT ? OPTION_INSERT : OPTION_APPEND;
 
-	strbuf_addf(out, "%s %s", options[command][line->verbose], line->chain);
+	strbuf_addf(p->out, "%s %s", options[command][p->verbose], p->chain);
 	if (command == OPTION_INSERT)
-		strbuf_addf(out, " %u", line->position);
-	print_rule_arguments(line->verbose, rule, text, out);
+		strbuf_addf(p->out, " %u", p->position);
+	print_rule_arguments(p, rule, text);
 }
 
-/* One chain on its way out. The reference counts inserts per chain, from 1. */
-struct chain_printer {
-	struct rule_line line;
-	struct strbuf *out;
-};
-
+/* The reference counts inserts per chain, from 1. */
 static int on_rule(const struct rule *rule, const struct rule_text *text, void *userdata)
 {
-	struct chain_printer *p = userdata;
+	struct rule_printer *p = userdata;
 
 	if (rule->position == POSITION_INSERT)
-		p->line.position++;
-	print_rule(&p->line, rule, text, p->out);
+		p->position++;
+	print_rule(p, rule, text);
 	strbuf_addc(p->out, '\n');
 	return 0;
 }
@@ -329,10 +228,7 @@ static void print_table(const struct ruleset *rules, enum table id, const struct
 	if (rules->verbose)
 		strbuf_add(out, "# Rules:\n");
 	for (size_t i = 0; i < table->n; i++) {
-		struct chain_printer p = {
-			.line = { .verbose = rules->verbose, .chain = table->chains[i].name },
-			.out = out,
-		};
+		struct rule_printer p = { out, rules->verbose, table->chains[i].name, 0 };
 
 		(void)chain_visit(&table->chains[i], on_rule, &p);
 	}
@@ -365,4 +261,17 @@ void print_dry_run(const struct ruleset *rules, struct strbuf *out)
 		print_restore(rules, family, out);
 		first = false;
 	}
+}
+
+bool ruleset_equal(const struct ruleset *a, const struct ruleset *b)
+{
+	_strbuf_ struct strbuf of_a = { 0 }, of_b = { 0 };
+
+	print_dry_run(a, &of_a);
+	print_dry_run(b, &of_b);
+	/* Where the address goes counts only while there is one. */
+	return !of_a.failed && !of_b.failed &&
+	       strcmp(strbuf_text(&of_a), strbuf_text(&of_b)) == 0 &&
+	       a->loopback_v6 == b->loopback_v6 &&
+	       (!a->loopback_v6 || strcmp(a->loopback, b->loopback) == 0);
 }

@@ -13,17 +13,21 @@ void print_restore(const struct ruleset *rules, enum family family, struct strbu
 /* Both families with their "### IPv4 ###" headings: the whole of a dry run. */
 void print_dry_run(const struct ruleset *rules, struct strbuf *out);
 
-/* How and where a rule is printed. */
-struct rule_line {
+/* Whether two rulesets that one configuration makes are the same rules (the level aside). */
+bool ruleset_equal(const struct ruleset *a, const struct ruleset *b);
+
+/* How and where rules are printed. */
+struct rule_printer {
+	struct strbuf *out;
 	bool verbose;
 	const char *chain;
 	unsigned position; /* of an insert */
 };
 
 /* One rule without newline, as in the text: "-A CHAIN …" or "-I CHAIN n …". */
-void print_rule(const struct rule_line *line, const struct rule *rule, const struct rule_text *text,
-		struct strbuf *out);
+void print_rule(const struct rule_printer *p, const struct rule *rule,
+		const struct rule_text *text);
 
 /* What follows the chain's name in it, each word with a blank in front. */
-void print_rule_arguments(bool verbose, const struct rule *rule, const struct rule_text *text,
-			  struct strbuf *out);
+void print_rule_arguments(const struct rule_printer *p, const struct rule *rule,
+			  const struct rule_text *text);

@@ -9,53 +9,45 @@
 
 static void build_prerouting(struct build *b)
 {
-	struct chain *chain = build_chain(b, "PREROUTING", true);
-
-	if (b->plan->dns_capture_all)
-		RULE(b, chain, "assign connection tracking zone 1 to all DNS responses",
-		     .proto = IPPROTO_UDP, .sport = match_port(DNS_PORT),
-		     .verdict = ct_zone(ZONE_SERVERS));
-	else
-		RULE(b, chain, "assign connection tracking zone 1 to DNS responses from %s",
-		     .each = EACH(EACH_SRC_SERVER, b->f->dns_servers), .proto = IPPROTO_UDP,
-		     .sport = match_port(DNS_PORT), .verdict = ct_zone(ZONE_SERVERS));
+	RULE(b, build_chain(b, "PREROUTING", true),
+	     b->plan->dns_capture_all
+		     ? "assign connection tracking zone 1 to all DNS responses"
+		     : "assign connection tracking zone 1 to DNS responses from %s",
+	     .each = build_servers(b, EACH_SRC_SERVER), .proto = IPPROTO_UDP, .sport = DNS_PORT,
+	     .verdict = CT_ZONE(ZONE_SERVERS));
 }
 
 static void build_output_proxy(struct build *b, struct chain *chain)
 {
-	uid_t uid = b->plan->user.uid;
-
 	RULE(b, chain,
 	     TEXT(b,
 		  "assign connection tracking zone 1 to DNS traffic from the kuma-dp user (UID %u)",
-		  uid),
-	     .proto = IPPROTO_UDP, .dport = match_port(DNS_PORT), .uid = match_uid(OP_IS, uid),
-	     .verdict = ct_zone(ZONE_SERVERS));
+		  b->proxy.lo),
+	     .proto = IPPROTO_UDP, .dport = DNS_PORT, .uid = b->proxy,
+	     .verdict = CT_ZONE(ZONE_SERVERS));
 	RULE(b, chain,
 	     "assign connection tracking zone 2 to DNS responses from the kuma-dp DNS proxy",
-	     .proto = IPPROTO_UDP, .sport = match_port(b->plan->dns_port),
-	     .uid = match_uid(OP_IS, uid), .verdict = ct_zone(ZONE_APPLICATIONS));
+	     .proto = IPPROTO_UDP, .sport = b->plan->dns_port, .uid = b->proxy,
+	     .verdict = CT_ZONE(ZONE_APPLICATIONS));
 }
 
 static void build_output_applications(struct build *b, struct chain *chain)
 {
-	if (b->plan->dns_capture_all) {
-		RULE(b, chain, "assign connection tracking zone 2 to all DNS requests",
-		     .proto = IPPROTO_UDP, .dport = match_port(DNS_PORT),
-		     .verdict = ct_zone(ZONE_APPLICATIONS));
+	RULE(b, chain,
+	     b->plan->dns_capture_all
+		     ? "assign connection tracking zone 2 to all DNS requests"
+		     : "assign connection tracking zone 2 to DNS requests destined for %s",
+	     .each = build_servers(b, EACH_DST_SERVER), .proto = IPPROTO_UDP, .dport = DNS_PORT,
+	     .verdict = CT_ZONE(ZONE_APPLICATIONS));
+	if (b->plan->dns_capture_all)
 		return;
-	}
-	RULE(b, chain, "assign connection tracking zone 2 to DNS requests destined for %s",
-	     .each = EACH(EACH_DST_SERVER, b->f->dns_servers), .proto = IPPROTO_UDP,
-	     .dport = match_port(DNS_PORT), .verdict = ct_zone(ZONE_APPLICATIONS));
 	/* Without a port: somebody else's DNAT may have changed it. */
 	RULE(b, chain,
 	     "assign conntrack zone 1 to DNS responses from the local DNS server to localhost, "
 	     "needed when the DNS query port is altered by a DNAT iptables rule, such as with "
 	     "Docker containers in a custom network",
-	     .each = EACH(EACH_SRC_LOOPBACK_SERVER, b->f->dns_servers),
-	     .dst = build_localhost(b, OP_IS), .proto = IPPROTO_UDP,
-	     .verdict = ct_zone(ZONE_SERVERS));
+	     .each = EACH(EACH_SRC_LOOPBACK_SERVER, b->f->dns_servers), .dst = localhost[b->family],
+	     .proto = IPPROTO_UDP, .verdict = CT_ZONE(ZONE_SERVERS));
 }
 
 void build_raw(struct build *b)

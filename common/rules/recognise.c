@@ -8,21 +8,9 @@
 
 void shape_target(struct shape *shape, const char *name)
 {
-	static const struct {
-		const char *name;
-		enum shape_target target;
-	} known[] = {
-		{ "RETURN", TARGET_RETURN },
-		{ "REDIRECT", TARGET_REDIRECT },
-		{ "CT", TARGET_ZONE },
-		{ "LOG", TARGET_LOG },
-		{ DOCKER_OUTPUT, TARGET_DOCKER },
-		{ "DROP", TARGET_DROP },
-	};
-
-	for (size_t i = 0; i < ELEMENTS(known); i++)
-		if (strcmp(name, known[i].name) == 0)
-			shape->target = known[i].target;
+	for (enum verdict_kind kind = VERDICT_NONE; kind < VERDICT_COUNT; kind++)
+		if (strcmp(name, verdict_names[kind] ? verdict_names[kind] : DOCKER_OUTPUT) == 0)
+			shape->target = kind;
 	shape->ours = shape->commented || mesh_chain(name);
 }
 
@@ -34,7 +22,7 @@ struct pattern {
 	/* in this order gcc 12's analyzer can follow matches() */
 	bool multiport, iif, invalid;
 	bool sport; /* whichever it is */
-	enum shape_target target;
+	enum verdict_kind target;
 	uint16_t number; /* 0: whichever it is */
 };
 
@@ -60,10 +48,10 @@ static bool of_user(const struct traces *t, const struct shape *s)
 #define UDP          .proto = IPPROTO_UDP
 #define TCP          .proto = IPPROTO_TCP
 #define TO_DNS       .dport = DNS_PORT
-#define INTO_ZONE(n) .target = TARGET_ZONE, .number = (n)
+#define INTO_ZONE(n) .target = VERDICT_CT_ZONE, .number = (n)
 #define SERVERS      INTO_ZONE(ZONE_SERVERS)
 #define APPLICATIONS INTO_ZONE(ZONE_APPLICATIONS)
-#define TO(verdict)  .target = TARGET_##verdict
+#define TO(verdict)  .target = VERDICT_##verdict
 
 /* clang-format off */
 static const struct pattern
@@ -82,7 +70,7 @@ static const struct pattern
 	vnet_tcp           = { TCP, .iif = true, .dst = OP_NOT, TO(REDIRECT) },
 	/* the user's DNS goes as it is, to Docker's own chain where there is one */
 	dns_direct         = { UDP, TO_DNS, .owner = OP_IS, TO(RETURN) },
-	dns_docker         = { UDP, TO_DNS, .owner = OP_IS, TO(DOCKER) },
+	dns_docker         = { UDP, TO_DNS, .owner = OP_IS, TO(JUMP) },
 	/* so does DNS over TCP of all others */
 	dns_tcp            = { TCP, TO_DNS, .owner = OP_NOT, TO(RETURN) },
 	/* the redirects of DNS: of all, or to one server */
@@ -137,7 +125,8 @@ void traces_learn_chain(struct traces *traces, const struct shape_list *rules)
 			traces->uid_known = true;
 			traces->uid = s->uid_lo;
 		}
-		for (size_t n = 0; s->target == TARGET_REDIRECT && n < ELEMENTS(traces->ports); n++)
+		for (size_t n = 0; s->target == VERDICT_REDIRECT && n < ELEMENTS(traces->ports);
+		     n++)
 			if (!traces->ports[n] || traces->ports[n] == s->number) {
 				traces->ports[n] = s->number;
 				break;

@@ -32,16 +32,6 @@
 #include "common/base/arena.h"
 #include "common/rules/rule.h"
 
-enum shape_target {
-	TARGET_OTHER, /* none of the following */
-	TARGET_RETURN,
-	TARGET_REDIRECT, /* number: the port */
-	TARGET_ZONE,     /* number: the zone */
-	TARGET_LOG,      /* number: the level */
-	TARGET_DOCKER,   /* a jump to DOCKER_OUTPUT */
-	TARGET_DROP,
-};
-
 /* A rule in the kernel as far as it matters here. */
 struct shape {
 	bool ours;      /* jumps to a chain of ours, or carries our comment */
@@ -56,9 +46,9 @@ struct shape {
 	bool invalid; /* packets in conntrack's state INVALID */
 	enum op owner;
 	uint32_t uid_lo, uid_hi;
-	enum shape_target target;
-	uint16_t number;
-	char prefix[32]; /* of LOG */
+	enum verdict_kind target; /* a jump: to DOCKER_OUTPUT; none: anything else */
+	uint16_t number;          /* port, zone or level */
+	char prefix[32];          /* of LOG */
 };
 
 /* The name behind -j, in text or in bytes; after the comment. */

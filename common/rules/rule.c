@@ -9,36 +9,41 @@
 
 _Static_assert(COMMENT_CUT < COMMENT_MAX, "a cut comment and its NUL fit");
 
-/* Text that never exceeds the cut. */
-struct comment {
-	char *text;
-	size_t len;
+const char *const verdict_names[VERDICT_COUNT] = {
+	[VERDICT_NONE] = "",   [VERDICT_RETURN] = "RETURN",     [VERDICT_DROP] = "DROP",
+	[VERDICT_JUMP] = NULL, [VERDICT_REDIRECT] = "REDIRECT", [VERDICT_CT_ZONE] = "CT",
+	[VERDICT_LOG] = "LOG",
 };
 
-static void comment_add(struct comment *comment, const char *text, size_t len)
+const char *verdict_target(const struct verdict *verdict)
 {
-	if (len > COMMENT_CUT - comment->len)
-		len = COMMENT_CUT - comment->len;
-	memcpy(comment->text + comment->len, text, len);
-	comment->len += len;
-	comment->text[comment->len] = 0;
+	return verdict->kind == VERDICT_JUMP ? verdict->text : verdict_names[verdict->kind];
+}
+
+/* Text that never exceeds the cut. */
+static void comment_add(char comment[static COMMENT_MAX], const char *text, size_t len)
+{
+	size_t used = strlen(comment);
+
+	if (len > COMMENT_CUT - used)
+		len = COMMENT_CUT - used;
+	memcpy(comment + used, text, len);
+	comment[used + len] = 0;
 }
 
 /* Puts prefix and text together, with words[0], words[1] for the first and the second "%s". */
-/* NOLINTNEXTLINE(readability-non-const-parameter): written through comment.text. */
 static void comment_print(char ret[static COMMENT_MAX], const char *text,
 			  const char *const words[static 2])
 {
-	struct comment comment = { .text = ret };
 	const char *mark;
 
-	comment_add(&comment, COMMENT_PREFIX, strlen(COMMENT_PREFIX));
+	comment_add(ret, COMMENT_PREFIX, strlen(COMMENT_PREFIX));
 	for (size_t i = 0; i < 2 && words[i] && (mark = strstr(text, "%s")); i++) {
-		comment_add(&comment, text, (size_t)(mark - text));
-		comment_add(&comment, words[i], strlen(words[i]));
+		comment_add(ret, text, (size_t)(mark - text));
+		comment_add(ret, words[i], strlen(words[i]));
 		text = mark + 2;
 	}
-	comment_add(&comment, text, strlen(text));
+	comment_add(ret, text, strlen(text));
 }
 
 static struct match_net match_server(const struct ip_addr *addr, const char *text)
@@ -48,11 +53,6 @@ static struct match_net match_server(const struct ip_addr *addr, const char *tex
 		.net = { .addr = *addr, .len = addr->family == FAMILY_V4 ? 32 : 128 },
 		.text = text,
 	};
-}
-
-static struct match_net match_listed(const struct net *net, enum op op)
-{
-	return (struct match_net){ .op = op, .net = net->prefix, .text = net->text };
 }
 
 static void put_exclusion(struct rule *rule, const struct uid_exclusion *exclusion)
@@ -71,23 +71,11 @@ static void put_exclusion(struct rule *rule, const struct uid_exclusion *exclusi
 	};
 }
 
-/* Puts the n-th address where the kind of list says. */
-static bool put_server(struct rule *rule, const struct each *each, size_t n, char *text)
-{
-	const struct ip_addr *addr = (const struct ip_addr *)each->items + n;
-
-	ip_print(addr, text);
-	if (each->kind == EACH_DST_SERVER)
-		rule->dst = match_server(addr, text);
-	else
-		rule->src = match_server(addr, text);
-	return each->kind != EACH_SRC_LOOPBACK_SERVER || ip_is_loopback(addr);
-}
-
 /* Puts the n-th element of a list into the rule, and what stands for it in a comment into words. */
 static bool put_element(struct rule *rule, const struct each *each, size_t n,
 			struct rule_text *text, const char *words[static 2])
 {
+	const struct ip_addr *addr;
 	const struct vnet *vnet;
 	const struct net *net;
 
@@ -97,32 +85,35 @@ static bool put_element(struct rule *rule, const struct each *each, size_t n,
 		words[0] = NULL;
 		return true;
 	case EACH_DPORT:
-		rule->dport.op = OP_IS;
-		rule->dport.port = ((const uint16_t *)each->items)[n];
-		(void)snprintf(text->element, sizeof(text->element), "%u", rule->dport.port);
+		rule->dport = each->ports[n];
+		(void)snprintf(text->element, sizeof(text->element), "%u", rule->dport);
 		return true;
 	case EACH_SRC:
 	case EACH_DST:
-		net = (const struct net *)each->items + n;
-		*(each->kind == EACH_SRC ? &rule->src : &rule->dst) = match_listed(net, OP_IS);
+		net = &each->nets[n];
+		*(each->kind == EACH_SRC ? &rule->src : &rule->dst) =
+			(struct match_net){ OP_IS, net->prefix, net->text };
 		words[0] = net->text;
 		return true;
 	case EACH_SRC_SERVER:
 	case EACH_DST_SERVER:
 	case EACH_SRC_LOOPBACK_SERVER:
-		return put_server(rule, each, n, text->element);
+		addr = &each->addresses[n];
+		ip_print(addr, text->element);
+		*(each->kind == EACH_DST_SERVER ? &rule->dst : &rule->src) =
+			match_server(addr, text->element);
+		return each->kind != EACH_SRC_LOOPBACK_SERVER || ip_is_loopback(addr);
 	case EACH_UID:
-		put_exclusion(rule, (const struct uid_exclusion *)each->items + n);
+		put_exclusion(rule, &each->exclusions[n]);
 		words[0] = rule->uid.text;
 		return true;
 	case EACH_VNET_IIF:
 	case EACH_VNET_IIF_NOT_DST:
-		vnet = (const struct vnet *)each->items + n;
-		rule->iif = (struct match_iface){ .op = OP_IS, .name = vnet->iface };
-		if (each->kind == EACH_VNET_IIF_NOT_DST)
-			rule->dst = match_listed(&vnet->net, OP_NOT);
-		words[0] = vnet->iface;
+		vnet = &each->vnets[n];
+		rule->iif = words[0] = vnet->iface;
 		words[1] = vnet->net.text;
+		if (each->kind == EACH_VNET_IIF_NOT_DST)
+			rule->dst = (struct match_net){ OP_NOT, vnet->net.prefix, vnet->net.text };
 		return true;
 	}
 	return false;
@@ -136,15 +127,14 @@ size_t rule_count(const struct rule *rule)
 bool rule_at(const struct rule *rule, size_t n, struct rule *ret, struct rule_text *text)
 {
 	const char *words[2] = { NULL, NULL };
-	struct rule expanded = *rule;
 
 	text->comment[0] = 0;
 	text->element[0] = 0;
-	expanded.each = (struct each){ 0 };
-	if (!put_element(&expanded, &rule->each, n, text, words))
+	*ret = *rule;
+	ret->each = (struct each){ 0 };
+	if (!put_element(ret, &rule->each, n, text, words))
 		return false;
 	if (rule->comment)
 		comment_print(text->comment, rule->comment, words);
-	*ret = expanded;
 	return true;
 }

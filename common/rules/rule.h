@@ -27,20 +27,10 @@ enum op {
 	OP_NOT,
 };
 
-struct match_iface {
-	enum op op;
-	const char *name; /* a trailing "+" stands for any suffix */
-};
-
 struct match_net {
 	enum op op;
 	struct ip_prefix net;
 	const char *text; /* as printed */
-};
-
-struct match_port {
-	enum op op;
-	uint16_t port;
 };
 
 struct match_uid {
@@ -63,6 +53,7 @@ enum verdict_kind {
 	VERDICT_REDIRECT, /* port */
 	VERDICT_CT_ZONE,  /* zone */
 	VERDICT_LOG,      /* prefix, level */
+	VERDICT_COUNT,
 };
 
 struct verdict {
@@ -71,11 +62,15 @@ struct verdict {
 	uint16_t number;  /* port, zone or level */
 };
 
+/* What stands behind -j for each kind; NULL for a jump, where it is the chain. */
+extern const char *const verdict_names[VERDICT_COUNT];
+const char *verdict_target(const struct verdict *verdict);
+
 /* A list that a rule (or several in a row that name the same list: one loop over all of them)
  * stands for. The element is put where the kind says. */
 enum each_kind {
 	EACH_NONE,
-	EACH_DPORT,               /* ports: struct match_port dport */
+	EACH_DPORT,               /* ports */
 	EACH_SRC,                 /* nets */
 	EACH_DST,                 /* nets */
 	EACH_SRC_SERVER,          /* addresses (printed without length) */
@@ -88,8 +83,14 @@ enum each_kind {
 
 struct each {
 	enum each_kind kind;
-	/* uint16_t, struct net, struct ip_addr, struct uid_exclusion, struct vnet */
-	const void *items;
+	union {
+		const void *items;
+		const uint16_t *ports;
+		const struct net *nets;
+		const struct ip_addr *addresses;
+		const struct uid_exclusion *exclusions;
+		const struct vnet *vnets;
+	};
 	size_t n;
 };
 
@@ -102,11 +103,11 @@ struct rule {
 	enum position position; /* in built-in chains */
 	/* without the common prefix; "%s" is the element of `each`, NULL: none */
 	const char *comment;
-	uint8_t proto;  /* IPPROTO_*, 0: any */
-	bool udp_match; /* print the explicit "-m udp" in front of -p */
-	struct match_iface iif, oif;
+	uint8_t proto;         /* IPPROTO_*, 0: any */
+	bool udp_match;        /* print the explicit "-m udp" in front of -p */
+	const char *iif, *oif; /* a trailing "+" stands for any suffix; NULL: any */
 	struct match_net src, dst;
-	struct match_port sport, dport;
+	uint16_t sport, dport; /* 0: any */
 	struct match_multiport multiport;
 	struct match_uid uid;
 	bool ctstate_invalid;
@@ -116,8 +117,7 @@ struct rule {
 };
 
 /* Writes the n-th rule that `rule` stands for (n < rule_count()) with the comment complete in the
- * caller's buffer, which ret's texts may point into. Returns false where the element gives no rule:
- * ret is untouched then. */
+ * caller's buffer, which ret's texts may point into. Returns false where the element gives no rule. */
 #define COMMENT_MAX 256
 struct rule_text {
 	char comment[COMMENT_MAX]; /* with prefix, cut to 254 bytes; "" for none */

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/rules/ruleset.h"
 
-#include <string.h>
-
-#include "common/base/cleanup.h"
-#include "common/base/strbuf.h"
 #include "common/rules/build.h"
-#include "common/rules/encode_xt.h"
 
 const char *table_name(enum table table)
 {
-	switch (table) {
-	case TABLE_RAW:
-		return "raw";
-	case TABLE_NAT:
-		return "nat";
-	case TABLE_MANGLE:
-		return "mangle";
-	case TABLE_COUNT:
-		break;
-	}
-	return "?";
+	static const char *const names[TABLE_COUNT] = {
+		[TABLE_RAW] = "raw",
+		[TABLE_NAT] = "nat",
+		[TABLE_MANGLE] = "mangle",
+	};
+
+	return names[table];
+}
+
+static void build_mangle(struct build *b)
+{
+	if (b->level >= LEVEL_NO_DNS && b->f->drop_invalid)
+		RULE(b, build_chain(b, "PREROUTING", true),
+		     "drop packets in the INVALID state to prevent potential issues with "
+		     "malformed or out-of-order packets",
+		     .ctstate_invalid = true, .verdict = { .kind = VERDICT_DROP });
 }
 
 static void build_family(struct arena *arena, const struct plan *plan, enum level level,
@@ -37,6 +37,8 @@ static void build_family(struct arena *arena, const struct plan *plan, enum leve
 		.level = level,
 		.family = family,
 		.f = &plan->family[family],
+		.proxy = { OP_IS, plan->user.uid, plan->user.uid, NULL },
+		.others = { OP_NOT, plan->user.uid, plan->user.uid, NULL },
 	};
 
 	ret->enabled = b.f->enabled;
@@ -121,64 +123,4 @@ int chain_visit_placed(const struct chain *chain, rule_visit_t *visit, void *use
 		return chain_visit(chain, visit, userdata);
 	r = chain_visit(chain, on_placed, &inserted);
 	return r ? r : chain_visit(chain, on_placed, &appended);
-}
-
-/* Rules as the kernel would have them, one behind the other. */
-struct image {
-	enum family family;
-	struct xt_blob rule;
-	struct strbuf bytes;
-	struct error err;
-};
-
-static int add_rule(const struct rule *rule, const struct rule_text *text, void *userdata)
-{
-	struct image *image = userdata;
-	int r = encode_xt(rule, text, image->family, &image->rule, &image->err);
-
-	if (r < 0)
-		return r;
-	strbuf_addc(&image->bytes, rule->position == POSITION_INSERT ? 'I' : 'A');
-	strbuf_add_len(&image->bytes, (const char *)image->rule.data, image->rule.len);
-	return 0;
-}
-
-/* Fails for rules that cannot be encoded: they are equal to none. */
-static bool add_table(struct image *image, const struct table_rules *table)
-{
-	for (size_t i = 0; i < table->n; i++) {
-		strbuf_addf(&image->bytes, "%s %d\n", table->chains[i].name,
-			    table->chains[i].builtin);
-		if (chain_visit(&table->chains[i], add_rule, image) != 0)
-			return false;
-	}
-	strbuf_addc(&image->bytes, '\n');
-	return true;
-}
-
-static bool add_all(struct image *image, const struct ruleset *rules)
-{
-	for (enum family f = 0; f < FAMILY_COUNT; f++) {
-		image->family = f;
-		strbuf_addc(&image->bytes, rules->family[f].enabled ? '+' : '-');
-		for (enum table t = 0; t < TABLE_COUNT; t++)
-			if (!add_table(image, &rules->family[f].table[t]))
-				return false;
-	}
-	/* Where the address goes counts only while there is one. */
-	strbuf_add(&image->bytes, rules->loopback_v6 ? rules->loopback : "");
-	return !image->bytes.failed;
-}
-
-static void image_done(struct image *image)
-{
-	strbuf_done(&image->bytes);
-}
-
-bool ruleset_equal(const struct ruleset *a, const struct ruleset *b)
-{
-	_cleanup_(image_done) struct image of_a = { 0 }, of_b = { 0 };
-
-	return add_all(&of_a, a) && add_all(&of_b, b) && of_a.bytes.len == of_b.bytes.len &&
-	       memcmp(of_a.bytes.text, of_b.bytes.text, of_a.bytes.len) == 0;
 }

@@ -3,7 +3,7 @@
 
 /*
  * The plan as rules, at one level: family -> table -> chain -> rules, in the generation's arena,
- * immutable. Built by ruleset_build(), which calls raw.c, nat.c and mangle.c.
+ * immutable. Built by ruleset_build(), which calls raw.c and nat.c.
  */
 
 #include "common/plan/level.h"
@@ -43,9 +43,6 @@ const char *table_name(enum table table);
 /* Builds the rules of one level. Failure of the arena shows in arena->failed. */
 void ruleset_build(struct arena *arena, const struct plan *plan, enum level level,
 		   struct ruleset *ret);
-
-/* Whether two rulesets are the same rules (level and spelling aside). */
-bool ruleset_equal(const struct ruleset *a, const struct ruleset *b);
 
 /* Calls visit for every expanded rule of a chain, in the order of the text. A visit that returns
  * non-zero ends the walk, and its value is returned. */

@@ -135,7 +135,7 @@ static void target(struct parser *p)
 	p->target = argument(p);
 	shape_target(p->shape, p->target);
 	/* Without --log-level. */
-	if (p->shape->target == TARGET_LOG)
+	if (p->shape->target == VERDICT_LOG)
 		p->shape->number = 4;
 }
 

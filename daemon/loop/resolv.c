@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "common/rules/print_restore.h"
 #include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
 

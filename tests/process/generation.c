@@ -16,6 +16,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/rules/print_restore.h"
 #include "tests/present.h"
 
 #define OTHER 65534

@@ -51,8 +51,8 @@ static int on_rule(const struct rule *rule, const struct rule_text *text, void *
 	struct strbuf out = { 0 };
 
 	strbuf_addf(&out, "%s ", c->where);
-	print_rule(&(struct rule_line){ .verbose = c->rules->verbose, .chain = c->chain->name },
-		   rule, text, &out);
+	print_rule(&(struct rule_printer){ &out, c->rules->verbose, c->chain->name, 0 }, rule,
+		   text);
 	c->lines->items = realloc(c->lines->items, (c->lines->n + 1) * sizeof(char *));
 	cr_assert_not_null(c->lines->items);
 	c->lines->items[c->lines->n++] = strbuf_take(&out);

@@ -93,7 +93,7 @@ static int on_rule(const struct rule *rule, const struct rule_text *text, void *
 
 	if (rule->position != e->position)
 		return 0;
-	print_rule_arguments(false, rule, text, e->out);
+	print_rule_arguments(&(struct rule_printer){ .out = e->out }, rule, text);
 	strbuf_addc(e->out, '\n');
 	return 0;
 }

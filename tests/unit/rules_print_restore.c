@@ -11,10 +11,9 @@ static void expect_text(const struct rule *rule, const char *comment, const char
 
 	(void)snprintf(text.comment, sizeof(text.comment), "%s", comment);
 	for (int i = 0; i < 2; i++) {
-		const struct rule_line line = { i, "CHAIN", 3 };
 		_strbuf_ struct strbuf out = { 0 };
 
-		print_rule(&line, rule, &text, &out);
+		print_rule(&(struct rule_printer){ &out, i, "CHAIN", 3 }, rule, &text);
 		cr_expect_str_eq(strbuf_text(&out), i ? verbose : brief);
 	}
 }
@@ -40,13 +39,13 @@ Test(print_rule, numbers_inserts_and_not_appends)
 Test(print_rule, knows_every_match_with_and_without_negation)
 {
 	struct rule rule = {
-		.iif = { OP_IS, "br+" },
+		.iif = "br+",
 		.src = match_of(OP_NOT, "10.0.0.0/8"),
 		.dst = match_of(OP_IS, "192.168.0.1"),
 		.proto = IPPROTO_UDP,
 		.udp_match = true,
-		.sport = { OP_NOT, 53 },
-		.dport = { OP_IS, 54 },
+		.sport = 53,
+		.dport = 54,
 		.uid = { OP_NOT, 7, 9, NULL },
 		.ctstate_invalid = true,
 		.verdict = { .kind = VERDICT_DROP },
@@ -54,18 +53,18 @@ Test(print_rule, knows_every_match_with_and_without_negation)
 
 	expect_text(&rule, "c",
 		    "-A CHAIN -m comment --comment \"c\" ! -s 10.0.0.0/8 -d 192.168.0.1 -i br+ "
-		    "-m udp -p udp ! --sport 53 --dport 54 -m owner ! --uid-owner 7:9 "
+		    "-m udp -p udp --sport 53 --dport 54 -m owner ! --uid-owner 7:9 "
 		    "-m conntrack --ctstate INVALID -j DROP",
 		    "--append CHAIN --match comment --comment \"c\" ! --source 10.0.0.0/8 "
 		    "--destination 192.168.0.1 --in-interface br+ --match udp --protocol udp "
-		    "! --source-port 53 --destination-port 54 --match owner ! --uid-owner 7:9 "
+		    "--source-port 53 --destination-port 54 --match owner ! --uid-owner 7:9 "
 		    "--match conntrack --ctstate INVALID --jump DROP");
 }
 
 Test(print_rule, puts_the_destination_behind_an_outgoing_interface)
 {
 	struct rule rule = {
-		.oif = { OP_NOT, "lo" },
+		.oif = "lo",
 		.src = match_of(OP_IS, "::6/128"),
 		.dst = match_of(OP_NOT, "::1/128"),
 		.proto = IPPROTO_TCP,
@@ -74,9 +73,9 @@ Test(print_rule, puts_the_destination_behind_an_outgoing_interface)
 	};
 
 	expect_text(&rule, "",
-		    "-A CHAIN -s ::6/128 -p tcp ! --syn ! -o lo ! -d ::1/128 -m owner "
+		    "-A CHAIN -s ::6/128 -p tcp ! --syn -o lo ! -d ::1/128 -m owner "
 		    "--uid-owner 5678",
-		    "--append CHAIN --source ::6/128 --protocol tcp ! --syn ! --out-interface lo "
+		    "--append CHAIN --source ::6/128 --protocol tcp ! --syn --out-interface lo "
 		    "! --destination ::1/128 --match owner --uid-owner 5678");
 }
 

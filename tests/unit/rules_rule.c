@@ -4,9 +4,9 @@
 
 #include "tests/unit/rules_plans.h"
 
-#define RULE_FOR(KIND, LIST)                                                 \
-	{                                                                    \
-		.comment = "(%s)", .each = {(KIND), (LIST).items, (LIST).n } \
+#define RULE_FOR(KIND, LIST)                                                     \
+	{                                                                        \
+		.comment = "(%s)", .each = {(KIND), { (LIST).items }, (LIST).n } \
 	}
 
 static struct rule at(const struct rule *rule, size_t n, struct rule_text *text)
@@ -48,10 +48,9 @@ Test(rule, of_ports_has_each_as_destination)
 	struct rule_text text;
 
 	cr_expect_eq(rule_count(&rule), 2);
-	cr_expect_eq(at(&rule, 0, &text).dport.port, 80);
+	cr_expect_eq(at(&rule, 0, &text).dport, 80);
 	cr_expect_str_eq(text.comment, COMMENT_PREFIX "(80)");
-	cr_expect_eq(at(&rule, 1, &text).dport.port, 65535);
-	cr_expect_eq(at(&rule, 1, &text).dport.op, OP_IS);
+	cr_expect_eq(at(&rule, 1, &text).dport, 65535);
 	cr_expect_str_eq(text.comment, COMMENT_PREFIX "(65535)");
 }
 
@@ -135,8 +134,7 @@ Test(rule, of_vnets_matches_the_interface_and_what_is_not_its_network)
 	struct rule_text text;
 	struct rule expanded = at(&all, 0, &text);
 
-	cr_expect_eq(expanded.iif.op, OP_IS);
-	cr_expect_str_eq(expanded.iif.name, "br+");
+	cr_expect_str_eq(expanded.iif, "br+");
 	cr_expect_eq(expanded.dst.op, OP_ANY);
 	elsewhere.comment = "on %s but not to %s, and 100%";
 	expanded = at(&elsewhere, 0, &text);
@@ -151,7 +149,7 @@ Test(rule, cuts_a_comment_to_254_bytes_wherever_the_cut_falls)
 		_free_ char *name = calloc(1, len + 1);
 		struct vnet vnet = { .iface = name, .net = net_of("10.0.0.0/8") };
 		struct rule rule = { .comment = "ab%s%s",
-				     .each = { EACH_VNET_IIF_NOT_DST, &vnet, 1 } };
+				     .each = { EACH_VNET_IIF_NOT_DST, { &vnet }, 1 } };
 		_free_ char *whole = NULL;
 		struct rule_text text;
 
@@ -167,7 +165,8 @@ Test(rule, cuts_a_comment_to_254_bytes_wherever_the_cut_falls)
 Test(rule, does_not_take_a_percent_sign_of_an_element_for_a_mark)
 {
 	struct vnet vnet = { .iface = "a%sb", .net = net_of("10.0.0.0/8") };
-	struct rule rule = { .comment = "%s and %s", .each = { EACH_VNET_IIF_NOT_DST, &vnet, 1 } };
+	struct rule rule = { .comment = "%s and %s",
+			     .each = { EACH_VNET_IIF_NOT_DST, { &vnet }, 1 } };
 	struct rule_text text;
 
 	(void)at(&rule, 0, &text);

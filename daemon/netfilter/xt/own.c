@@ -24,14 +24,17 @@ static bool owns_chain(const struct xt_proof *proof, const struct xt_table *tabl
 	const struct record *record = proof->record;
 	bool listed = false, as_listed = proof->trusted || mesh_chain(chain->name);
 	size_t comments = 0;
+	struct shape shape;
 	uint8_t digest[16];
 
 	for (size_t i = 0; i < record->n && !listed; i++)
 		listed = is_chain_item(&record->items[i], table, chain->name);
 	if (proof->scope == SCOPE_RECORDED && (!listed || as_listed))
 		return listed;
-	for (size_t i = 0; i < chain->n; i++)
-		comments += decode_xt_commented(table->family, chain->items[i].entry);
+	for (size_t i = 0; i < chain->n; i++) {
+		decode_xt(table->family, chain->items[i].entry, &shape);
+		comments += shape.commented;
+	}
 	if (proof->scope == SCOPE_RECOGNISED &&
 	    (mesh_chain(chain->name) || (comments && comments == chain->n)))
 		return true;
