@@ -9,7 +9,6 @@
 #include "common/base/parse.h"
 #include "common/base/strbuf.h"
 #include "common/plan/mustache.h"
-#include "common/supervise/corefile.h"
 
 #define RESOLV_CONF     "/etc/resolv.conf" /* what coredns and the embedded proxy read */
 #define CHILD_PATH      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -30,6 +29,31 @@ static const struct release {
 	{ 2, 12, .core_dns = true, .redirect_file = true, .embedded_dns = true, .work_dir = true },
 	{ 3, 0, .redirect_file = true, .embedded_dns = true, .work_dir = true },
 };
+
+const char corefile_template[] =
+	"# SPDX-License-Identifier: GPL-2.0-or-later\n"
+	"# What coredns serves where coreDNS.mode is tproxyd, and a template for coreDNS.corefile.\n"
+	"#\n"
+	"# .CoreDNSPort, .EnvoyDNSPort and .PrometheusPort are filled in, here and by kuma-dp (mode\n"
+	"# kuma-dp). Sections are tproxyd's alone: .alternate is on for Kuma's build of coredns,\n"
+	"# .loopback where queries come from this host only, .ipv6 where IPv6 is redirected.\n"
+	"#\n"
+	"# Envoy knows the mesh's names; what it does not answer is for the host's own servers.\n"
+	".:{{ .CoreDNSPort }} {\n"
+	"{{#.loopback}}\n"
+	"\tbind 127.0.0.1{{#.ipv6}} ::1{{/.ipv6}}\n"
+	"{{/.loopback}}\terrors\n"
+	"\tforward . 127.0.0.1:{{ .EnvoyDNSPort }} {\n"
+	"\t\tprefer_udp\n"
+	"\t\tmax_fails 0\n"
+	"{{^.alternate}}\n"
+	"\t\tnext NOTIMP FORMERR NXDOMAIN SERVFAIL REFUSED\n"
+	"{{/.alternate}}\t}\n"
+	"{{^.alternate}}\n"
+	"\tforward . /etc/resolv.conf\n"
+	"{{/.alternate}}{{#.alternate}}\n"
+	"\talternate NOTIMP,FORMERR,NXDOMAIN,SERVFAIL,REFUSED . /etc/resolv.conf\n"
+	"{{/.alternate}}}\n";
 
 struct builder {
 	struct arena *arena;

@@ -16,6 +16,9 @@
 #define RUNTIME_DIR "/run/tproxyd"
 #define WORK_DIR    "/run/tproxyd/dp" /* owned by kuma-dp, 0711, wiped before each start */
 
+/* The built-in Corefile, a template for common/plan/mustache.h: the same text as conf/Corefile.in. */
+extern const char corefile_template[];
+
 /* A file to be written before the child starts, for the kuma-dp user to read. */
 struct command_file {
 	const char *path; /* absolute, below the runtime directory */
@@ -40,7 +43,7 @@ void command_kuma_dp(struct arena *arena, const struct plan *plan, struct comman
 		     struct diag_list *diags);
 
 /* coredns as our own child (coreDNS.mode tproxyd), with its Corefile: from the user's template or
- * the built-in one (conf/Corefile.in). */
+ * the built-in one. */
 void command_core_dns(struct arena *arena, const struct plan *plan, struct command *ret,
 		      struct diag_list *diags);
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "common/supervise/corefile.h"
+#include "common/supervise/command.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include <criterion/criterion.h>
-
-#include "common/supervise/command.h"
 
 static struct arena arena;
 static struct diag_list diags;
