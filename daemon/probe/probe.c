@@ -80,10 +80,9 @@ static void settle(struct question *q, enum question_state state)
 
 static void judge_admin(struct question *q)
 {
-	unsigned status = 0;
-	bool ready = http_parse(q->response, &status, q->word) && status == 200;
+	unsigned status;
 
-	settle(q, ready ? ANSWERED : FAILED);
+	settle(q, http_parse(q->response, &status, q->word) && status == 200 ? ANSWERED : FAILED);
 }
 
 static int on_admin(_unused_ sd_event_source *source, int fd, uint32_t events, void *userdata)

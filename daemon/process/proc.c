@@ -85,16 +85,10 @@ static uint64_t system_now(struct proc *proc)
  * the clock can count never comes. */
 static void system_arm(struct proc *proc, uint64_t delay_usec)
 {
-	int r;
+	bool never = delay_usec > USEC_NEVER / 2;
 
-	if (delay_usec > USEC_NEVER / 2) {
-		(void)sd_event_source_set_enabled(proc->timer, SD_EVENT_OFF);
-		return;
-	}
-	r = sd_event_source_set_time_relative(proc->timer, delay_usec);
-	assert(r >= 0);
-	r = sd_event_source_set_enabled(proc->timer, SD_EVENT_ONESHOT);
-	assert(r >= 0);
+	(void)sd_event_source_set_time_relative(proc->timer, never ? 0 : delay_usec);
+	(void)sd_event_source_set_enabled(proc->timer, never ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
 static const struct proc_ops system_ops = {

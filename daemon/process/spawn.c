@@ -35,13 +35,10 @@ static int reset_signals(_unused_ struct child *child)
 	const struct sigaction action = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
-	for (int sig = 1; sig < NSIG; sig++) {
-		if (sig == SIGKILL || sig == SIGSTOP)
-			continue;
-		/* EINVAL: the two that the C library keeps for itself. */
+	/* EINVAL: SIGKILL, SIGSTOP and the two that the C library keeps for itself. */
+	for (int sig = 1; sig < NSIG; sig++)
 		if (sigaction(sig, &action, NULL) < 0 && errno != EINVAL)
 			return -1;
-	}
 	(void)sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL);
 }
