@@ -51,31 +51,23 @@ static const struct fact facts[] = {
 /* All numbers are unsigned, or a pid, which is not negative: one, four or eight bytes. */
 static uint64_t load(const struct fact *fact, const struct carry *carry)
 {
-	const unsigned char *at = (const unsigned char *)carry + fact->offset;
-	uint64_t wide;
-	uint32_t word;
+	const void *at = (const char *)carry + fact->offset;
 
 	if (fact->size == sizeof(bool))
-		return *at;
-	if (fact->size == sizeof(word)) {
-		memcpy(&word, at, sizeof(word));
-		return word;
-	}
-	memcpy(&wide, at, sizeof(wide));
-	return wide;
+		return *(const bool *)at;
+	return fact->size == sizeof(uint32_t) ? *(const uint32_t *)at : *(const uint64_t *)at;
 }
 
 static void store(const struct fact *fact, uint64_t value, struct carry *carry)
 {
-	unsigned char *at = (unsigned char *)carry + fact->offset;
-	const uint32_t word = (uint32_t)value;
+	void *at = (char *)carry + fact->offset;
 
 	if (fact->size == sizeof(bool))
-		*at = (unsigned char)value;
-	else if (fact->size == sizeof(word))
-		memcpy(at, &word, sizeof(word));
+		*(bool *)at = value;
+	else if (fact->size == sizeof(uint32_t))
+		*(uint32_t *)at = (uint32_t)value;
 	else
-		memcpy(at, &value, sizeof(value));
+		*(uint64_t *)at = value;
 }
 
 void carry_print(const struct carry *carry, struct strbuf *out)

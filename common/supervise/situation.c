@@ -103,7 +103,7 @@ const char *phase_name(enum phase phase)
 	return phase < ELEMENTS(names) ? names[phase] : "unknown";
 }
 
-enum proxy_news situation_proxy(struct situation *s, bool serving, uint64_t hold_usec,
+static enum proxy_news proxy_is(struct situation *s, bool serving, uint64_t hold_usec,
 				uint64_t now_usec)
 {
 	if (serving == s->proxy_serving)
@@ -130,15 +130,14 @@ enum proxy_news situation_probed(struct situation *s, struct sighting seen, uint
 	if (!s->served && !in_full)
 		return PROXY_AS_BEFORE;
 	s->served = true;
-	return situation_proxy(s, seen.proxy, hold_usec, now_usec);
+	return proxy_is(s, seen.proxy, hold_usec, now_usec);
 }
 
-bool situation_ended(struct situation *s, enum proxy_process process, uint64_t hold_usec,
-		     uint64_t now_usec)
+bool situation_ended(struct situation *s, bool proxy, uint64_t hold_usec, uint64_t now_usec)
 {
-	if (process == PROCESS_CORE_DNS)
-		s->dns_serving = false;
+	if (proxy)
+		(void)proxy_is(s, false, hold_usec, now_usec);
 	else
-		(void)situation_proxy(s, false, hold_usec, now_usec);
+		s->dns_serving = false;
 	return s->wish == WISH_RUN;
 }

@@ -42,7 +42,7 @@ struct situation {
 	enum wish wish;
 	/* kuma-dp has a process */
 	bool proxy_alive;
-	/* its listeners accept and Envoy says ready; written by situation_proxy() alone */
+	/* its listeners accept and Envoy says ready; written by situation.c alone */
 	bool proxy_serving;
 	/* the plan redirects DNS in some family */
 	bool dns_redirected;
@@ -102,11 +102,6 @@ enum proxy_news {
 	PROXY_LOST,
 };
 
-/* The proxy serves, or does not. Where it ceases to, the hold time starts: hold_usec, USEC_NEVER
- * for an infinite one. */
-enum proxy_news situation_proxy(struct situation *s, bool serving, uint64_t hold_usec,
-				uint64_t now_usec);
-
 /* What a round of probes has found. */
 struct sighting {
 	bool proxy; /* Envoy is ready and listens on every port */
@@ -119,18 +114,12 @@ struct sighting {
 bool probe_verdict(const struct situation *s, struct sighting seen, unsigned *misses);
 
 /* Takes over what a round that counts has found. Before the first service proxy and DNS count
- * together: nothing is redirected until both serve. */
+ * together: nothing is redirected until both serve. Where the proxy ceases to serve, here and below,
+ * the hold time starts: hold_usec, USEC_NEVER for an infinite one. */
 enum proxy_news situation_probed(struct situation *s, struct sighting seen, uint64_t hold_usec,
 				 uint64_t now_usec);
 
-enum proxy_process {
-	PROCESS_KUMA_DP,
-	PROCESS_CORE_DNS,
-	PROCESS_ENVOY,
-};
-
-/* What the end of a process means: without kuma-dp or Envoy the proxy does not serve, without our
- * own coredns DNS does not. Returns whether the service ends with it (the service manager then
+/* What the end of a process means: without kuma-dp or Envoy (the proxy) the proxy does not serve,
+ * without our own coredns DNS does not. Returns whether the service ends with it (the service manager then
  * starts everything again): we were not stopping. */
-bool situation_ended(struct situation *s, enum proxy_process process, uint64_t hold_usec,
-		     uint64_t now_usec);
+bool situation_ended(struct situation *s, bool proxy, uint64_t hold_usec, uint64_t now_usec);

@@ -13,7 +13,6 @@
 #define RETRY_USEC        ((uint64_t)20 * 1000) /* while stopping, and while the rules are busy */
 #define RETRY_FAILED_USEC ((uint64_t)1000 * 1000)
 #define TELL_USEC         ((uint64_t)1000 * 1000) /* what goes on is told once in this time */
-#define EXTEND_USEC       ((uint64_t)15 * 1000 * 1000)
 
 static void try_again(struct daemon *d, uint64_t usec)
 {
@@ -64,7 +63,7 @@ static void applied(struct daemon *d, struct generation *generation, enum level 
 	say_level(d, before);
 	/* It blocks, so only the first time: before READY=1. */
 	if (level == LEVEL_FULL && !d->carry.ready)
-		d->ops->take_over(d);
+		d->ops->take_over();
 }
 
 /* A second after the first try the operator is told, and the service manager asked for time. A

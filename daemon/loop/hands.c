@@ -72,11 +72,6 @@ static int connections(struct daemon *d, size_t *ret, struct error *err)
 	return sock_tcp_connections(ports, ELEMENTS(ports), plan->user.uid, ret, err);
 }
 
-static int sweep(_unused_ struct daemon *d, uid_t uid, struct error *err)
-{
-	return sweep_round(uid, err);
-}
-
 /* The work directory is kuma-dp's; our coredns only has it as its current directory. */
 static int files(struct daemon *d, enum child_id id, struct error *err)
 {
@@ -92,11 +87,6 @@ static void quote(struct daemon *d, struct strbuf *out)
 	journal_quote_children(d->carry.started_realtime_usec, out);
 }
 
-static void take_over(_unused_ struct daemon *d)
-{
-	takeover_now();
-}
-
 static void leave(struct daemon *d, int status)
 {
 	(void)sd_event_exit(d->event, status);
@@ -109,26 +99,20 @@ const struct daemon_ops daemon_system_ops = {
 	.probe = probe,
 	.watch_envoy = watch_envoy,
 	.connections = connections,
-	.sweep = sweep,
+	.sweep = sweep_round,
 	.files = files,
 	.quote = quote,
-	.take_over = take_over,
+	.take_over = takeover_now,
 	.exit = leave,
 };
 
 void daemon_timer(struct daemon *d, enum timer timer)
 {
-	/* clang-format off */
-	static void (*const fired[TIMER_COUNT])(struct daemon *d) = {
-		[TIMER_PROBE]    = daemon_probe,
-		[TIMER_DRAIN]    = daemon_drain_look,
-		[TIMER_CORE_DNS] = daemon_core_dns_late,
-	};
-	/* clang-format on */
-
 	d->armed[timer] = false;
-	if (fired[timer])
-		fired[timer](d);
+	if (timer == TIMER_PROBE)
+		daemon_probe(d);
+	else if (timer == TIMER_DRAIN)
+		daemon_drain_look(d);
 	else
 		d->ops->wake(d);
 }
@@ -145,16 +129,6 @@ static int on_timer(sd_event_source *source, _unused_ uint64_t usec, void *userd
 
 int daemon_make_timers(struct daemon *d, struct error *err)
 {
-	/* clang-format off */
-	static const char *const names[] = {
-		[TIMER_PROBE]    = "probe",
-		[TIMER_DEADLINE] = "deadline",
-		[TIMER_RETRY]    = "retry",
-		[TIMER_DRAIN]    = "drain",
-		[TIMER_CORE_DNS] = "coredns",
-		[TIMER_SWEEP]    = "sweep",
-	};
-	/* clang-format on */
 	int r = 0;
 
 	for (enum timer i = 0; i < TIMER_COUNT && r >= 0; i++) {
@@ -163,7 +137,7 @@ int daemon_make_timers(struct daemon *d, struct error *err)
 		if (r >= 0)
 			r = sd_event_source_set_enabled(d->timer[i], SD_EVENT_OFF);
 		if (r >= 0)
-			r = sd_event_source_set_description(d->timer[i], names[i]);
+			r = sd_event_source_set_description(d->timer[i], "loop");
 	}
 	return r < 0 ? error_sys(err, r, "make the timers") : 0;
 }

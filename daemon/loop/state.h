@@ -41,6 +41,8 @@ enum timer {
 	TIMER_COUNT,
 };
 
+#define EXTEND_USEC ((uint64_t)15 * 1000 * 1000) /* asked of systemd for a start or stop */
+
 struct daemon;
 
 /* The daemon's hands: what a test of the loop replaces. */
@@ -54,12 +56,12 @@ struct daemon_ops {
 	/* Calls daemon_envoy_ended() when the process ends. */
 	int (*watch_envoy)(struct daemon *d, pid_t pid);
 	int (*connections)(struct daemon *d, size_t *ret, struct error *err);
-	int (*sweep)(struct daemon *d, uid_t uid, struct error *err);
+	int (*sweep)(uid_t uid, struct error *err);
 	/* Writes what a child is given, into a work directory without a former one's files. */
 	int (*files)(struct daemon *d, enum child_id id, struct error *err);
 	/* What the children said last, for a sentence about a failure. */
 	void (*quote)(struct daemon *d, struct strbuf *out);
-	void (*take_over)(struct daemon *d); /* what kumactl has left in nf_tables */
+	void (*take_over)(void); /* what kumactl has left in nf_tables */
 	void (*exit)(struct daemon *d, int status);
 };
 
@@ -101,7 +103,7 @@ struct daemon {
 		bool asked;          /* kuma-dp got its first SIGTERM */
 		unsigned idle;       /* looks in a row that found no redirected connection */
 		bool blind;          /* it was said that connections cannot be counted */
-		bool late;           /* our coredns is swept, as it did not end */
+		uint64_t late_usec;  /* when our coredns is swept, if it has not ended */
 		int sweeps;          /* rounds of the sweep */
 		uint64_t sweep_usec; /* when the next round is due */
 		bool ended;          /* the loop was told to end */
@@ -141,7 +143,7 @@ static inline void daemon_arm(struct daemon *d, enum timer timer, uint64_t usec)
 	d->ops->arm(d, timer, usec);
 }
 
-/* The hold time of the plan, as situation_proxy() takes it. */
+/* The hold time of the plan, as situation_probed() takes it. */
 static inline uint64_t daemon_hold_usec(const struct daemon *d)
 {
 	int64_t nsec = d->current->plan.hold_nsec;
@@ -187,11 +189,10 @@ void daemon_probed(const struct probe_result *result, void *userdata);
 void daemon_envoy_ended(struct daemon *d);
 extern const struct proc_owner daemon_owner;
 
-/* stop.c: asked to stop, once or again; the part of the step that ends things; its timers. */
+/* stop.c: asked to stop, once or again; the part of the step that ends things; its timer. */
 void daemon_stop(struct daemon *d);
 void daemon_advance_stop(struct daemon *d);
 void daemon_drain_look(struct daemon *d);
-void daemon_core_dns_late(struct daemon *d);
 
 /* resolv.c */
 void daemon_resolv_changed(void *userdata);

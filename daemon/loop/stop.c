@@ -12,11 +12,10 @@
 #include "daemon/operator/log.h"
 #include "daemon/operator/notify.h"
 
-#define DRAIN_LOOK_USEC   ((uint64_t)50 * 1000)
-#define DRAIN_EXTEND_USEC ((uint64_t)15 * 1000 * 1000)
-#define CORE_DNS_USEC     ((uint64_t)300 * 1000)       /* for our coredns to end by itself */
-#define GIVE_UP_USEC      ((uint64_t)10 * 1000 * 1000) /* on rules that cannot be taken out */
-#define IDLE_DRAINS       2 /* looks in a row: one may fall between two connections */
+#define DRAIN_LOOK_USEC ((uint64_t)50 * 1000)
+#define CORE_DNS_USEC   ((uint64_t)300 * 1000)       /* for our coredns to end by itself */
+#define GIVE_UP_USEC    ((uint64_t)10 * 1000 * 1000) /* on rules that cannot be taken out */
+#define IDLE_DRAINS     2 /* looks in a row: one may fall between two connections */
 
 void daemon_stop(struct daemon *d)
 {
@@ -49,15 +48,8 @@ void daemon_drain_look(struct daemon *d)
 	if (n > 0 && d->exit_status == 0)
 		notify_status(d->status, "Draining: %zu redirected connection%s open", n,
 			      n == 1 ? " is" : "s are");
-	notify_extend(DRAIN_EXTEND_USEC);
+	notify_extend(EXTEND_USEC);
 	daemon_arm(d, TIMER_DRAIN, d->ops->now(d) + DRAIN_LOOK_USEC);
-}
-
-/* coredns waits seconds for answers to what it has asked Envoy, which is gone. */
-void daemon_core_dns_late(struct daemon *d)
-{
-	d->stop.late = true;
-	d->ops->wake(d);
 }
 
 static void ask_kuma_dp(struct daemon *d)
@@ -75,7 +67,7 @@ static bool swept(struct daemon *d)
 
 	if (situation_of(d)->now_usec < d->stop.sweep_usec)
 		return false;
-	left = d->ops->sweep(d, d->current->plan.user.uid, &err);
+	left = d->ops->sweep(d->current->plan.user.uid, &err);
 	if (left > 0 && d->stop.sweeps < SWEEP_ROUNDS_MAX) {
 		d->stop.sweep_usec = situation_of(d)->now_usec + sweep_pause_usec(d->stop.sweeps++);
 		daemon_arm(d, TIMER_SWEEP, d->stop.sweep_usec);
@@ -88,16 +80,18 @@ static bool swept(struct daemon *d)
 	return true;
 }
 
+/* coredns waits seconds for answers to what it has asked Envoy, which is gone. */
 static void end_core_dns(struct daemon *d)
 {
-	if (d->stop.late) {
+	uint64_t now = situation_of(d)->now_usec;
+
+	if (proc_of(d, CHILD_CORE_DNS)->state != PROC_STOPPING) {
+		d->stop.late_usec = now + CORE_DNS_USEC;
+		daemon_arm(d, TIMER_CORE_DNS, d->stop.late_usec);
+		proc_event(proc_of(d, CHILD_CORE_DNS), PROC_EV_STOP);
+	} else if (now >= d->stop.late_usec) {
 		(void)swept(d);
-		return;
 	}
-	if (proc_of(d, CHILD_CORE_DNS)->state == PROC_STOPPING)
-		return;
-	daemon_arm(d, TIMER_CORE_DNS, situation_of(d)->now_usec + CORE_DNS_USEC);
-	proc_event(proc_of(d, CHILD_CORE_DNS), PROC_EV_STOP);
 }
 
 /* Rules that cannot be taken out must not keep the children alive for ever: ExecStopPost tries

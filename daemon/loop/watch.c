@@ -12,15 +12,14 @@
 #include "daemon/operator/messages.h"
 #include "daemon/operator/notify.h"
 
-#define WATCH_USEC    ((uint64_t)2 * 1000 * 1000)  /* between probes once the proxy serves */
-#define PROBE_USEC    ((uint64_t)1000 * 1000)      /* one round of probes */
-#define EXTEND_USEC   ((uint64_t)15 * 1000 * 1000) /* asked of systemd while starting */
+#define WATCH_USEC    ((uint64_t)2 * 1000 * 1000) /* between probes once the proxy serves */
+#define PROBE_USEC    ((uint64_t)1000 * 1000)     /* one round of probes */
 #define NOFILE_WANTED ((uint64_t)1048576) /* Envoy needs one or two descriptors per connection */
 
 /* Envoy is a grandchild: its pidfd tells its death at once, kuma-dp's own exit up to seconds later. */
 void daemon_envoy_ended(struct daemon *d)
 {
-	if (situation_ended(situation_of(d), PROCESS_ENVOY, daemon_hold_usec(d), d->ops->now(d)))
+	if (situation_ended(situation_of(d), true, daemon_hold_usec(d), d->ops->now(d)))
 		daemon_fail(d, NULL, "Envoy (process %d) ended", (int)d->probe.envoy);
 	d->ops->wake(d);
 }
@@ -62,17 +61,12 @@ static void tell_child(struct daemon *d, enum child_id id, bool serves)
 static void take_over(struct daemon *d, struct sighting seen)
 {
 	struct situation *s = situation_of(d);
+	enum proxy_news news = situation_probed(s, seen, daemon_hold_usec(d), d->ops->now(d));
 
-	switch (situation_probed(s, seen, daemon_hold_usec(d), d->ops->now(d))) {
-	case PROXY_SERVES:
+	if (news == PROXY_SERVES)
 		proxy_serves(d);
-		break;
-	case PROXY_LOST:
+	if (news == PROXY_LOST)
 		log_warning("The proxy does not serve any more: %s", d->probe.last.missing);
-		break;
-	case PROXY_AS_BEFORE:
-		break;
-	}
 	if (!s->served)
 		return;
 	tell_child(d, CHILD_KUMA_DP, s->proxy_serving);
@@ -172,9 +166,8 @@ static void child_ended(struct daemon *d, enum child_id id)
 	_strbuf_ struct strbuf quotes = { 0 };
 	char field[48], pid[48], status[48];
 	const char *const fields[] = { field, pid, status, NULL };
-	bool fatal = situation_ended(situation_of(d),
-				     id == CHILD_KUMA_DP ? PROCESS_KUMA_DP : PROCESS_CORE_DNS,
-				     daemon_hold_usec(d), d->ops->now(d));
+	bool fatal = situation_ended(situation_of(d), id == CHILD_KUMA_DP, daemon_hold_usec(d),
+				     d->ops->now(d));
 
 	(void)snprintf(field, sizeof(field), "TPROXYD_PROCESS=%s", proc->name);
 	(void)snprintf(pid, sizeof(pid), "TPROXYD_PID=%d", (int)proc->last_exit.si_pid);
