@@ -63,18 +63,13 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 	r = user_lookup(arena, config->kuma_dp_user, &facts.asked, &facts.uid_5678_name, err);
 	if (r == 0 && purpose == CHECK_RUN && facts.asked.found)
 		r = user_groups(arena, &facts.asked, err);
+	if (r == 0)
+		r = host_addresses(arena, &facts, err);
+	if (r == 0)
+		r = host_tables(purpose, &facts, err);
 	if (r < 0)
 		return r;
-	r = host_addresses(arena, &facts, err);
-	if (r < 0)
-		return r;
-	r = host_tables(purpose, &facts, err);
-	if (r < 0)
-		return r;
-	/* A kernel without nf_tables, and a caller without the right to look, have no foreign rules
-	 * to tell of: the choice of the backend falls back to the legacy tables. */
-	if (host_nft_nat_foreign(&facts.nft_nat_foreign, NULL) < 0)
-		facts.nft_nat_foreign = false;
+	facts.nft_nat_foreign = host_nft_nat_foreign();
 	if (purpose == CHECK_RUN)
 		host_resolv_conf(arena, config, &facts);
 	else

@@ -17,37 +17,26 @@ DEFINE_CLEANUP(struct ifaddrs *, freeifaddrs, NULL);
 /* False for what is no IP address. */
 static bool address_of(const struct sockaddr *sa, struct ip_addr *ret)
 {
+	const struct sockaddr_in *in = (const void *)sa;
+	const struct sockaddr_in6 *in6 = (const void *)sa;
+
 	*ret = (struct ip_addr){ 0 };
 	if (sa && sa->sa_family == AF_INET) {
-		struct sockaddr_in in;
-
-		memcpy(&in, sa, sizeof(in));
-		ret->family = FAMILY_V4;
-		memcpy(ret->bytes, &in.sin_addr, sizeof(in.sin_addr));
+		memcpy(ret->bytes, &in->sin_addr, sizeof(in->sin_addr));
 		return true;
 	}
 	if (sa && sa->sa_family == AF_INET6) {
-		struct sockaddr_in6 in6;
-
-		memcpy(&in6, sa, sizeof(in6));
 		ret->family = FAMILY_V6;
-		memcpy(ret->bytes, &in6.sin6_addr, sizeof(in6.sin6_addr));
+		memcpy(ret->bytes, &in6->sin6_addr, sizeof(in6->sin6_addr));
 		return true;
 	}
 	return false;
 }
 
-/* ::1 and the ::6 that a redirect adds say nothing about IPv6 on this host. */
-static bool is_tiny_v6(const struct ip_addr *addr, uint8_t last)
-{
-	struct ip_addr tiny = { .family = FAMILY_V6 };
-
-	tiny.bytes[15] = last;
-	return ip_equal(addr, &tiny);
-}
-
 int host_addresses(struct arena *arena, struct facts *facts, struct error *err)
 {
+	/* ::1 and the ::6 that a redirect adds say nothing about IPv6 on this host. */
+	static const struct ip_addr added = { .family = FAMILY_V6, .bytes = { [15] = 6 } };
 	_cleanup_(freeifaddrsp) struct ifaddrs *list = NULL;
 
 	if (getifaddrs(&list) < 0)
@@ -62,9 +51,9 @@ int host_addresses(struct arena *arena, struct facts *facts, struct error *err)
 		array_push(arena, &facts->addresses, addr);
 		if (addr.family != FAMILY_V6)
 			continue;
-		if (is_tiny_v6(&addr, 1))
+		if (ip_is_loopback(&addr))
 			facts->ipv6_loopback = true;
-		else if (!is_tiny_v6(&addr, 6))
+		else if (!ip_equal(&addr, &added))
 			facts->ipv6 = true;
 	}
 	return 0;

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include <libnftnl/chain.h>
-
 #include "common/base/arena.h"
 #include "common/base/array.h"
 #include "common/plan/plan.h"
@@ -42,39 +40,49 @@ static uint8_t family_of(const struct nlmsghdr *message)
 	return ((const struct nfgenmsg *)mnl_nlmsg_get_payload(message))->nfgen_family;
 }
 
+static const struct nlattr *find(const struct nlmsghdr *message, uint16_t type)
+{
+	const struct nlattr *a;
+
+	netlink_for_each(a, message, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(a) == type)
+			return a;
+	}
+	return NULL;
+}
+
+/* "" where there is none. */
+static const char *find_text(const struct nlmsghdr *message, uint16_t type)
+{
+	const struct nlattr *a = find(message, type);
+
+	return a ? mnl_attr_get_str(a) : "";
+}
+
 /* Notes what kumactl has put where iptables-nft puts it. */
 static void note_mesh(struct scan *scan, uint8_t family, const char *table)
 {
 	for (enum table t = 0; t < TABLE_COUNT; t++)
-		if (strcmp(table, table_name(t)) == 0 && family == NFPROTO_IPV4)
-			scan->mesh[FAMILY_V4] = true;
-		else if (strcmp(table, table_name(t)) == 0 && family == NFPROTO_IPV6)
-			scan->mesh[FAMILY_V6] = true;
+		if (strcmp(table, table_name(t)) == 0) {
+			scan->mesh[FAMILY_V4] |= family == NFPROTO_IPV4;
+			scan->mesh[FAMILY_V6] |= family == NFPROTO_IPV6;
+		}
 }
 
 static int on_chain(const struct nlmsghdr *message, void *userdata)
 {
-	struct nftnl_chain *chain = nftnl_chain_alloc();
+	const char *name = find_text(message, NFTA_CHAIN_NAME);
+	const char *table = find_text(message, NFTA_CHAIN_TABLE);
 	struct scan *scan = userdata;
-	const char *type, *name, *table;
 
-	if (!chain || nftnl_chain_nlmsg_parse(message, chain) < 0)
-		goto done;
-	name = nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME);
-	table = nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE);
-	type = nftnl_chain_get_str(chain, NFTNL_CHAIN_TYPE);
-	if (!name || !table)
-		goto done;
 	if (mesh_chain(name))
 		note_mesh(scan, family_of(message), table);
-	if (type && strcmp(type, "nat") == 0)
+	if (strcmp(find_text(message, NFTA_CHAIN_TYPE), "nat") == 0)
 		array_push(scan->arena, &scan->chains,
 			   (struct nat_chain){ .family = family_of(message),
 					       .table = arena_strdup(scan->arena, table),
 					       .name = arena_strdup(scan->arena, name) });
-done:
-	if (chain)
-		nftnl_chain_free(chain);
 	return MNL_CB_OK;
 }
 
@@ -93,21 +101,11 @@ static bool mentions(const struct nlattr *rule, const char *text)
 
 static int on_rule(const struct nlmsghdr *message, void *userdata)
 {
-	const struct nlattr *a, *body = NULL;
-	const char *table = "", *chain = "";
+	const char *table = find_text(message, NFTA_RULE_TABLE);
+	const char *chain = find_text(message, NFTA_RULE_CHAIN);
+	const struct nlattr *body = find(message, NFTA_RULE_EXPRESSIONS);
 	struct scan *scan = userdata;
 
-	netlink_for_each(a, message, sizeof(struct nfgenmsg))
-	{
-		uint16_t type = mnl_attr_get_type(a);
-
-		if (type == NFTA_RULE_TABLE)
-			table = mnl_attr_get_str(a);
-		else if (type == NFTA_RULE_CHAIN)
-			chain = mnl_attr_get_str(a);
-		else if (type == NFTA_RULE_EXPRESSIONS)
-			body = a;
-	}
 	if (mentions(body, KUMA_COMMENT))
 		note_mesh(scan, family_of(message), table);
 	if (is_mesh_table(table) || mentions(body, KUMA_MESH_PREFIX) ||
@@ -142,26 +140,22 @@ static int scan_all(struct scan *ret, struct error *err)
 	return r < 0 ? error_sys(err, r, "list the rules of nf_tables") : 0;
 }
 
-int host_nft_nat_foreign(bool *ret, struct error *err)
+bool host_nft_nat_foreign(void)
 {
 	struct scan scan;
-	int r = scan_all(&scan, err);
 
-	if (r == 0)
-		*ret = scan.foreign;
-	return r;
+	return scan_all(&scan, NULL) == 0 && scan.foreign;
 }
 
 int host_nft_leftovers(bool ret[static FAMILY_COUNT], struct error *err)
 {
-	struct scan scan = { 0 };
+	struct scan scan;
 	int r = scan_all(&scan, err);
 
 	/* A kernel without nfnetlink, or without nf_tables behind it. */
 	if (r == -EPROTONOSUPPORT || r == -EINVAL || r == -EOPNOTSUPP)
-		scan = (struct scan){ 0 };
-	else if (r < 0)
-		return r;
-	memcpy(ret, scan.mesh, sizeof(scan.mesh));
-	return 0;
+		return 0;
+	if (r == 0)
+		memcpy(ret, scan.mesh, sizeof(scan.mesh));
+	return r;
 }

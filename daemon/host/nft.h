@@ -12,9 +12,10 @@
 
 /* Whether a base chain of type nat holds a rule that is neither ours nor kumactl's (Docker through
  * iptables-nft, firewalld, the operator's own). kumactl's are known by their chains and comments;
- * what it puts into a base chain without a comment counts as foreign. Needs CAP_NET_ADMIN. */
-int host_nft_nat_foreign(bool *ret, struct error *err) _must_check_;
+ * what it puts into a base chain without a comment counts as foreign. A kernel
+ * without nf_tables, and a caller without CAP_NET_ADMIN, have none to tell of. */
+bool host_nft_nat_foreign(void);
 
 /* In which families chains of kumactl's name or rules with its comments are in the tables that
- * iptables-nft keeps. */
+ * iptables-nft keeps; ret is false before. */
 int host_nft_leftovers(bool ret[static FAMILY_COUNT], struct error *err) _must_check_;

@@ -76,32 +76,23 @@ static const char *ask(struct arena *arena, const struct facts_user *user, const
 	return NULL;
 }
 
-/* Takes "x.y.z" (a suffix such as "-preview" may follow) at the place that prefix ends. */
-static void version_take(struct arena *arena, const char *output, const char *prefix,
-			 struct facts_program *program)
+/* Asks for "x.y.z" (a suffix such as "-preview" may follow), which stands where prefix ends. */
+static void ask_version(struct arena *arena, const struct facts_user *user, const char *argument,
+			const char *prefix, struct facts_program *program)
 {
-	const char *at = strstr(output, prefix);
+	const char *output = ask(arena, user, program->path, argument, &program->version_problem);
+	const char *at = output ? strstr(output, prefix) : NULL;
 	unsigned major, minor, patch;
 
 	if (at && sscanf(at + strlen(prefix), "%3u.%3u.%3u", &major, &minor, &patch) == 3) {
 		program->major = major;
 		program->minor = minor;
 		program->patch = patch;
-		return;
+	} else if (output) {
+		program->version_problem =
+			arena_printf(arena, "%s answers with \"%.*s\" instead of a version",
+				     program->path, (int)strcspn(output, "\n"), output);
 	}
-	program->version_problem =
-		arena_printf(arena, "%s answers with \"%.*s\" instead of a version", program->path,
-			     (int)strcspn(output, "\n"), output);
-}
-
-/* `kuma-dp version` prints "PRODUCT: VERSION"; the product differs between distributions. */
-static void kuma_dp_version(struct arena *arena, const struct facts_user *user,
-			    struct facts_program *program)
-{
-	const char *output = ask(arena, user, program->path, "version", &program->version_problem);
-
-	if (output)
-		version_take(arena, output, ": ", program);
 }
 
 /* Whether a plugin of that name is listed ("  dns.alternate" on a line of its own). */
@@ -116,30 +107,24 @@ static bool has_plugin(const char *list, const char *plugin)
 	return false;
 }
 
-static void core_dns_version(struct arena *arena, const struct facts_user *user,
-			     struct facts_program *program)
-{
-	const char *output = ask(arena, user, program->path, "-version", &program->version_problem);
-
-	if (output)
-		version_take(arena, output, "CoreDNS-", program);
-	if (program->version_problem)
-		return;
-	output = ask(arena, user, program->path, "-plugins", &program->version_problem);
-	program->has_alternate = output && has_plugin(output, "alternate");
-}
-
 void host_programs(struct arena *arena, const struct config *config, struct facts *facts)
 {
 	const struct facts_user *user = &facts->asked;
 	enum core_dns_mode mode = config->core_dns.mode;
+	struct facts_program *core_dns = &facts->core_dns;
+	const char *output = NULL;
 
 	find(arena, user, config->kuma_dp.path, "kuma-dp", &facts->kuma_dp);
 	find(arena, user, config->kuma_dp.envoy_path, "envoy", &facts->envoy);
 	if (mode != CORE_DNS_OFF && mode != CORE_DNS_EMBEDDED)
-		find(arena, user, config->core_dns.path, "coredns", &facts->core_dns);
+		find(arena, user, config->core_dns.path, "coredns", core_dns);
+	/* `kuma-dp version` prints "PRODUCT: VERSION"; the product differs between distributions. */
 	if (facts->kuma_dp.path && !facts->kuma_dp.file.problem)
-		kuma_dp_version(arena, user, &facts->kuma_dp);
-	if (mode == CORE_DNS_TPROXYD && facts->core_dns.path && !facts->core_dns.file.problem)
-		core_dns_version(arena, user, &facts->core_dns);
+		ask_version(arena, user, "version", ": ", &facts->kuma_dp);
+	if (mode != CORE_DNS_TPROXYD || !core_dns->path || core_dns->file.problem)
+		return;
+	ask_version(arena, user, "-version", "CoreDNS-", core_dns);
+	if (!core_dns->version_problem)
+		output = ask(arena, user, core_dns->path, "-plugins", &core_dns->version_problem);
+	core_dns->has_alternate = output && has_plugin(output, "alternate");
 }

@@ -22,45 +22,25 @@ static bool means_no_entry(int error)
 	return error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
 }
 
-/* Looks up by name, or by uid where name is NULL. Returns 1 with the entry (texts in arena), 0 when
- * there is none. */
-static int entry_lookup(struct arena *arena, const char *name, uid_t uid, struct passwd *ret,
+/* Looks up by name, or by uid where name is NULL. That there is none is no error. */
+static int entry_lookup(struct arena *arena, const char *name, uid_t uid, struct facts_user *ret,
 			struct error *err)
 {
-	for (size_t size = 1024; size <= (size_t)1024 * 1024; size *= 2) {
-		char *buf = arena_alloc(arena, size);
-		struct passwd *found = NULL;
-		int r;
+	const struct passwd *entry;
 
-		if (!buf)
-			return error_sys(err, -ENOMEM, "look up user");
-		r = name ? getpwnam_r(name, ret, buf, size, &found)
-			 : getpwuid_r(uid, ret, buf, size, &found);
-		if (found)
-			return 1;
-		if (r == ERANGE)
-			continue;
-		if (means_no_entry(r))
-			return 0;
-		return name ? error_sys(err, -r, "look up user %s", name)
-			    : error_sys(err, -r, "look up UID %u", (unsigned)uid);
-	}
-	return error_sys(err, -ERANGE, "look up user");
-}
-
-/* A number is a UID first, then a name, as for kumactl, which compares it as text: 05678 is no
- * UID. */
-static int text_lookup(struct arena *arena, const char *text, struct passwd *ret, struct error *err)
-{
-	uint64_t uid;
-	int r;
-
-	if ((text[0] != '0' || !text[1]) && parse_decimal(text, UID_LAST, &uid)) {
-		r = entry_lookup(arena, NULL, (uid_t)uid, ret, err);
-		if (r != 0)
-			return r;
-	}
-	return entry_lookup(arena, text, 0, ret, err);
+	errno = 0;
+	entry = name ? getpwnam(name) : getpwuid(uid);
+	if (entry)
+		*ret = (struct facts_user){
+			.found = true,
+			.name = arena_strdup(arena, entry->pw_name),
+			.uid = entry->pw_uid,
+			.gid = entry->pw_gid,
+		};
+	else if (!means_no_entry(errno))
+		return name ? error_sys(err, -errno, "look up user %s", name)
+			    : error_sys(err, -errno, "look up UID %u", (unsigned)uid);
+	return 0;
 }
 
 int user_groups(struct arena *arena, struct facts_user *user, struct error *err)
@@ -132,78 +112,48 @@ static const char *first_executable(const char *const *paths)
 
 static const char *nologin_path(void)
 {
-	static const char *const paths[] = { "/usr/sbin/nologin", "/sbin/nologin", "/bin/false",
-					     NULL };
-
-	return first_executable(paths);
+	return first_executable(
+		(const char *const[]){ "/usr/sbin/nologin", "/sbin/nologin", "/bin/false", NULL });
 }
 
 static const char *useradd_path(void)
 {
-	static const char *const paths[] = { "/usr/sbin/useradd", "/sbin/useradd",
-					     "/usr/bin/useradd", NULL };
-
-	return first_executable(paths);
+	return first_executable((const char *const[]){ "/usr/sbin/useradd", "/sbin/useradd",
+						       "/usr/bin/useradd", NULL });
 }
 
 /* useradd gives a system user without a group of its own choosing the next free number, never the
  * user's, so the group is made first. */
-static int group_create(const char *name, const char *number, bool *ret_made, struct error *err)
-{
-	static const char *const paths[] = { "/usr/sbin/groupadd", "/sbin/groupadd",
-					     "/usr/bin/groupadd", NULL };
-	const char *path = first_executable(paths);
-	const char *const argv[] = {
-		path, "--system", name, number ? "--gid" : NULL, number, NULL
-	};
-	int r;
-
-	*ret_made = false;
-	if (getgrnam(name))
-		return 0;
-	r = tool_run(argv, -1, err);
-	if (r < 0)
-		return r;
-	*ret_made = true;
-	return 0;
-}
-
 static int create_by_useradd(const char *name, const char *number, struct error *err)
 {
-	const char *const argv[] = {
-		useradd_path(),
-		"--system",
-		"--no-create-home",
-		"--home-dir",
-		"/nonexistent",
-		"--shell",
-		nologin_path(),
-		"--gid",
-		name,
-		name,
-		/* Without a number the list ends here. */
-		number ? "--uid" : NULL,
-		number,
+	const char *groupadd = first_executable((const char *const[]){
+		"/usr/sbin/groupadd", "/sbin/groupadd", "/usr/bin/groupadd", NULL });
+	/* Without a number the lists end there. */
+	const char *const group[] = { groupadd, "--system", name, number ? "--gid" : NULL,
+				      number,   NULL };
+	const char *const user[] = {
+		useradd_path(), "--system", "--no-create-home",      "--home-dir",
+		"/nonexistent", "--shell",  nologin_path(),          "--gid",
+		name,           name,       number ? "--uid" : NULL, number,
 		NULL,
 	};
 	const char *const undo[] = { "/usr/sbin/groupdel", name, NULL };
-	bool made;
-	int r;
+	bool new_group = !getgrnam(name);
+	int r = new_group ? tool_run(group, -1, err) : 0;
 
-	r = group_create(name, number, &made, err);
 	if (r < 0)
 		return r;
-	r = tool_run(argv, -1, err);
-	if (r < 0 && made)
+	r = tool_run(user, -1, err);
+	if (r < 0 && new_group)
 		(void)tool_run(undo, -1, NULL);
 	return r;
 }
 
 static int create_by_sysusers(const char *name, const char *number, struct error *err)
 {
-	static const char *const paths[] = { "/usr/bin/systemd-sysusers", "/bin/systemd-sysusers",
-					     NULL };
-	const char *const argv[] = { first_executable(paths), "-", NULL };
+	const char *path = first_executable((const char *const[]){ "/usr/bin/systemd-sysusers",
+								   "/bin/systemd-sysusers", NULL });
+	const char *const argv[] = { path, "-", NULL };
 	_close_ int fd = memfd_create("sysusers", MFD_CLOEXEC);
 
 	if (fd < 0)
@@ -218,39 +168,28 @@ static int create_by_sysusers(const char *name, const char *number, struct error
 int user_lookup(struct arena *arena, const char *asked, struct facts_user *ret,
 		const char **ret_5678_name, struct error *err)
 {
-	struct facts_user user = { 0 };
-	struct passwd entry = { 0 }, fixed = { 0 };
-	int found, r;
+	struct facts_user user = { 0 }, fixed = { 0 };
+	uint64_t uid;
+	int r = entry_lookup(arena, NULL, KUMA_DP_UID, &fixed, err);
 
-	r = entry_lookup(arena, NULL, KUMA_DP_UID, &fixed, err);
+	if (!asked[0])
+		user = fixed;
+	/* A number is a UID first, then a name, as for kumactl, which compares it as text: 05678 is
+	 * no UID. */
+	if (r == 0 && (asked[0] != '0' || !asked[1]) && parse_decimal(asked, UID_LAST, &uid))
+		r = entry_lookup(arena, NULL, (uid_t)uid, &user, err);
+	if (r == 0 && !user.found)
+		r = entry_lookup(arena, asked[0] ? asked : KUMA_DP_USER, 0, &user, err);
 	if (r < 0)
 		return r;
-	const char *fixed_name = r > 0 ? fixed.pw_name : NULL;
-
-	if (asked[0]) {
-		found = text_lookup(arena, asked, &entry, err);
-	} else if (fixed_name) {
-		entry = fixed;
-		found = 1;
-	} else {
-		found = entry_lookup(arena, KUMA_DP_USER, 0, &entry, err);
-	}
-	if (found < 0)
-		return found;
-	if (found) {
-		user.found = true;
-		user.name = entry.pw_name;
-		user.uid = entry.pw_uid;
-		user.gid = entry.pw_gid;
-	}
 	*ret = user;
-	*ret_5678_name = fixed_name;
+	*ret_5678_name = fixed.name;
 	return 0;
 }
 
 int user_create(const char *asked, struct error *err)
 {
-	struct passwd *holder;
+	const struct passwd *holder;
 	const char *name = asked[0] ? asked : KUMA_DP_USER;
 	const char *number = NULL;
 	uint64_t uid;
@@ -275,7 +214,5 @@ int user_create(const char *asked, struct error *err)
 	}
 	int r = access(useradd_path(), X_OK) == 0 ? create_by_useradd(name, number, err)
 						  : create_by_sysusers(name, number, err);
-	if (r < 0)
-		return error_wrap(err, r, "create user %s", name);
-	return 0;
+	return r < 0 ? error_wrap(err, r, "create user %s", name) : 0;
 }

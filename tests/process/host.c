@@ -353,34 +353,25 @@ Test(host_net, takes_the_address_out_of_an_url_without_asking_dns)
 	expect_url("", 0, NULL);
 }
 
-static bool foreign(void)
-{
-	struct error err = { 0 };
-	bool ret = false;
-
-	cr_assert(host_nft_nat_foreign(&ret, &err) == 0, "%s", err.text);
-	return ret;
-}
-
 Test(host_nft, tells_foreign_nat_rules_from_kumactls)
 {
 	own_network();
 	if (system("nft add table ip nat 2>/dev/null") != 0)
 		cr_skip_test("needs nft");
-	cr_expect(!foreign());
+	cr_expect(!host_nft_nat_foreign());
 	cr_assert(system("nft add chain ip nat OUTPUT '{ type nat hook output priority -100; }' && "
 			 "nft add chain ip nat KUMA_MESH_OUTBOUND && "
 			 "nft add rule ip nat KUMA_MESH_OUTBOUND tcp dport 1 return && "
 			 "nft add rule ip nat OUTPUT meta l4proto tcp jump KUMA_MESH_OUTBOUND") ==
 		  0);
-	cr_expect(!foreign());
+	cr_expect(!host_nft_nat_foreign());
 	cr_assert(system("nft add table inet filter && nft add chain inet filter out "
 			 "'{ type filter hook output priority 0; }' && "
 			 "nft add rule inet filter out counter") == 0);
-	cr_expect(!foreign(), "a filter rule is no nat rule");
+	cr_expect(!host_nft_nat_foreign(), "a filter rule is no nat rule");
 	cr_assert(system("nft add chain ip nat DOCKER && "
 			 "nft add rule ip nat OUTPUT fib daddr type local jump DOCKER") == 0);
-	cr_expect(foreign());
+	cr_expect(host_nft_nat_foreign());
 }
 
 Test(host_nft, sees_foreign_rules_behind_many_others)
@@ -391,10 +382,10 @@ Test(host_nft, sees_foreign_rules_behind_many_others)
 	cr_assert(system("{ echo 'add chain inet many forward'; for i in $(seq 3000); do "
 			 "echo \"add rule inet many forward tcp dport $i counter\"; done; } | "
 			 "nft -f -") == 0);
-	cr_expect(!foreign());
+	cr_expect(!host_nft_nat_foreign());
 	cr_assert(system("nft add chain inet many out '{ type nat hook output priority -100; }' && "
 			 "nft add rule inet many out tcp dport 1 redirect to :2") == 0);
-	cr_expect(foreign());
+	cr_expect(host_nft_nat_foreign());
 }
 
 /* A program that is a shell script in the place; host_programs() is given its path. */
