@@ -13,6 +13,7 @@
 
 #include "common/base/array.h"
 #include "common/base/ip.h"
+#include "common/config/config.h"
 #include "common/plan/facts_firewall.h"
 
 struct ip_list {
@@ -68,6 +69,11 @@ struct facts_socket { /* a TCP listener */
 	bool sshd; /* belongs to ssh.service, ssh.socket, sshd*.service (cgroup of the socket) */
 };
 
+struct socket_list {
+	struct facts_socket *items;
+	size_t n;
+};
+
 struct facts {
 	/* users */
 	/* what kumaDPUser names; where it is empty: UID 5678, else kuma-dp */
@@ -84,14 +90,8 @@ struct facts {
 	struct facts_firewall firewall;
 
 	struct facts_file resolv_conf;
-	struct {
-		const struct facts_socket *items;
-		size_t n;
-	} listeners;
-	struct port_list_u16 {
-		const uint16_t *items;
-		size_t n;
-	} ssh_session_ports; /* local ports of live inbound connections to sshd */
+	struct socket_list listeners;
+	struct port_list ssh_session_ports; /* local ports of live inbound connections to sshd */
 
 	/* what kuma-dp is given */
 	struct facts_program kuma_dp, envoy, core_dns;

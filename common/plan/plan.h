@@ -114,6 +114,7 @@ struct plan {
 		uint16_t envoy_dns_port;
 		int64_t drain_time_nsec;
 	} children;
+	/* of no use to an install plan */
 	int64_t readiness_timeout_nsec, readiness_interval_nsec;
 	int64_t hold_nsec; /* DURATION_INFINITY: never release */
 	int64_t restart_delay_nsec, restart_max_delay_nsec;

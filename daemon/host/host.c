@@ -7,9 +7,8 @@
 #include "daemon/os/sock_diag.h"
 #include "daemon/host/files.h"
 #include "daemon/firewall/firewall.h"
-#include "daemon/host/net.h"
+#include "daemon/host/parts.h"
 #include "daemon/host/nft.h"
-#include "daemon/host/programs.h"
 #include "daemon/host/user.h"
 
 /* Judges a file that a setting names; an empty setting names none. */
@@ -18,18 +17,6 @@ static void file_named(struct arena *arena, const struct facts *facts, const cha
 {
 	if (path[0])
 		host_file(arena, &facts->asked, path, use, ret);
-}
-
-/* Who listens, and where somebody is logged in from outside. */
-static int sockets(struct arena *arena, struct facts *facts, struct error *err)
-{
-	int r;
-
-	r = sock_tcp_listeners(arena, &facts->listeners.items, &facts->listeners.n, err);
-	if (r < 0)
-		return r;
-	return sock_ssh_sessions(arena, facts->listeners.items, facts->listeners.n,
-				 &facts->ssh_session_ports, err);
 }
 
 /* What kuma-dp is given. */
@@ -76,7 +63,10 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 		host_file_plain(arena, config->redirect.dns.resolv_config_path, &facts.resolv_conf);
 	/* Sockets matter to an installation only where SSH is to be kept out of it. */
 	if (purpose == CHECK_RUN || config->safety.protect_ssh == AUTO_BOOL_TRUE) {
-		r = sockets(arena, &facts, err);
+		r = sock_tcp_listeners(arena, &facts.listeners, err);
+		if (r == 0)
+			r = sock_ssh_sessions(arena, &facts.listeners, &facts.ssh_session_ports,
+					      err);
 		if (r < 0)
 			return r;
 	}

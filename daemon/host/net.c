@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/host/net.h"
+#include "daemon/host/parts.h"
 
 #include <errno.h>
 #include <ifaddrs.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/host/programs.h"
+#include "daemon/host/parts.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -111,10 +111,7 @@ int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid,
 struct listing {
 	struct arena *arena;
 	const struct sshd_sockets *sshd;
-	struct {
-		struct facts_socket *items;
-		size_t n;
-	} sockets;
+	struct socket_list sockets;
 };
 
 /* The cgroup in which the socket was made; 0: the kernel does not say. */
@@ -186,19 +183,16 @@ static int dump_beside_sshd(struct sshd_sockets *sshd, const struct visitor *vis
 	return r;
 }
 
-int sock_tcp_listeners(struct arena *arena, const struct facts_socket **ret, size_t *ret_n,
-		       struct error *err)
+int sock_tcp_listeners(struct arena *arena, struct socket_list *ret, struct error *err)
 {
 	_cleanup_(sshd_sockets_done) struct sshd_sockets sshd = { 0 };
 	struct listing listing = { .arena = arena, .sshd = &sshd };
 	const struct visitor visitor = { visit_listener, &listing, 1U << TCP_LISTEN };
 	int r = dump_beside_sshd(&sshd, &visitor, err);
 
-	if (r < 0)
-		return r;
-	*ret = listing.sockets.items;
-	*ret_n = listing.sockets.n;
-	return 0;
+	if (r == 0)
+		*ret = listing.sockets;
+	return r;
 }
 
 struct count {
@@ -240,18 +234,16 @@ int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret
 struct sessions {
 	struct arena *arena;
 	const struct sshd_sockets *sshd;
-	const struct facts_socket *listeners;
-	size_t n_listeners;
-	struct {
-		uint16_t *items;
-		size_t n;
-	} ports;
+	const struct socket_list *listeners;
+	struct port_list ports;
 };
 
 static bool is_sshd_port(const struct sessions *sessions, uint16_t port)
 {
-	for (size_t i = 0; i < sessions->n_listeners; i++)
-		if (sessions->listeners[i].sshd && sessions->listeners[i].port == port)
+	const struct socket_list *list = sessions->listeners;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (list->items[i].sshd && list->items[i].port == port)
 			return true;
 	return false;
 }
@@ -273,18 +265,15 @@ static void visit_session(const struct inet_diag_msg *msg, const struct nlmsghdr
 	array_push(sessions->arena, &sessions->ports, port);
 }
 
-int sock_ssh_sessions(struct arena *arena, const struct facts_socket *listeners, size_t n_listeners,
-		      struct port_list_u16 *ret, struct error *err)
+int sock_ssh_sessions(struct arena *arena, const struct socket_list *listeners,
+		      struct port_list *ret, struct error *err)
 {
 	_cleanup_(sshd_sockets_done) struct sshd_sockets sshd = { 0 };
-	struct sessions sessions = {
-		.arena = arena, .sshd = &sshd, .listeners = listeners, .n_listeners = n_listeners
-	};
+	struct sessions sessions = { .arena = arena, .sshd = &sshd, .listeners = listeners };
 	const struct visitor visitor = { visit_session, &sessions, 1U << TCP_ESTABLISHED };
 	int r = dump_beside_sshd(&sshd, &visitor, err);
 
-	if (r < 0)
-		return r;
-	*ret = (struct port_list_u16){ sessions.ports.items, sessions.ports.n };
-	return 0;
+	if (r == 0)
+		*ret = sessions.ports;
+	return r;
 }

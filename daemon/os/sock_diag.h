@@ -18,8 +18,8 @@ int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid,
 
 /* All TCP listeners of this network namespace; memory from arena. sshd is found by the unit in
  * whose cgroup the socket was made (INET_DIAG_CGROUP_ID). */
-int sock_tcp_listeners(struct arena *arena, const struct facts_socket **ret, size_t *ret_n,
-		       struct error *err) _must_check_;
+int sock_tcp_listeners(struct arena *arena, struct socket_list *ret, struct error *err)
+	_must_check_;
 
 /* How many TCP connections (any state in which data can still move) have a local port among ports
  * and belong to uid. */
@@ -27,5 +27,5 @@ int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret
 	_must_check_;
 
 /* Distinct local ports of established inbound connections of sshd. */
-int sock_ssh_sessions(struct arena *arena, const struct facts_socket *listeners, size_t n_listeners,
-		      struct port_list_u16 *ret, struct error *err) _must_check_;
+int sock_ssh_sessions(struct arena *arena, const struct socket_list *listeners,
+		      struct port_list *ret, struct error *err) _must_check_;

@@ -189,10 +189,6 @@ static bool program_store(struct arena *arena, struct facts_program *ret, const 
 /* "ADDRESS PORT UID" or "ADDRESS PORT UID sshd". */
 static bool listener_store(struct arena *arena, struct facts *facts, const char *text)
 {
-	struct {
-		struct facts_socket *items;
-		size_t n;
-	} list = { (struct facts_socket *)(uintptr_t)facts->listeners.items, facts->listeners.n };
 	struct facts_socket listener = { 0 };
 	char addr[IP_TEXT_MAX];
 	unsigned port;
@@ -202,18 +198,12 @@ static bool listener_store(struct arena *arena, struct facts *facts, const char 
 		return false;
 	listener.port = (uint16_t)port;
 	listener.sshd = strstr(text, " sshd") != NULL;
-	array_push(arena, &list, listener);
-	facts->listeners.items = list.items;
-	facts->listeners.n = list.n;
+	array_push(arena, &facts->listeners, listener);
 	return true;
 }
 
 static bool lists_store(const struct entry *entry, struct facts *facts)
 {
-	struct {
-		uint16_t *items;
-		size_t n;
-	} ports = { (uint16_t *)(uintptr_t)facts->ssh_session_ports.items, entry->index };
 	struct ip_addr addr;
 
 	if (strcmp(entry->path, "listeners") == 0) {
@@ -228,9 +218,8 @@ static bool lists_store(const struct entry *entry, struct facts *facts)
 		return true;
 	}
 	if (strcmp(entry->path, "sshSessionPorts") == 0) {
-		array_push(entry->arena, &ports, (uint16_t)number(entry->text));
-		facts->ssh_session_ports.items = ports.items;
-		facts->ssh_session_ports.n = ports.n;
+		facts->ssh_session_ports.n = entry->index;
+		array_push(entry->arena, &facts->ssh_session_ports, (uint16_t)number(entry->text));
 		return true;
 	}
 	return false;

@@ -14,9 +14,8 @@
 #include <unistd.h>
 
 #include "daemon/host/files.h"
-#include "daemon/host/net.h"
+#include "daemon/host/parts.h"
 #include "daemon/host/nft.h"
-#include "daemon/host/programs.h"
 
 #define USER  4242
 #define GROUP 4243

@@ -141,49 +141,48 @@ Test(diag_sock, tells_whose_listener_it_is)
 	cr_expect_eq(uid, SOME_ID);
 }
 
-static const struct facts_socket *find(const struct facts_socket *sockets, size_t n,
-				       const char *text, uint16_t port)
+static const struct facts_socket *find(struct socket_list list, const char *text, uint16_t port)
 {
 	struct ip_addr addr = ip(text);
 
-	for (size_t i = 0; i < n; i++)
-		if (sockets[i].port == port && ip_equal(&sockets[i].addr, &addr))
-			return &sockets[i];
+	for (size_t i = 0; i < list.n; i++)
+		if (list.items[i].port == port && ip_equal(&list.items[i].addr, &addr))
+			return &list.items[i];
 	return NULL;
 }
 
 Test(diag_sock, lists_all_listeners_of_the_namespace)
 {
 	struct arena arena = { 0 };
-	const struct facts_socket *sockets;
+	struct socket_list sockets;
 	struct error err = { 0 };
-	size_t n, before;
+	size_t before;
 
-	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &before, &err), 0, "%s", err.text);
+	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &err), 0, "%s", err.text);
+	before = sockets.n;
 	(void)listen_on("127.0.0.1", 8080, 0);
 	(void)listen_on("0.0.0.0", 8081, 0);
 	(void)connect_to("127.0.0.1", 8080);
-	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &n, &err), 0, "%s", err.text);
-	cr_expect_eq(n, before + 2);
-	cr_expect_not_null(find(sockets, n, "127.0.0.1", 8080));
-	cr_expect_eq(present(find(sockets, n, "0.0.0.0", 8081))->uid, getuid());
-	cr_expect_not(present(find(sockets, n, "0.0.0.0", 8081))->sshd);
+	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &err), 0, "%s", err.text);
+	cr_expect_eq(sockets.n, before + 2);
+	cr_expect_not_null(find(sockets, "127.0.0.1", 8080));
+	cr_expect_eq(present(find(sockets, "0.0.0.0", 8081))->uid, getuid());
+	cr_expect_not(present(find(sockets, "0.0.0.0", 8081))->sshd);
 	arena_done(&arena);
 }
 
 Test(diag_sock, lists_more_listeners_than_one_datagram_holds)
 {
 	struct arena arena = { 0 };
-	const struct facts_socket *sockets;
+	struct socket_list sockets;
 	struct error err = { 0 };
-	size_t n;
 
 	for (uint16_t port = 20000; port < 20600; port++)
 		(void)listen_on("127.0.0.1", port, 0);
-	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &n, &err), 0, "%s", err.text);
-	cr_expect_geq(n, 600);
+	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &err), 0, "%s", err.text);
+	cr_expect_geq(sockets.n, 600);
 	for (uint16_t port = 20000; port < 20600; port++)
-		cr_expect_not_null(find(sockets, n, "127.0.0.1", port), "port %u", port);
+		cr_expect_not_null(find(sockets, "127.0.0.1", port), "port %u", port);
 	arena_done(&arena);
 }
 
@@ -238,23 +237,24 @@ Test(diag_sock, counts_ipv6_connections_and_mapped_ones)
 
 Test(diag_sock, tells_on_which_ports_ssh_sessions_are_open)
 {
-	const struct facts_socket listeners[] = {
+	struct facts_socket sockets[] = {
 		{ .port = 22, .sshd = true },
 		{ .port = 2222, .sshd = true },
 		{ .port = 2222, .sshd = true },
 		{ .port = 8080, .sshd = false },
 	};
-	struct port_list_u16 ports = { .n = 99 };
+	const struct socket_list listeners = { sockets, ELEMENTS(sockets) };
+	struct port_list ports = { .n = 99 };
 	struct arena arena = { 0 };
 	struct error err = { 0 };
 
 	(void)listen_on("127.0.0.1", 2222, 0);
 	(void)listen_on("127.0.0.1", 8080, 0);
-	cr_assert_eq(sock_ssh_sessions(&arena, listeners, 4, &ports, &err), 0, "%s", err.text);
+	cr_assert_eq(sock_ssh_sessions(&arena, &listeners, &ports, &err), 0, "%s", err.text);
 	cr_expect_eq(ports.n, 0, "a listener is no session");
 	(void)connect_to("127.0.0.1", 2222);
 	(void)connect_to("127.0.0.1", 8080);
-	cr_assert_eq(sock_ssh_sessions(&arena, listeners, 4, &ports, &err), 0, "%s", err.text);
+	cr_assert_eq(sock_ssh_sessions(&arena, &listeners, &ports, &err), 0, "%s", err.text);
 	cr_assert_eq(ports.n, 1);
 	cr_expect_eq(ports.items[0], 2222);
 	arena_done(&arena);
@@ -304,15 +304,14 @@ static pid_t listening_child(uint16_t port, void (*first)(void))
 
 static void expect_sshd(uint16_t port)
 {
-	const struct facts_socket *sockets;
+	struct socket_list sockets;
 	struct arena arena = { 0 };
 	struct error err = { 0 };
-	size_t n;
 
 	(void)listen_on("127.0.0.1", 8080, 0);
-	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &n, &err), 0, "%s", err.text);
-	cr_expect(present(find(sockets, n, "127.0.0.1", port))->sshd);
-	cr_expect_not(present(find(sockets, n, "127.0.0.1", 8080))->sshd);
+	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &err), 0, "%s", err.text);
+	cr_expect(present(find(sockets, "127.0.0.1", port))->sshd);
+	cr_expect_not(present(find(sockets, "127.0.0.1", 8080))->sshd);
 	arena_done(&arena);
 }
 
@@ -332,10 +331,9 @@ Test(diag_sock, recognises_sshd_by_the_name_of_its_process)
 
 Test(diag_sock, takes_port_22_of_root_for_sshds_where_no_unit_can_be_told)
 {
-	const struct facts_socket *sockets;
+	struct socket_list sockets;
 	struct arena arena = { 0 };
 	struct error err = { 0 };
-	size_t n;
 
 	if (getuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
@@ -343,9 +341,9 @@ Test(diag_sock, takes_port_22_of_root_for_sshds_where_no_unit_can_be_told)
 		cr_skip_test("needs root");
 	(void)listen_on("0.0.0.0", 22, 0);
 	(void)listen_on("0.0.0.0", 23, 0);
-	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &n, &err), 0, "%s", err.text);
-	cr_expect(present(find(sockets, n, "0.0.0.0", 22))->sshd);
-	cr_expect_not(present(find(sockets, n, "0.0.0.0", 23))->sshd);
+	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &err), 0, "%s", err.text);
+	cr_expect(present(find(sockets, "0.0.0.0", 22))->sshd);
+	cr_expect_not(present(find(sockets, "0.0.0.0", 23))->sshd);
 	arena_done(&arena);
 }
 
@@ -359,16 +357,17 @@ static void join_ssh_service(void)
 /* Somebody has changed sshd's port: the list of listeners does not have the old one any more. */
 static void expect_session_without_listener(uint16_t port)
 {
-	struct port_list_u16 ports = { .n = 99 };
+	static const struct socket_list none = { 0 };
+	struct port_list ports = { .n = 99 };
 	struct arena arena = { 0 };
 	struct error err = { 0 };
 	int fd;
 
-	cr_assert_eq(sock_ssh_sessions(&arena, NULL, 0, &ports, &err), 0, "%s", err.text);
+	cr_assert_eq(sock_ssh_sessions(&arena, &none, &ports, &err), 0, "%s", err.text);
 	cr_expect_eq(ports.n, 0);
 	fd = connect_to("127.0.0.1", port);
 	/* The child does not accept: nobody owns it yet, which the kernel tells as root's. */
-	cr_assert_eq(sock_ssh_sessions(&arena, NULL, 0, &ports, &err), 0, "%s", err.text);
+	cr_assert_eq(sock_ssh_sessions(&arena, &none, &ports, &err), 0, "%s", err.text);
 	cr_assert_eq(ports.n, 1);
 	cr_expect_eq(ports.items[0], port);
 	(void)close(fd);

@@ -16,7 +16,6 @@ Test(plan, of_an_install_says_nothing)
 {
 	build_install("redirect: {dns: {enabled: true}}\n");
 	cr_expect_eq(fx.diags.n, 0, "%s", all_said());
-	cr_expect_eq(fx.plan.readiness_timeout_nsec, 0);
 }
 
 Test(plan, has_the_plain_settings)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* Addresses, interfaces and netfilter tables of this host. A part of daemon/host/host.h, used by
- * nobody else. */
+/* The parts of daemon/host/host.h that are nobody else's. */
 
 #include "common/base/arena.h"
 #include "common/base/error.h"
@@ -18,3 +17,7 @@ int host_tables(enum check_purpose purpose, struct facts *facts, struct error *e
 
 /* The addresses of the host in an URL, where it is a literal or "localhost". */
 void host_url_addresses(struct arena *arena, const char *url, struct ip_list *ret);
+
+/* Finds kuma-dp, envoy and, where it is run, coredns; whether the kuma-dp user can execute them.
+ * Asks kuma-dp for its version, and coredns where it is our own child. facts->asked has to be known. */
+void host_programs(struct arena *arena, const struct config *config, struct facts *facts);
