@@ -3,8 +3,8 @@
 
 /*
  * The host's own packet filter for what is addressed to this host (hook input), as far as it
- * concerns a new TCP connection from outside: which ports, redirected or not. All else that a rule
- * may ask for is one bit, `partly`.
+ * concerns a new TCP connection from outside: what becomes of it, by the port that the client asked
+ * for, where it arrives there and where it is redirected to the inbound port.
  */
 
 #include <stdbool.h>
@@ -13,46 +13,37 @@
 
 #include "common/base/ip.h"
 
-enum filter_verdict {
-	FILTER_CONTINUE,
-	FILTER_ACCEPT,
-	FILTER_DROP, /* or a refusal */
-	FILTER_JUMP, /* comes back */
-	FILTER_GOTO,
-	FILTER_RETURN,
+/* What one chain does, from worse to better. A rule that asks for more than is known may apply or
+ * not. */
+enum filter_fate {
+	FILTER_DROPS,
+	FILTER_MAY_ACCEPT, /* else it drops */
+	FILTER_MAY_DROP,   /* else it accepts */
+	FILTER_ACCEPTS,
 };
 
-struct filter_range {
-	uint16_t lo, hi;
+struct filter_outcome {
+	enum filter_fate fate;
+	const char *end;  /* "rule 3 of chain INPUT (iptables-legacy)" decides; NULL: the policy */
+	const char *rule; /* the same, or the one that may decide otherwise */
 };
 
-struct filter_ports {
-	const struct filter_range *items; /* n == 0: any */
-	size_t n;
-	bool negated;
+/* Ports for which all is the same: those above the step before, up to `to`. */
+struct filter_step {
+	uint16_t to;
+	bool named; /* by a rule */
+	struct filter_outcome direct, redirected;
 };
 
-struct filter_rule {
-	const char *name;                       /* "rule 3 of chain INPUT (iptables-legacy)" */
-	struct filter_ports port;               /* the packet's */
-	struct filter_ports original;           /* the one that the client asked for */
-	bool redirected_only, redirected_never; /* asks whether the destination was changed */
-	bool not_for[FAMILY_COUNT];
-	bool never;  /* no new TCP connection from outside: other protocols, states, loopback */
-	bool partly; /* asks for more: addresses, interfaces, rates, what is not understood */
-	enum filter_verdict verdict;
-	size_t target; /* of a jump: which chain */
-};
-
+/* A chain in which the kernel begins. */
 struct filter_chain {
 	const char *name; /* "chain INPUT (iptables-legacy)" */
 	const char *add;  /* how a rule is put first: "iptables-legacy -I INPUT" */
 	bool nft;         /* it takes nft's syntax */
-	bool base;        /* the kernel begins here */
-	bool drops;       /* policy of a base chain */
-	bool family[FAMILY_COUNT];
-	struct filter_rule *items;
-	size_t n;
+	struct filter_steps {
+		struct filter_step *items; /* from port 1 on; none where it is not of the family */
+		size_t n;                  /* the last may end below 65535: there are too many */
+	} family[FAMILY_COUNT];
 };
 
 struct facts_firewall {

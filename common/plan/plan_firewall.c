@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "common/plan/filter.h"
 #include "common/plan/planner.h"
+
+#include <string.h>
 
 /*
  * What the host's own firewall will make of the redirect. It judges packets after their destination
@@ -8,16 +9,16 @@
  * inbound redirect. Rules that name ports then no longer mean what they meant.
  */
 
-#define RULES_MAX 8   /* named one by one, per chain */
-#define PORTS_MAX 512 /* examined, per chain: each is a walk through all rules */
+#define RULES_MAX  8  /* told one by one, per chain */
+#define RANGES_MAX 16 /* of their ports */
 
-/* One base chain under examination. */
+/* One chain under examination. */
 struct exam {
 	struct planner *p;
 	const struct filter_chain *chain;
 	enum family family;
-	const struct filter_rule *said[RULES_MAX];
-	size_t n_said, n_more, n_examined;
+	const struct filter_steps *steps; /* of the chain in this family */
+	struct string_list said;          /* rules */
 };
 
 static bool listed(const uint16_t *ports, size_t n, uint16_t port)
@@ -40,23 +41,23 @@ static bool is_redirected(const struct planner *p, uint16_t port)
 	return !listed(inbound->exclude_ports.items, inbound->exclude_ports.n, port);
 }
 
-static struct filter_outcome outcome(const struct exam *e, const struct filter_chain *chain,
-				     uint16_t port, bool redirected)
+/* NULL: nothing is known of the port, or it is none (0). */
+static const struct filter_step *step_of(const struct filter_steps *steps, uint16_t port)
 {
-	const struct filter_packet packet = {
-		.family = e->family,
-		.port = redirected ? e->p->plan->inbound.port : port,
-		.original = port,
-		.redirected = redirected,
-	};
-
-	return filter_walk(&e->p->facts->firewall, chain, &packet);
+	for (size_t i = 0; i < steps->n && port != 0; i++)
+		if (port <= steps->items[i].to)
+			return &steps->items[i];
+	return NULL;
 }
 
-/* Whether anything gets through. */
-static bool lets_in(const struct filter_outcome *o)
+/* The first port of the n-th step that is redirected; 0: none is. */
+static uint16_t first_port(const struct exam *e, size_t n)
 {
-	return !o->drops || o->may_accept;
+	for (uint32_t port = n > 0 ? e->steps->items[n - 1].to + 1u : 1;
+	     port <= e->steps->items[n].to; port++)
+		if (is_redirected(e->p, (uint16_t)port))
+			return (uint16_t)port;
+	return 0;
 }
 
 /* Whether the other chains let the port pass, redirected or not. */
@@ -65,13 +66,11 @@ static bool others_let_in(const struct exam *e, uint16_t port, bool redirected)
 	const struct facts_firewall *firewall = &e->p->facts->firewall;
 
 	for (size_t i = 0; i < firewall->n; i++) {
-		const struct filter_chain *chain = &firewall->items[i];
-		struct filter_outcome o;
+		const struct filter_step *step =
+			step_of(&firewall->items[i].family[e->family], port);
 
-		if (chain == e->chain || !chain->base || !chain->family[e->family])
-			continue;
-		o = outcome(e, chain, port, redirected);
-		if (!lets_in(&o))
+		if (&firewall->items[i] != e->chain && step &&
+		    (redirected ? step->redirected : step->direct).fate == FILTER_DROPS)
 			return false;
 	}
 	return true;
@@ -96,135 +95,108 @@ static const char *cure(const struct exam *e, uint16_t port, bool accept)
 	return text ? text : "";
 }
 
-/* Whether the rule names another port that is redirected. */
-static bool names_more(const struct exam *e, const struct filter_ports *ports, uint16_t port)
+/* The rule that means something else from now on for the ports of a step; NULL: none does. */
+static const char *changed_rule(const struct exam *e, const struct filter_step *step, uint16_t port)
 {
-	for (size_t i = 0; i < ports->n && !ports->negated; i++)
-		for (uint32_t other = ports->items[i].lo; other <= ports->items[i].hi; other++)
-			if (other != port && is_redirected(e->p, (uint16_t)other))
-				return true;
-	return false;
+	enum filter_fate before = step->direct.fate, after = step->redirected.fate;
+
+	if (!step->named || port == 0 || before == after)
+		return NULL;
+	if (before < after && (before == FILTER_MAY_ACCEPT || after == FILTER_MAY_ACCEPT))
+		return NULL;
+	if (!others_let_in(e, port, before < after))
+		return NULL;
+	/* A rule for all ports but some lets those in by not applying to them. */
+	return step->direct.rule ? step->direct.rule : step->redirected.rule;
 }
 
-static void say_rule(struct exam *e, const struct filter_rule *rule, uint16_t port, bool accepts)
+/* All ports for which the rule means something else, "80, 9000-9100". */
+static const char *ports_of(const struct exam *e, const char *rule)
 {
-	bool more = names_more(e, &rule->port, port);
+	const char *text = "";
+	unsigned n = 0;
 
-	for (size_t i = 0; i < e->n_said; i++)
-		if (e->said[i] == rule)
-			return;
-	if (e->n_said == RULES_MAX) {
-		e->n_more++;
-		return;
+	for (size_t i = 0; i < e->steps->n; i++) {
+		const struct filter_step *step = &e->steps->items[i];
+		uint16_t port = first_port(e, i);
+
+		if (changed_rule(e, step, port) != rule || n++ > RANGES_MAX)
+			continue;
+		if (n > RANGES_MAX)
+			text = arena_printf(e->p->arena, "%s and others", text);
+		else if (port == step->to)
+			text = arena_printf(e->p->arena, "%s%s%u", text, n > 1 ? ", " : "", port);
+		else
+			text = arena_printf(e->p->arena, "%s%s%u-%u", text, n > 1 ? ", " : "", port,
+					    step->to);
+		if (!text)
+			return "";
 	}
-	e->said[e->n_said++] = rule;
-	say(e->p, HOST_WARNING, NULL,
-	    "%s %s port %u%s by number, but redirected connections arrive at port %u and %s; "
-	    "\"ct status dnat\" with the port that was asked for keeps its effect: %s%s",
-	    rule->name, accepts ? "lets in" : "keeps out", port, more ? " and others" : "",
-	    e->p->plan->inbound.port, accepts ? "are dropped" : "get through",
-	    cure(e, port, accepts), more ? " (and so for the others)" : "");
+	return text;
 }
 
-/* Whether a rule that speaks of ports keeps the packet out, or all that is not let in. */
-static bool keeps_out(const struct filter_outcome *o)
-{
-	if (o->drops)
-		return !o->may_accept_by_name;
-	return o->may_drop_by_name;
-}
-
-/* One port that a rule names. */
+/* Once for each rule. */
 static void examine_port(struct exam *e, uint16_t port)
 {
-	struct filter_outcome before = outcome(e, e->chain, port, false);
-	struct filter_outcome after = outcome(e, e->chain, port, true);
-	const struct filter_rule *rule = before.by;
+	const struct filter_step *step = step_of(e->steps, port);
+	const char *rule = step ? changed_rule(e, step, port) : NULL;
+	const char *ports, *many;
+	bool accepts;
 
-	/* A rule for all ports but some lets those in by not applying to them. */
-	if (!rule && after.by && after.by->port.negated)
-		rule = after.by;
-	if (!rule || !is_redirected(e->p, port))
+	for (size_t i = 0; i < e->said.n; i++)
+		if (e->said.items[i] == rule)
+			return;
+	if (!rule)
 		return;
-	if (lets_in(&before) && !before.may_drop_by_name && keeps_out(&after) &&
-	    (!after.may_accept || !before.drops)) {
-		if (others_let_in(e, port, false))
-			say_rule(e, rule, port, true);
-	} else if (keeps_out(&before) && !after.drops && !after.may_drop_by_name) {
-		if (others_let_in(e, port, true))
-			say_rule(e, rule, port, false);
-	}
+	array_push(e->p->arena, &e->said, rule);
+	if (e->said.n > RULES_MAX)
+		return;
+	accepts = step->direct.fate > step->redirected.fate;
+	ports = ports_of(e, rule);
+	many = strpbrk(ports, ",-");
+	say(e->p, HOST_WARNING, NULL,
+	    "%s %s port%s %s by number, but redirected connections arrive at port %u and "
+	    "%s; \"ct status dnat\" with the port that was asked for keeps its effect: "
+	    "%s%s",
+	    rule, accepts ? "lets in" : "keeps out", many ? "s" : "", ports,
+	    e->p->plan->inbound.port, accepts ? "are dropped" : "get through",
+	    cure(e, port, accepts), many ? " (and so for the others)" : "");
 }
 
-static void examine_ports(struct exam *e, const struct filter_ports *ports)
+/* The Dataplane's inbounds, then all others by the first of each step. */
+static void examine_ports(struct exam *e)
 {
-	for (size_t i = 0; i < ports->n && e->n_examined++ < PORTS_MAX; i++) {
-		uint32_t port = ports->items[i].lo;
-
-		while (port < ports->items[i].hi && !is_redirected(e->p, (uint16_t)port))
-			port++;
-		examine_port(e, (uint16_t)port);
-	}
-}
-
-/* The Dataplane's inbounds; then every range of a rule by its first port that is redirected. */
-static void examine_rules(struct exam *e)
-{
-	const struct facts_firewall *firewall = &e->p->facts->firewall;
 	const struct port_list *inbounds = &e->p->plan->children.dataplane.inbound_ports;
 
-	if (e->chain->n == 0)
-		return;
 	for (size_t i = 0; i < inbounds->n; i++)
 		if (is_redirected(e->p, inbounds->items[i]))
 			examine_port(e, inbounds->items[i]);
-	for (size_t c = 0; c < firewall->n; c++)
-		for (size_t i = 0; i < firewall->items[c].n; i++)
-			examine_ports(e, &firewall->items[c].items[i].port);
-	if (e->n_more)
-		say(e->p, HOST_WARNING, NULL, "%zu more ports of rules of %s are in the same case",
-		    e->n_more, e->chain->name);
-	if (e->n_examined > PORTS_MAX)
+	for (size_t i = 0; i < e->steps->n; i++)
+		examine_port(e, first_port(e, i));
+	if (e->said.n > RULES_MAX)
+		say(e->p, HOST_WARNING, NULL, "%zu more rules of %s are in the same case",
+		    e->said.n - RULES_MAX, e->chain->name);
+	if (e->steps->items[e->steps->n - 1].to < UINT16_MAX)
 		say(e->p, HOST_NOTICE, NULL,
-		    "%s: its rules name too many ports to examine more than the first %u",
-		    e->chain->name, (unsigned)PORTS_MAX);
-}
-
-static bool is_named(const struct facts_firewall *firewall, uint16_t port)
-{
-	for (size_t c = 0; c < firewall->n; c++)
-		for (size_t i = 0; i < firewall->items[c].n; i++) {
-			const struct filter_ports *ports = &firewall->items[c].items[i].port;
-
-			for (size_t k = 0; k < ports->n; k++)
-				if (port >= ports->items[k].lo && port <= ports->items[k].hi)
-					return true;
-		}
-	return false;
-}
-
-/* A redirected port that no rule names; 0: there is none. */
-static uint16_t sample_port(const struct exam *e)
-{
-	for (uint16_t port = 1; port < 32768; port++)
-		if (is_redirected(e->p, port) && !is_named(&e->p->facts->firewall, port))
-			return port;
-	return 0;
+		    "%s: its rules name too many ports to examine those above %u", e->chain->name,
+		    e->steps->items[e->steps->n - 1].to);
 }
 
 /* Whether the chain drops what the mesh sends to the port. */
 static bool examine_mesh_port(struct exam *e, uint16_t port)
 {
-	struct filter_outcome before = outcome(e, e->chain, port, false);
-	struct filter_outcome after = outcome(e, e->chain, port, true);
-	const struct filter_rule *by = after.drops ? after.end : after.by;
+	const struct filter_step *step = step_of(e->steps, port);
+	const char *by = step ? step->redirected.end : NULL;
 
-	if (lets_in(&after) && (before.drops || keeps_out(&before) || !keeps_out(&after)))
+	if (!step ||
+	    (step->redirected.fate != FILTER_DROPS && step->redirected.fate >= step->direct.fate))
 		return false;
+	if (step->redirected.fate == FILTER_MAY_DROP)
+		by = step->redirected.rule;
 	say(e->p, HOST_WARNING, NULL,
 	    "%s drops inbound mesh traffic: redirected connections arrive at port %u, which "
 	    "%s%s; port %u needs a rule as: %s",
-	    e->chain->name, e->p->plan->inbound.port, by ? by->name : "no rule opens",
+	    e->chain->name, e->p->plan->inbound.port, by ? by : "no rule opens",
 	    by ? " keeps out" : "", port, cure(e, port, true));
 	return true;
 }
@@ -236,61 +208,54 @@ static void examine_mesh(struct exam *e, uint16_t sample)
 	bool told = false;
 
 	for (size_t i = 0; i < inbounds->n && !told; i++)
-		if (is_redirected(e->p, inbounds->items[i]))
-			told = examine_mesh_port(e, inbounds->items[i]);
-	if (inbounds->n == 0 && sample != 0)
+		told = is_redirected(e->p, inbounds->items[i]) &&
+		       examine_mesh_port(e, inbounds->items[i]);
+	if (inbounds->n == 0)
 		(void)examine_mesh_port(e, sample);
 }
 
 /* Ports that nobody names: closed now, open once everything arrives at one port that is open. */
 static void examine_closed(struct exam *e, uint16_t sample)
 {
-	struct filter_outcome before, after;
+	const struct filter_step *step = step_of(e->steps, sample);
 
-	if (sample == 0)
-		return;
-	before = outcome(e, e->chain, sample, false);
-	after = outcome(e, e->chain, sample, true);
-	if (lets_in(&before) || after.drops || !others_let_in(e, sample, true))
+	if (!step || step->direct.fate != FILTER_DROPS || step->redirected.fate < FILTER_MAY_DROP ||
+	    !others_let_in(e, sample, true))
 		return;
 	say(e->p, HOST_WARNING, NULL,
-	    "%s keeps out ports that it does not name, but lets in what is redirected (%s): every "
-	    "TCP port on which an application listens can be reached through the proxy; a rule in "
-	    "front that names the ports that were asked for keeps them closed: %s",
-	    e->chain->name, after.end ? after.end->name : "its policy",
+	    "%s keeps out ports that it does not name, but lets in what is redirected "
+	    "(%s): every TCP port on which an application listens can be reached through "
+	    "the proxy; a rule in front that names the ports that were asked for keeps "
+	    "them closed: %s",
+	    e->chain->name, step->redirected.end ? step->redirected.end : "its policy",
 	    e->chain->nft ? "ct status dnat ct original proto-dst != { … } drop"
 			  : "-m conntrack --ctstate DNAT ! --ctorigdstport … -j DROP");
 }
 
 /* Chains for both families are examined once, unless only the second is redirected. */
-static bool examined_before(const struct planner *p, const struct filter_chain *chain,
-			    enum family family)
+static void examine_chain(struct planner *p, const struct filter_chain *chain)
 {
-	for (enum family f = 0; f < family; f++)
-		if (chain->family[f] && p->plan->family[f].enabled)
-			return true;
-	return false;
+	struct exam e = { .p = p, .chain = chain };
+	uint16_t sample = 0;
+
+	while (e.family < FAMILY_COUNT &&
+	       (!p->plan->family[e.family].enabled || chain->family[e.family].n == 0))
+		e.family++;
+	if (e.family == FAMILY_COUNT)
+		return;
+	e.steps = &chain->family[e.family];
+	for (size_t i = 0; i < e.steps->n && sample == 0; i++)
+		if (!e.steps->items[i].named)
+			sample = first_port(&e, i);
+	examine_mesh(&e, sample);
+	examine_ports(&e);
+	examine_closed(&e, sample);
 }
 
 void plan_firewall(struct planner *p)
 {
 	const struct facts_firewall *firewall = &p->facts->firewall;
 
-	if (!p->plan->inbound.enabled)
-		return;
-	for (enum family family = 0; family < FAMILY_COUNT; family++) {
-		for (size_t i = 0; i < firewall->n; i++) {
-			const struct filter_chain *chain = &firewall->items[i];
-			struct exam e = { .p = p, .chain = chain, .family = family };
-			uint16_t sample;
-
-			if (!p->plan->family[family].enabled || !chain->base ||
-			    !chain->family[family] || examined_before(p, chain, family))
-				continue;
-			sample = sample_port(&e);
-			examine_mesh(&e, sample);
-			examine_rules(&e);
-			examine_closed(&e, sample);
-		}
-	}
+	for (size_t i = 0; i < firewall->n && p->plan->inbound.enabled; i++)
+		examine_chain(p, &firewall->items[i]);
 }

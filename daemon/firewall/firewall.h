@@ -6,6 +6,7 @@
 #include "common/base/arena.h"
 #include "common/plan/facts_firewall.h"
 
-/* All chains of packets to this host and those that they jump to. What cannot be read is left out:
- * a caller without the right to look learns nothing. */
-void host_firewall(struct arena *arena, struct facts_firewall *ret);
+/* All chains of packets to this host, for connections that are redirected to inbound_port and for
+ * those that are not. What cannot be read is left out: a caller without the right to look learns
+ * nothing. */
+void host_firewall(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret);

@@ -71,7 +71,7 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 			return r;
 	}
 	if (purpose == CHECK_RUN) {
-		host_firewall(arena, &facts.firewall);
+		host_firewall(arena, config->redirect.inbound.port, &facts.firewall);
 		handed_over(arena, config, &facts);
 	}
 	if (arena->failed)

@@ -67,11 +67,11 @@ RULES = {
 REACHED = {
     "no firewall at all": ("mesh open closed unnamed", "mesh open closed unnamed", []),
     "default drop, ports opened by number": (
-        "mesh open", "", ["drops inbound mesh traffic", "lets in port 8080 by number", "lets in port (22|9090)( and others)? by number"]),
+        "mesh open", "", ["drops inbound mesh traffic", "lets in port 8080 by number", "lets in ports 22, 9090-9091 by number"]),
     "as firewalld: what is redirected is let in": (
         "mesh open", "mesh open closed unnamed", ["keeps out ports that it does not name"]),
     "closed by number": ("mesh open unnamed", "mesh open closed unnamed", ["keeps out port 9000 by number"]),
-    "all but some closed": ("mesh open", "", ["drops inbound mesh traffic", "lets in port 8080 by number"]),
+    "all but some closed": ("mesh open", "", ["drops inbound mesh traffic", "lets in ports 8080, 9090, 9091 by number"]),
     "by the port that was asked for": ("mesh open", "mesh open", []),
 }
 BACKENDS = {"iptables-legacy": "iptables", "iptables-nft": "iptables", "nft": "nft"}
@@ -149,9 +149,11 @@ HALF_UNDERSTOOD = {
         [*OPEN, "ip saddr . meta l4proto { 10.77.0.1 . tcp } accept", "ip6 saddr . meta l4proto { fd77::1 . tcp } accept"],
         "mesh open closed unnamed", "mesh open closed unnamed", []),
     "protocol and port, kept out": (
-        ["policy accept;", "meta l4proto . th dport { tcp . 15006, udp . 53 } drop"], "mesh open closed unnamed", "", []),
+        ["policy accept;", "meta l4proto . th dport { tcp . 15006, udp . 53 } drop"], "mesh open closed unnamed", "",
+        ["drops inbound mesh traffic"]),
     "all that a map does not name": (
-        ["policy accept;", "ct state established,related accept", "tcp dport vmap { 8080 : accept, * : drop }"], "mesh", "", []),
+        ["policy accept;", "ct state established,related accept", "tcp dport vmap { 8080 : accept, * : drop }"], "mesh", "",
+        ["drops inbound mesh traffic", "lets in port 8080 by number"]),
 }
 
 
@@ -196,8 +198,8 @@ def test_check_makes_no_table_and_tells_which_rule_it_means(host, subject):
     assert host.nft() == state
     assert [re.match(r"warning: (.*) keeps out port (\d+)", line).groups() for line in said] == [
         ("rule 1 of chain own (iptables-nft)", "9000"),
-        ("rule 2 (handle) of chain in of nftables' table inet t", "9001"),
         ("rule 1 of chain own (ip6tables-nft)", "9000"),
+        ("rule 2 (handle) of chain in of nftables' table inet t", "9001"),
     ]
 
 

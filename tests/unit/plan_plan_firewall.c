@@ -1,56 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* What `check` says of the host's own packet filter; how it is read is a test of tests/netns. */
+/* What `check` says of the host's own packet filter; how it is read is a test of tests/netns, and how
+ * packets are followed through it one of tests/process. */
 
-#include "common/plan/filter.h"
 #include "tests/unit/plan_fixture.h"
 
 TestSuite(plan_firewall, .init = fixture_init, .fini = fixture_done);
 
-#define MAX 8
+#define MAX 40
 
-static struct filter_chain chains[4];
-static struct filter_rule rules[4][MAX];
-static struct filter_range ranges[4 * MAX];
-static size_t n_ranges;
+static struct filter_chain chains[2];
+static struct filter_step steps[2][FAMILY_COUNT][MAX];
 
-static struct filter_ports ports(uint16_t lo, uint16_t hi)
+/* The n-th chain, in both families. */
+static void chain(size_t n, enum filter_fate direct, enum filter_fate redirected)
 {
-	ranges[n_ranges] = (struct filter_range){ lo, hi };
-	return (struct filter_ports){ &ranges[n_ranges++], 1, false };
-}
+	static const char *const names[] = { "chain A", "chain B" };
 
-static struct filter_ports port(uint16_t number)
-{
-	return ports(number, number);
-}
-
-/* The n-th chain, with the rules that are appended later. */
-static struct filter_chain *chain(size_t n, bool base, bool drops)
-{
-	static const char *const names[] = { "chain A", "chain B", "chain C", "chain D" };
-
-	chains[n] = (struct filter_chain){
-		.name = names[n],
-		.add = "iptables -I A",
-		.base = base,
-		.drops = drops,
-		.family = { true, true },
-		.items = rules[n],
-	};
+	chains[n] = (struct filter_chain){ .name = names[n], .add = "iptables -I A" };
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		steps[n][f][0] = (struct filter_step){ .to = UINT16_MAX,
+						       .direct.fate = direct,
+						       .redirected.fate = redirected };
+		chains[n].family[f].items = steps[n][f];
+		chains[n].family[f].n = 1;
+	}
 	if (fx.facts.firewall.n <= n)
 		fx.facts.firewall = (struct facts_firewall){ chains, n + 1 };
-	return &chains[n];
 }
 
-static void add(struct filter_chain *to, struct filter_rule rule)
+/* A rule makes the difference for some ports, above all that are there already. */
+static void rule(size_t n, uint16_t lo, uint16_t hi, const char *name, enum filter_fate direct)
 {
-	static const char *const names[] = { "rule 1", "rule 2", "rule 3", "rule 4",
-					     "rule 5", "rule 6", "rule 7", "rule 8" };
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		struct filter_steps *list = &chains[n].family[f];
+		struct filter_step rest = list->items[list->n - 1], named = rest;
 
-	cr_assert_lt(to->n, MAX);
-	rule.name = arena_printf(&fx.arena, "%s of %s", names[to->n], to->name);
-	to->items[to->n++] = rule;
+		cr_assert_lt(list->n + 1, MAX);
+		list->items[list->n - 1].to = (uint16_t)(lo - 1);
+		named.to = hi;
+		named.named = true;
+		named.direct = (struct filter_outcome){ direct, name, name };
+		list->items[list->n++] = named;
+		list->items[list->n++] = rest;
+	}
 }
 
 /* Builds a plan; what was said of an earlier one is forgotten. */
@@ -71,20 +64,19 @@ static size_t warnings(void)
 	return n;
 }
 
-Test(plan_firewall, says_nothing_of_a_host_without_one)
+Test(plan_firewall, says_nothing_where_all_may_pass)
 {
 	judge("");
 	cr_expect_eq(warnings(), 0, "%s", all_said());
-	chain(0, true, false);
+	chain(0, FILTER_ACCEPTS, FILTER_ACCEPTS);
 	judge("");
 	cr_expect_eq(warnings(), 0, "%s", all_said());
 }
 
 Test(plan_firewall, warns_where_a_policy_drops_what_is_redirected_and_gives_the_rule)
 {
-	struct filter_chain *a = chain(0, true, true);
-
-	add(a, (struct filter_rule){ .port = port(22), .verdict = FILTER_ACCEPT });
+	chain(0, FILTER_DROPS, FILTER_DROPS);
+	rule(0, 22, 22, "rule 1", FILTER_ACCEPTS);
 	judge("");
 	expect_said(SEVERITY_WARNING, NULL,
 		    "chain A drops inbound mesh traffic: redirected connections arrive at port "
@@ -93,13 +85,13 @@ Test(plan_firewall, warns_where_a_policy_drops_what_is_redirected_and_gives_the_
 	cr_expect_eq(warnings(), 1, "%s", all_said());
 }
 
-Test(plan_firewall, writes_the_rule_as_nft_takes_it)
+Test(plan_firewall, tells_the_rule_that_drops_it_and_writes_the_other_as_nft_takes_it)
 {
-	struct filter_chain *a = chain(0, true, true);
-
-	a->nft = true;
-	a->add = "nft insert rule inet filter input";
-	add(a, (struct filter_rule){ .verdict = FILTER_DROP });
+	chain(0, FILTER_DROPS, FILTER_DROPS);
+	chains[0].nft = true;
+	chains[0].add = "nft insert rule inet filter input";
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		steps[0][f][0].redirected.end = "rule 1 of chain A";
 	judge("");
 	expect_said(
 		SEVERITY_WARNING, NULL,
@@ -110,66 +102,58 @@ Test(plan_firewall, writes_the_rule_as_nft_takes_it)
 
 Test(plan_firewall, names_a_rule_that_opens_a_port_by_number)
 {
-	struct filter_chain *a = chain(0, true, true);
-
-	add(a, (struct filter_rule){ .never = true, .verdict = FILTER_ACCEPT });
-	add(a, (struct filter_rule){ .port = port(9090), .verdict = FILTER_ACCEPT });
+	chain(0, FILTER_DROPS, FILTER_DROPS);
+	rule(0, 9090, 9090, "rule 2", FILTER_ACCEPTS);
 	judge("");
 	expect_said(SEVERITY_WARNING, NULL,
-		    "rule 2 of chain A lets in port 9090 by number, but redirected connections "
+		    "rule 2 lets in port 9090 by number, but redirected connections "
 		    "arrive at port 15006 and are dropped; \"ct status dnat\" with the port that "
 		    "was asked for keeps its effect: iptables -I A -p tcp --dport 15006 -m "
 		    "conntrack --ctstate DNAT --ctorigdstport 9090 -j ACCEPT");
 	cr_expect_eq(warnings(), 2, "%s", all_said());
 }
 
-Test(plan_firewall, names_a_rule_that_blocks_a_port_by_number)
+Test(plan_firewall, names_a_rule_that_blocks_ports_by_number_once)
 {
-	struct filter_chain *a = chain(0, true, false);
-
-	add(a, (struct filter_rule){ .port = ports(9000, 9100), .verdict = FILTER_DROP });
+	chain(0, FILTER_ACCEPTS, FILTER_ACCEPTS);
+	rule(0, 80, 80, "rule 1", FILTER_DROPS);
+	rule(0, 9000, 9100, "rule 1", FILTER_DROPS);
 	judge("");
 	expect_said(SEVERITY_WARNING, NULL,
-		    "rule 1 of chain A keeps out port 9000 and others by number, but redirected "
-		    "connections arrive at port 15006 and get through; \"ct status dnat\" with the "
+		    "rule 1 keeps out ports 80, 9000-9100 by number, but redirected connections "
+		    "arrive at port 15006 and get through; \"ct status dnat\" with the "
 		    "port that was asked for keeps its effect: iptables -I A -p tcp --dport 15006 "
-		    "-m conntrack --ctstate DNAT --ctorigdstport 9000 -j DROP (and so for the "
+		    "-m conntrack --ctstate DNAT --ctorigdstport 80 -j DROP (and so for the "
 		    "others)");
 	cr_expect_eq(warnings(), 1, "%s", all_said());
 }
 
-Test(plan_firewall, names_the_port_of_the_dataplane_first)
+Test(plan_firewall, gives_the_rule_for_the_port_of_the_dataplane)
 {
-	struct filter_chain *a = chain(0, true, false);
-
-	add(a, (struct filter_rule){ .port = ports(8000, 8100), .verdict = FILTER_DROP });
+	chain(0, FILTER_ACCEPTS, FILTER_ACCEPTS);
+	rule(0, 8000, 8100, "rule 1", FILTER_DROPS);
 	judge("");
-	expect_said(SEVERITY_WARNING, NULL, "rule 1 of chain A keeps out port 8080 and others by");
+	expect_said(SEVERITY_WARNING, NULL, "rule 1 keeps out ports 8000-8100 by number");
+	expect_said(SEVERITY_WARNING, NULL, "--ctorigdstport 8080 -j DROP");
 	cr_expect_eq(warnings(), 1, "%s", all_said());
 }
 
-Test(plan_firewall, does_not_examine_ports_in_a_chain_without_rules)
+Test(plan_firewall, names_a_rule_for_all_ports_but_some)
 {
-	static struct filter_range many[600];
-	struct filter_chain *a = chain(0, true, false);
-
-	(void)chain(1, true, false);
-	for (uint16_t i = 0; i < ELEMENTS(many); i++)
-		many[i] = (struct filter_range){ (uint16_t)(20000 + i), (uint16_t)(20000 + i) };
-	add(a, (struct filter_rule){ .port = { .items = many, .n = ELEMENTS(many) },
-				     .verdict = FILTER_ACCEPT });
+	chain(0, FILTER_DROPS, FILTER_DROPS);
+	rule(0, 8080, 8080, NULL, FILTER_ACCEPTS);
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		steps[0][f][1].redirected.rule = "rule 1";
 	judge("");
-	expect_said(SEVERITY_NOTICE, NULL, "A: its rules name too many ports to examine");
-	cr_expect_null(strstr(all_said(), "B: its rules"), "%s", all_said());
+	expect_said(SEVERITY_WARNING, NULL, "rule 1 lets in port 8080 by number");
 }
 
 Test(plan_firewall, leaves_ports_alone_that_are_not_redirected)
 {
-	struct filter_chain *a = chain(0, true, false);
-
-	add(a, (struct filter_rule){ .port = port(22), .verdict = FILTER_DROP });
-	add(a, (struct filter_rule){ .port = port(9000), .verdict = FILTER_DROP });
-	add(a, (struct filter_rule){ .port = port(15006), .verdict = FILTER_ACCEPT });
+	chain(0, FILTER_ACCEPTS, FILTER_ACCEPTS);
+	rule(0, 22, 22, "rule 1", FILTER_DROPS);
+	rule(0, 9000, 9000, "rule 2", FILTER_DROPS);
+	rule(0, 15006, 15006, "rule 3", FILTER_DROPS);
 	judge("redirect: {inbound: {excludePorts: 9000}}\n");
 	cr_expect_eq(warnings(), 0, "%s", all_said());
 	judge("redirect: {inbound: {includePorts: 80}}\n");
@@ -180,19 +164,18 @@ Test(plan_firewall, leaves_ports_alone_that_are_not_redirected)
 
 Test(plan_firewall, looks_for_a_redirected_port_within_a_range)
 {
-	struct filter_chain *a = chain(0, true, false);
-
-	add(a, (struct filter_rule){ .port = ports(22, 23), .verdict = FILTER_DROP });
+	chain(0, FILTER_ACCEPTS, FILTER_ACCEPTS);
+	rule(0, 22, 23, "rule 1", FILTER_DROPS);
 	judge("");
-	expect_said(SEVERITY_WARNING, NULL, "rule 1 of chain A keeps out port 23 by number");
+	expect_said(SEVERITY_WARNING, NULL, "rule 1 keeps out port 23 by number");
 }
 
 Test(plan_firewall, warns_where_closed_ports_open)
 {
-	struct filter_chain *a = chain(0, true, true);
-
-	add(a, (struct filter_rule){ .redirected_only = true, .verdict = FILTER_ACCEPT });
-	add(a, (struct filter_rule){ .port = port(8080), .verdict = FILTER_ACCEPT });
+	chain(0, FILTER_DROPS, FILTER_ACCEPTS);
+	rule(0, 8080, 8080, "rule 2", FILTER_ACCEPTS);
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		steps[0][f][0].redirected.end = "rule 1 of chain A";
 	judge("");
 	expect_said(SEVERITY_WARNING, NULL,
 		    "chain A keeps out ports that it does not name, but lets in what is redirected "
@@ -201,160 +184,88 @@ Test(plan_firewall, warns_where_closed_ports_open)
 	cr_expect_eq(warnings(), 1, "%s", all_said());
 }
 
-Test(plan_firewall, is_content_with_rules_by_the_port_that_was_asked_for)
-{
-	struct filter_chain *a = chain(0, true, true);
-
-	add(a, (struct filter_rule){ .port = port(15006),
-				     .original = port(8080),
-				     .redirected_only = true,
-				     .verdict = FILTER_ACCEPT });
-	add(a, (struct filter_rule){ .port = port(8080), .verdict = FILTER_ACCEPT });
-	judge("");
-	cr_expect_eq(warnings(), 0, "%s", all_said());
-}
-
-Test(plan_firewall, follows_jumps_and_returns)
-{
-	struct filter_chain *a = chain(0, true, true), *b = chain(1, false, false),
-			    *c = chain(2, false, false);
-
-	add(a, (struct filter_rule){ .verdict = FILTER_JUMP, .target = 1 });
-	add(a, (struct filter_rule){ .verdict = FILTER_GOTO, .target = 2 });
-	add(a, (struct filter_rule){ .verdict = FILTER_ACCEPT });
-	add(b, (struct filter_rule){ .port = port(9090), .verdict = FILTER_JUMP, .target = 2 });
-	add(b, (struct filter_rule){ .verdict = FILTER_RETURN });
-	add(b, (struct filter_rule){ .verdict = FILTER_ACCEPT });
-	add(c, (struct filter_rule){ .port = port(9090), .verdict = FILTER_ACCEPT });
-	judge("");
-	expect_said(SEVERITY_WARNING, NULL, "chain A drops inbound mesh traffic");
-	expect_said(SEVERITY_WARNING, NULL, "rule 1 of chain C lets in port 9090 by number");
-	cr_expect_eq(warnings(), 2, "%s", all_said());
-}
-
-Test(plan_firewall, survives_chains_that_jump_to_each_other)
-{
-	struct filter_chain *a = chain(0, true, true), *b = chain(1, false, false);
-
-	for (size_t i = 0; i < MAX; i++) {
-		add(a, (struct filter_rule){ .verdict = FILTER_JUMP, .target = i ? 1 : 99 });
-		add(b, (struct filter_rule){ .verdict = FILTER_JUMP, .target = 1 });
-	}
-	judge("");
-	expect_said(SEVERITY_WARNING, NULL, "chain A drops inbound mesh traffic");
-}
-
 Test(plan_firewall, gives_the_benefit_of_the_doubt_to_rules_that_ask_for_more)
 {
-	struct filter_chain *a = chain(0, true, true);
-
-	add(a, (struct filter_rule){ .partly = true, .verdict = FILTER_ACCEPT });
+	chain(0, FILTER_MAY_ACCEPT, FILTER_MAY_ACCEPT);
 	judge("");
 	cr_expect_eq(warnings(), 0, "%s", all_said());
-	a->n = 0;
-	add(a,
-	    (struct filter_rule){ .partly = true, .port = port(9090), .verdict = FILTER_ACCEPT });
+	chain(0, FILTER_DROPS, FILTER_DROPS);
+	rule(0, 9090, 9090, "rule 1", FILTER_MAY_ACCEPT);
 	judge("");
-	expect_said(SEVERITY_WARNING, NULL, "rule 1 of chain A lets in port 9090 by number");
-	a->n = 0;
-	a->drops = false;
-	add(a, (struct filter_rule){ .partly = true, .port = port(9090), .verdict = FILTER_DROP });
+	expect_said(SEVERITY_WARNING, NULL, "rule 1 lets in port 9090 by number");
+	chain(0, FILTER_ACCEPTS, FILTER_ACCEPTS);
+	rule(0, 9090, 9090, "rule 1", FILTER_MAY_DROP);
 	judge("");
-	expect_said(SEVERITY_WARNING, NULL, "rule 1 of chain A keeps out port 9090 by number");
-	cr_expect_eq(warnings(), 1, "%s", all_said());
+	expect_said(SEVERITY_WARNING, NULL, "rule 1 keeps out port 9090 by number");
+	chain(0, FILTER_DROPS, FILTER_MAY_ACCEPT);
+	rule(0, 9090, 9090, "rule 1", FILTER_DROPS);
+	judge("");
+	cr_expect_eq(warnings(), 0, "%s", all_said());
 }
 
 Test(plan_firewall, does_not_claim_that_a_port_opens_which_another_chain_keeps_closed)
 {
-	struct filter_chain *a = chain(0, true, false), *b = chain(1, true, true);
-
-	add(a, (struct filter_rule){ .port = port(9090), .verdict = FILTER_DROP });
+	chain(0, FILTER_ACCEPTS, FILTER_ACCEPTS);
+	chain(1, FILTER_DROPS, FILTER_DROPS);
+	rule(0, 9090, 9090, "rule 1", FILTER_DROPS);
 	judge("");
 	expect_silent(SEVERITY_WARNING, "keeps out port 9090");
 	expect_said(SEVERITY_WARNING, NULL, "chain B drops inbound mesh traffic");
-	add(b, (struct filter_rule){ .redirected_only = true, .verdict = FILTER_ACCEPT });
+	chain(1, FILTER_DROPS, FILTER_ACCEPTS);
 	judge("");
 	expect_said(SEVERITY_WARNING, NULL, "keeps out port 9090");
 }
 
 Test(plan_firewall, judges_only_families_that_are_redirected_and_both_at_once)
 {
-	struct filter_chain *a = chain(0, true, true), *b = chain(1, true, true);
-
-	a->family[FAMILY_V6] = false;
-	b->family[FAMILY_V4] = false;
+	chain(0, FILTER_DROPS, FILTER_DROPS);
+	chain(1, FILTER_DROPS, FILTER_DROPS);
+	chains[0].family[FAMILY_V6].n = 0;
+	chains[1].family[FAMILY_V4].n = 0;
 	judge("");
 	cr_expect_eq(warnings(), 2, "%s", all_said());
 	judge("ipFamilyMode: ipv4\n");
 	cr_expect_eq(warnings(), 1, "%s", all_said());
-	a->family[FAMILY_V6] = true;
-	b->base = false;
+	chains[0].family[FAMILY_V6].n = 1;
+	fx.facts.firewall.n = 1;
 	judge("");
 	cr_expect_eq(warnings(), 1, "%s", all_said());
 }
 
 Test(plan_firewall, names_eight_rules_and_counts_the_rest)
 {
-	struct filter_chain *a = chain(0, true, false), *b = chain(1, false, false);
+	static const char *const names[] = { "1", "2", "3", "4", "5", "6", "7", "8", "9", "10" };
 
-	for (uint16_t i = 0; i < MAX - 1; i++) {
-		add(a, (struct filter_rule){ .port = port(1000 + i), .verdict = FILTER_DROP });
-		add(b, (struct filter_rule){ .port = port(2000 + i), .verdict = FILTER_DROP });
-	}
-	add(a, (struct filter_rule){ .verdict = FILTER_JUMP, .target = 1 });
+	chain(0, FILTER_ACCEPTS, FILTER_ACCEPTS);
+	for (uint16_t i = 0; i < ELEMENTS(names); i++)
+		rule(0, 1000 + i, 1000 + i, names[i], FILTER_DROPS);
 	judge("");
 	cr_expect_eq(warnings(), 9, "%s", all_said());
-	expect_said(SEVERITY_WARNING, NULL,
-		    "6 more ports of rules of chain A are in the same case");
+	expect_said(SEVERITY_WARNING, NULL, "2 more rules of chain A are in the same case");
+}
+
+Test(plan_firewall, names_sixteen_ports_of_a_rule)
+{
+	chain(0, FILTER_ACCEPTS, FILTER_ACCEPTS);
+	for (uint16_t port = 1000; port < 1036; port += 2)
+		rule(0, port, port, "rule 1", FILTER_DROPS);
+	judge("");
+	expect_said(SEVERITY_WARNING, NULL, "1028, 1030 and others by number");
 }
 
 Test(plan_firewall, says_where_it_gives_up)
 {
-	static struct filter_range many[600];
-	struct filter_chain *a = chain(0, true, false);
-
-	for (uint16_t i = 0; i < ELEMENTS(many); i++)
-		many[i] = (struct filter_range){ 1000 + i, 1000 + i };
-	add(a, (struct filter_rule){ .port = { many, 512, false }, .verdict = FILTER_DROP });
-	judge("");
-	expect_silent(SEVERITY_NOTICE, "too many ports");
-	a->items[0].port.n = ELEMENTS(many);
+	chain(0, FILTER_ACCEPTS, FILTER_ACCEPTS);
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		steps[0][f][0].to = 7000;
 	judge("");
 	expect_said(SEVERITY_NOTICE, NULL,
-		    "chain A: its rules name too many ports to examine more than the first 512");
+		    "chain A: its rules name too many ports to examine those above 7000");
 }
 
 Test(plan_firewall, is_silent_about_an_install)
 {
-	chain(0, true, true);
+	chain(0, FILTER_DROPS, FILTER_DROPS);
 	build_install("");
 	cr_expect_eq(fx.diags.n, 0, "%s", all_said());
-}
-
-TestSuite(filter, .init = fixture_init, .fini = fixture_done);
-
-Test(filter, tells_the_rule_that_decides)
-{
-	struct filter_chain *a = chain(0, true, true);
-	struct filter_packet packet = { .port = 5, .original = 5 };
-	struct filter_outcome o;
-
-	add(a, (struct filter_rule){
-		       .port = port(5), .not_for = { true, false }, .verdict = FILTER_DROP });
-	add(a, (struct filter_rule){ .redirected_never = true, .verdict = FILTER_ACCEPT });
-	o = filter_walk(&fx.facts.firewall, a, &packet);
-	cr_expect_not(o.drops);
-	cr_expect_eq(o.end, &a->items[1]);
-	cr_expect_null(o.by);
-	packet.redirected = true;
-	o = filter_walk(&fx.facts.firewall, a, &packet);
-	cr_expect(o.drops);
-	cr_expect_null(o.end);
-	packet.family = FAMILY_V6;
-	o = filter_walk(&fx.facts.firewall, a, &packet);
-	cr_expect_eq(o.end, &a->items[0]);
-	cr_expect_eq(o.by, &a->items[0]);
-	a->items[0].port.negated = true;
-	o = filter_walk(&fx.facts.firewall, a, &packet);
-	cr_expect_null(o.end);
 }
