@@ -18,9 +18,9 @@
 #include "common/base/array.h"
 #include "common/rules/xt_entry.h"
 
-/* A mask that is no prefix is nothing that kumactl takes. Returns what the rule asks for. */
-static enum op read_net(enum family family, const uint8_t *addr, const uint8_t *mask,
-			struct ip_prefix *ret_net, struct shape *ret)
+/* A mask that is no prefix is nothing that kumactl takes. */
+static void read_net(enum family family, const uint8_t *addr, const uint8_t *mask,
+		     struct match_net *ret_net, struct shape *ret)
 {
 	size_t size = xt_layouts[family].address, len = 0;
 
@@ -29,9 +29,9 @@ static enum op read_net(enum family family, const uint8_t *addr, const uint8_t *
 	for (size_t i = len; i < size * 8; i++)
 		if (mask[i / 8] & (0x80 >> i % 8))
 			ret->other = true;
-	*ret_net = (struct ip_prefix){ .addr.family = family, .len = (uint8_t)len };
-	memcpy(ret_net->addr.bytes, addr, size);
-	return len ? OP_IS : OP_ANY;
+	ret_net->op = len ? OP_IS : OP_ANY;
+	ret_net->net = (struct ip_prefix){ .addr.family = family, .len = (uint8_t)len };
+	memcpy(ret_net->net.addr.bytes, addr, size);
 }
 
 static void read_head(enum family family, const uint8_t *e, struct shape *ret)
@@ -43,13 +43,13 @@ static void read_head(enum family family, const uint8_t *e, struct shape *ret)
 
 	memcpy(&proto, e + layout->proto, sizeof(proto));
 	ret->proto = (uint8_t)proto;
-	ret->src = read_net(family, e + layout->src, e + layout->src_mask, &ret->src_net, ret);
-	ret->dst = read_net(family, e + layout->dst, e + layout->dst_mask, &ret->dst_net, ret);
+	read_net(family, e + layout->src, e + layout->src_mask, &ret->src, ret);
+	read_net(family, e + layout->dst, e + layout->dst_mask, &ret->dst, ret);
 	if (inverted & IPT_INV_SRCIP)
-		ret->src = OP_NOT;
+		ret->src.op = OP_NOT;
 	if (inverted & IPT_INV_DSTIP)
-		ret->dst = OP_NOT;
-	memcpy(ret->iif, iif, strnlen(iif, sizeof(ret->iif) - 1));
+		ret->dst.op = OP_NOT;
+	memcpy(ret->iif, iif, strnlen(iif, IFNAMSIZ - 1));
 	if ((inverted & ~(IPT_INV_SRCIP | IPT_INV_DSTIP)) || e[layout->oif] ||
 	    (e[layout->flags] & ~layout->proto_flag))
 		ret->other = true;
@@ -106,9 +106,8 @@ static bool read_owner(const void *data, struct shape *ret)
 {
 	const struct xt_owner_match_info *owner = data;
 
-	ret->owner = owner->invert ? OP_NOT : OP_IS;
-	ret->uid_lo = owner->uid_min;
-	ret->uid_hi = owner->uid_max;
+	ret->uid = (struct match_uid){ owner->invert ? OP_NOT : OP_IS, owner->uid_min,
+				       owner->uid_max, NULL };
 	return owner->match == XT_OWNER_UID && !(owner->invert & ~XT_OWNER_UID);
 }
 
@@ -191,6 +190,7 @@ void decode_xt(enum family family, const void *entry, struct shape *ret)
 	while ((m = xt_entry_match(family, entry, m)))
 		read_match(m, ret);
 	shape_target(ret, target->u.user.name);
+	ret->ours = ret->commented || mesh_chain(ret->name);
 	if (ret->target == VERDICT_CT_ZONE)
 		read_zone(target, ret);
 	else if (ret->target == VERDICT_REDIRECT)

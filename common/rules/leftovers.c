@@ -9,21 +9,13 @@
 
 #define WORDS_MAX 64
 
-struct line {
-	const char *text;   /* behind "-A CHAIN " */
-	const char *target; /* "" without one */
-};
-
 struct saved_chain {
 	const char *name;
 	bool builtin, ours;
 	bool referenced; /* by a rule that stays */
 	struct shape_list rules;
-	struct line_list {
-		struct line *items;
-		size_t n;
-	} lines;
-	bool *own, *doubt; /* of a built-in chain: which rules are ours, which may be */
+	struct string_list lines; /* of the rules: what is behind "-A CHAIN " */
+	bool *own, *doubt;        /* of a built-in chain: which rules are ours, which may be */
 };
 
 struct saved_table {
@@ -68,15 +60,15 @@ static void on_rule(struct finder *f, struct saved_table *table, char *line)
 	struct saved_chain *chain = name ? find_chain(table, name) : NULL;
 	const char *words[WORDS_MAX];
 	char *rest = line + 3 + len + (line[3 + len] == ' ');
-	struct line kept = { .text = arena_strdup(f->arena, rest), .target = "" };
-	struct shape shape = { .other = true };
+	const char *kept = arena_strdup(f->arena, rest);
+	struct shape shape = { .other = true, .name = "" };
 	size_t n;
 
-	if (!chain || !kept.text)
+	if (!chain || !kept)
 		return;
 	n = words_split(rest, words, WORDS_MAX);
 	if (n <= WORDS_MAX)
-		shape_parse(words, n, &shape, &kept.target);
+		shape_parse(words, n, &shape);
 	array_push(f->arena, &chain->rules, shape);
 	array_push(f->arena, &chain->lines, kept);
 }
@@ -124,9 +116,9 @@ static void learn(struct finder *f)
 	for (size_t i = 0; i < nat->n; i++)
 		if (nat->items[i].ours)
 			traces_learn_chain(&f->traces, &nat->items[i].rules);
-	traces_learn_raw(&f->traces, f->arena, rules_of(f, TABLE_RAW, "OUTPUT"));
-	traces_learn_nat(&f->traces, rules_of(f, TABLE_NAT, "PREROUTING"),
-			 rules_of(f, TABLE_NAT, "OUTPUT"));
+	traces_learn_builtin(&f->traces, f->arena, rules_of(f, TABLE_RAW, "OUTPUT"),
+			     rules_of(f, TABLE_NAT, "PREROUTING"),
+			     rules_of(f, TABLE_NAT, "OUTPUT"));
 }
 
 const char *leftovers_rules(struct arena *arena, const char *chain, const bool *own, size_t n)
@@ -157,8 +149,7 @@ const char *leftovers_rules(struct arena *arena, const char *chain, const bool *
 static bool foreign_equal_before(const struct saved_chain *chain, size_t rule)
 {
 	for (size_t i = 0; i < rule; i++)
-		if (!chain->own[i] &&
-		    strcmp(chain->lines.items[i].text, chain->lines.items[rule].text) == 0)
+		if (!chain->own[i] && strcmp(chain->lines.items[i], chain->lines.items[rule]) == 0)
 			return true;
 	return false;
 }
@@ -173,7 +164,7 @@ static void delete_rules(const struct saved_chain *chain, struct strbuf *out)
 		if (foreign_equal_before(chain, i))
 			strbuf_addf(out, "-D %s %zu\n", chain->name, i + 1 - deleted);
 		else
-			strbuf_addf(out, "-D %s %s\n", chain->name, chain->lines.items[i].text);
+			strbuf_addf(out, "-D %s %s\n", chain->name, chain->lines.items[i]);
 		deleted++;
 	}
 }
@@ -196,7 +187,7 @@ static void mark(struct finder *f, enum table t)
 			recognise(&f->traces, &(struct recognised){ t, chain->name, &chain->rules,
 								    chain->own, chain->doubt });
 		for (size_t n = 0; n < chain->rules.n; n++) {
-			const char *target = chain->lines.items[n].target;
+			const char *target = chain->rules.items[n].name;
 			struct saved_chain *to = find_chain(table, target);
 
 			if (chain->own[n] || !to || !to->ours)

@@ -11,7 +11,7 @@ void shape_target(struct shape *shape, const char *name)
 	for (enum verdict_kind kind = VERDICT_NONE; kind < VERDICT_COUNT; kind++)
 		if (strcmp(name, verdict_names[kind] ? verdict_names[kind] : DOCKER_OUTPUT) == 0)
 			shape->target = kind;
-	shape->ours = shape->commented || mesh_chain(name);
+	shape->name = name;
 }
 
 /* A rule without a comment that kumactl makes: what it has, and by zero what it has not. */
@@ -19,6 +19,7 @@ struct pattern {
 	uint8_t proto;
 	uint16_t dport;
 	enum op owner, src, dst;
+	bool one_user; /* and no range of them */
 	/* in this order gcc 12's analyzer can follow matches() */
 	bool multiport, iif, invalid;
 	bool sport; /* whichever it is */
@@ -29,24 +30,21 @@ struct pattern {
 static bool matches(const struct shape *s, const struct pattern *p)
 {
 	return !s->ours && !s->other && s->proto == p->proto && s->dport == p->dport &&
-	       s->src == p->src && s->dst == p->dst && s->owner == p->owner &&
-	       (s->iif[0] != '\0') == p->iif && s->multiport == p->multiport &&
-	       s->invalid == p->invalid && (s->sport != 0) == p->sport && s->target == p->target &&
+	       s->src.op == p->src && s->dst.op == p->dst && s->uid.op == p->owner &&
+	       (!p->one_user || s->uid.lo == s->uid.hi) && (s->iif[0] != '\0') == p->iif &&
+	       s->multiport == p->multiport && s->invalid == p->invalid &&
+	       (s->sport != 0) == p->sport && s->target == p->target &&
 	       (p->number == 0 || s->number == p->number);
-}
-
-static bool one_user(const struct shape *s)
-{
-	return s->uid_lo == s->uid_hi;
 }
 
 static bool of_user(const struct traces *t, const struct shape *s)
 {
-	return t->uid_known && s->uid_lo == t->uid && s->uid_hi == t->uid;
+	return t->uid_known && s->uid.lo == t->uid && s->uid.hi == t->uid;
 }
 
 #define UDP          .proto = IPPROTO_UDP
 #define TCP          .proto = IPPROTO_TCP
+#define ONE(op)      .owner = (op), .one_user = true
 #define TO_DNS       .dport = DNS_PORT
 #define INTO_ZONE(n) .target = VERDICT_CT_ZONE, .number = (n)
 #define SERVERS      INTO_ZONE(ZONE_SERVERS)
@@ -56,8 +54,8 @@ static bool of_user(const struct traces *t, const struct shape *s)
 /* clang-format off */
 static const struct pattern
 	/* raw: what the user asks, and what it answers from the proxy's own port */
-	zone_request       = { UDP, TO_DNS, .owner = OP_IS, SERVERS },
-	zone_answer        = { UDP, .sport = true, .owner = OP_IS, APPLICATIONS },
+	zone_request       = { UDP, TO_DNS, ONE(OP_IS), SERVERS },
+	zone_answer        = { UDP, .sport = true, ONE(OP_IS), APPLICATIONS },
 	/* what applications ask, of all servers or of one */
 	zone_all           = { UDP, TO_DNS, APPLICATIONS },
 	zone_server        = { UDP, TO_DNS, .dst = OP_IS, APPLICATIONS },
@@ -72,7 +70,7 @@ static const struct pattern
 	dns_direct         = { UDP, TO_DNS, .owner = OP_IS, TO(RETURN) },
 	dns_docker         = { UDP, TO_DNS, .owner = OP_IS, TO(JUMP) },
 	/* so does DNS over TCP of all others */
-	dns_tcp            = { TCP, TO_DNS, .owner = OP_NOT, TO(RETURN) },
+	dns_tcp            = { TCP, TO_DNS, ONE(OP_NOT), TO(RETURN) },
 	/* the redirects of DNS: of all, or to one server */
 	dns_all            = { UDP, TO_DNS, TO(REDIRECT) },
 	dns_server         = { UDP, TO_DNS, .dst = OP_IS, TO(REDIRECT) },
@@ -98,20 +96,17 @@ static bool is_excluded(const struct shape *s)
 	       matches(s, &excluded_tcp_all);
 }
 
-static bool is_user_request(const struct shape *s)
-{
-	return matches(s, &zone_request) && one_user(s);
-}
-
-static bool is_user_answer(const struct shape *s)
-{
-	return matches(s, &zone_answer) && one_user(s);
-}
-
 static bool is_local_answer(const struct shape *s, const struct shape *server)
 {
-	return matches(s, &zone_local) && ip_is_loopback(&s->dst_net.addr) &&
-	       ip_equal(&s->src_net.addr, &server->dst_net.addr);
+	return matches(s, &zone_local) && ip_is_loopback(&s->dst.net.addr) &&
+	       ip_equal(&s->src.net.addr, &server->dst.net.addr);
+}
+
+static void learn_uid(struct traces *traces, const struct shape *s)
+{
+	if (!traces->uid_known)
+		traces->uid = s->uid.lo;
+	traces->uid_known = true;
 }
 
 void traces_learn_chain(struct traces *traces, const struct shape_list *rules)
@@ -121,10 +116,8 @@ void traces_learn_chain(struct traces *traces, const struct shape_list *rules)
 		const struct shape *s = &rules->items[i];
 
 		traces->commented = traces->commented || s->commented;
-		if (s->owner != OP_ANY && !traces->uid_known) {
-			traces->uid_known = true;
-			traces->uid = s->uid_lo;
-		}
+		if (s->uid.op != OP_ANY)
+			learn_uid(traces, s);
 		for (size_t n = 0; s->target == VERDICT_REDIRECT && n < ELEMENTS(traces->ports);
 		     n++)
 			if (!traces->ports[n] || traces->ports[n] == s->number) {
@@ -141,21 +134,18 @@ static size_t find_zones(struct traces *traces, const struct shape_list *output)
 	for (size_t i = 0; i + 2 < output->n; i++) {
 		const struct shape *request = &output->items[i], *answer = request + 1;
 
-		if (!is_user_request(request) || !is_user_answer(answer) ||
-		    request->uid_lo != answer->uid_lo ||
+		if (!matches(request, &zone_request) || !matches(answer, &zone_answer) ||
+		    request->uid.lo != answer->uid.lo ||
 		    (!matches(answer + 1, &zone_all) && !matches(answer + 1, &zone_server)))
 			continue;
-		if (!traces->uid_known) {
-			traces->uid_known = true;
-			traces->uid = request->uid_lo;
-		}
+		learn_uid(traces, request);
 		if (of_user(traces, request))
 			return i + 2;
 	}
 	return output->n;
 }
 
-void traces_learn_raw(struct traces *traces, struct arena *arena, const struct shape_list *output)
+static void learn_raw(struct traces *traces, struct arena *arena, const struct shape_list *output)
 {
 	size_t i = traces->commented ? output->n : find_zones(traces, output);
 
@@ -168,41 +158,40 @@ void traces_learn_raw(struct traces *traces, struct arena *arena, const struct s
 		const struct shape *s = &output->items[i];
 
 		if (matches(s, &zone_server))
-			array_push(arena, &traces->servers, s->dst_net.addr);
+			array_push(arena, &traces->servers, s->dst.net.addr);
 		else if (!is_local_answer(s, s - 1))
 			break;
 	}
 }
 
 /* A LOG for every packet. */
+static bool is_log(const struct shape *s, const char *prefix)
+{
+	return matches(s, &log_all) && strcmp(s->prefix, prefix) == 0;
+}
+
 static const struct shape *find_log(const struct shape_list *rules, const char *prefix)
 {
-	for (size_t i = 0; i < rules->n; i++) {
-		const struct shape *s = &rules->items[i];
-
-		if (matches(s, &log_all) && strcmp(s->prefix, prefix) == 0)
-			return s;
-	}
+	for (size_t i = 0; i < rules->n; i++)
+		if (is_log(&rules->items[i], prefix))
+			return &rules->items[i];
 	return NULL;
 }
 
-void traces_learn_nat(struct traces *traces, const struct shape_list *prerouting,
-		      const struct shape_list *output)
+void traces_learn_builtin(struct traces *traces, struct arena *arena,
+			  const struct shape_list *raw_output, const struct shape_list *prerouting,
+			  const struct shape_list *output)
 {
 	const struct shape *in = find_log(prerouting, LOG_PREROUTING);
 	const struct shape *out = find_log(output, LOG_OUTPUT);
 
+	learn_raw(traces, arena, raw_output);
 	traces->log = in && out && in->number == out->number;
 	traces->log_level = in ? in->number : 0;
 	/* With outbound redirection disabled the chains name no user. */
-	for (size_t i = 1; i < output->n && !traces->uid_known; i++) {
-		const struct shape *s = &output->items[i - 1];
-
-		if (!output->items[i].ours || !one_user(s) || !matches(s, &dns_tcp))
-			continue;
-		traces->uid_known = true;
-		traces->uid = s->uid_lo;
-	}
+	for (size_t i = 1; i < output->n; i++)
+		if (output->items[i].ours && matches(&output->items[i - 1], &dns_tcp))
+			learn_uid(traces, &output->items[i - 1]);
 }
 
 static void recognise_raw_output(const struct traces *t, const struct shape_list *rules, bool *own)
@@ -211,10 +200,10 @@ static void recognise_raw_output(const struct traces *t, const struct shape_list
 		const struct shape *s = &rules->items[i], *previous = i ? s - 1 : s;
 		bool behind = i && own[i - 1];
 
-		if ((is_user_request(s) || is_user_answer(s)) && of_user(t, s))
+		if ((matches(s, &zone_request) || matches(s, &zone_answer)) && of_user(t, s))
 			own[i] = true;
 		else if (behind && matches(s, &zone_all))
-			own[i] = own[i] || previous->owner == OP_IS;
+			own[i] = own[i] || previous->uid.op == OP_IS;
 		else if (behind && matches(s, &zone_server))
 			own[i] = own[i] || !matches(previous, &zone_all);
 		else if (behind && matches(previous, &zone_server))
@@ -239,7 +228,7 @@ static void recognise_raw_prerouting(const struct traces *t, const struct shape_
 		if (s->sport != DNS_PORT)
 			continue;
 		if ((t->zones_all && matches(s, &zone_answer_all)) ||
-		    (matches(s, &zone_answer_server) && is_server(t, &s->src_net.addr)))
+		    (matches(s, &zone_answer_server) && is_server(t, &s->src.net.addr)))
 			own[i] = true;
 	}
 }
@@ -250,8 +239,7 @@ static void recognise_log(const struct traces *t, const char *prefix,
 	for (size_t i = 0; i < rules->n && t->log; i++) {
 		const struct shape *s = &rules->items[i];
 
-		if (matches(s, &log_all) && s->number == t->log_level &&
-		    strcmp(s->prefix, prefix) == 0)
+		if (is_log(s, prefix) && s->number == t->log_level)
 			own[i] = true;
 	}
 }
@@ -315,11 +303,6 @@ static size_t count_redirects(const struct shape_list *rules, size_t first)
 	return n - first;
 }
 
-static void mark(bool *own, size_t first, size_t n)
-{
-	memset(own + first, true, n);
-}
-
 static void recognise_nat_output(const struct traces *t, const struct shape_list *rules, bool *own)
 {
 	size_t jump = rules->n, n;
@@ -335,16 +318,16 @@ static void recognise_nat_output(const struct traces *t, const struct shape_list
 		if (!is_dns_start(t, s))
 			continue;
 		dns = true;
-		mark(own, i, 1 + count_redirects(rules, i + 1));
+		memset(own + i, true, 1 + count_redirects(rules, i + 1));
 		n = count_exclusions(rules, i);
-		mark(own, i - n, n);
+		memset(own + i - n, true, n);
 	}
 	if (dns || jump == rules->n)
 		return;
 	/* No block that they would be a part of: from the beginning to the jump, or not at all. */
 	n = count_exclusions(rules, jump);
 	if (n == jump || own[jump - n - 1])
-		mark(own, jump - n, n);
+		memset(own + jump - n, true, n);
 }
 
 static bool is_doubtful(enum table table, bool output, const struct shape *s)

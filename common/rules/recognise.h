@@ -32,23 +32,24 @@
 #include "common/base/arena.h"
 #include "common/rules/rule.h"
 
+#define SHAPE_TEXT 32 /* bytes that hold the name of an interface, or a prefix of LOG */
+
 /* A rule in the kernel as far as it matters here. */
 struct shape {
 	bool ours;      /* jumps to a chain of ours, or carries our comment */
 	bool commented; /* carries our comment */
 	bool other;     /* has something that no rule of kumactl's has */
 	uint8_t proto;
-	char iif[16];
-	enum op src, dst;
-	struct ip_prefix src_net, dst_net;
+	char iif[SHAPE_TEXT];
+	struct match_net src, dst;
 	uint16_t sport, dport; /* 0: any */
 	bool multiport;
 	bool invalid; /* packets in conntrack's state INVALID */
-	enum op owner;
-	uint32_t uid_lo, uid_hi;
+	struct match_uid uid;
 	enum verdict_kind target; /* a jump: to DOCKER_OUTPUT; none: anything else */
 	uint16_t number;          /* port, zone or level */
-	char prefix[32];          /* of LOG */
+	char prefix[SHAPE_TEXT];  /* of LOG */
+	const char *name;         /* behind -j or -g, "" without; lives where the rule was read */
 };
 
 /* The name behind -j, in text or in bytes; after the comment. */
@@ -75,12 +76,12 @@ struct traces {
 	} servers; /* whose requests have zones */
 };
 
-/* To be called in this order: for each chain whose name is ours, then for OUTPUT of raw, then for
- * both chains of nat. */
+/* To be called for each chain whose name is ours, then once for these built-in chains: OUTPUT of
+ * raw, and both chains of nat. */
 void traces_learn_chain(struct traces *traces, const struct shape_list *rules);
-void traces_learn_raw(struct traces *traces, struct arena *arena, const struct shape_list *output);
-void traces_learn_nat(struct traces *traces, const struct shape_list *prerouting,
-		      const struct shape_list *output);
+void traces_learn_builtin(struct traces *traces, struct arena *arena,
+			  const struct shape_list *raw_output, const struct shape_list *prerouting,
+			  const struct shape_list *output);
 
 /* A built-in chain, and what is told of its rules. */
 struct recognised {

@@ -2,6 +2,7 @@
 #include "common/rules/shape_parse.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/parse.h"
@@ -40,7 +41,6 @@ struct parser {
 	size_t n, at;
 	bool negated; /* the option that is being read */
 	struct shape *shape;
-	const char *target;
 };
 
 static const char *argument(struct parser *p)
@@ -51,13 +51,18 @@ static const char *argument(struct parser *p)
 	return "";
 }
 
-static uint64_t number(struct parser *p, const char *text, uint64_t max)
+/* Anything else than what is so is nothing of kumactl's. */
+static void only(struct parser *p, bool so)
+{
+	p->shape->other = p->shape->other || !so;
+}
+
+static uint32_t number(struct parser *p, const char *text, uint32_t max)
 {
 	uint64_t value = 0;
 
-	if (!parse_decimal(text, max, &value))
-		p->shape->other = true;
-	return value;
+	only(p, parse_decimal(text, max, &value));
+	return (uint32_t)value;
 }
 
 static uint16_t small_number(struct parser *p)
@@ -65,34 +70,31 @@ static uint16_t small_number(struct parser *p)
 	return (uint16_t)number(p, argument(p), UINT16_MAX);
 }
 
-/* Notes that it is so; anything else is nothing of kumactl's. */
-static void only(struct parser *p, bool *ret, bool so)
-{
-	if (ret)
-		*ret = so;
-	if (!so)
-		p->shape->other = true;
-}
-
-static void word(struct parser *p, char *ret, size_t size)
+static void word(struct parser *p, char ret[static SHAPE_TEXT])
 {
 	const char *text = argument(p);
 
-	if (strlen(text) >= size)
-		p->shape->other = true;
-	else
-		memcpy(ret, text, strlen(text) + 1);
+	only(p, strlen(text) < SHAPE_TEXT);
+	(void)snprintf(ret, SHAPE_TEXT, "%s", text);
 }
 
-static void net(struct parser *p, enum op *ret_op, struct ip_prefix *ret_net)
+/* For an option that kumactl uses with "!" as well. */
+static enum op negation(struct parser *p)
 {
-	*ret_op = p->negated ? OP_NOT : OP_IS;
-	if (!ip_prefix_parse(argument(p), ret_net))
-		p->shape->other = true;
+	enum op op = p->negated ? OP_NOT : OP_IS;
+
+	p->negated = false;
+	return op;
+}
+
+static void net(struct parser *p, struct match_net *ret)
+{
+	ret->op = negation(p);
+	only(p, ip_prefix_parse(argument(p), &ret->net));
 }
 
 /* "1000", or "106-108". */
-static void uids(struct parser *p)
+static void uids(struct parser *p, struct match_uid *ret)
 {
 	const char *text = argument(p);
 	size_t len = strcspn(text, "-");
@@ -100,10 +102,16 @@ static void uids(struct parser *p)
 
 	if (len < sizeof(lo))
 		memcpy(lo, text, len);
-	p->shape->owner = p->negated ? OP_NOT : OP_IS;
-	p->shape->uid_lo = (uint32_t)number(p, lo, UINT32_MAX);
-	p->shape->uid_hi =
-		text[len] ? (uint32_t)number(p, text + len + 1, UINT32_MAX) : p->shape->uid_lo;
+	ret->op = negation(p);
+	ret->lo = number(p, lo, UINT32_MAX);
+	ret->hi = text[len] ? number(p, text + len + 1, UINT32_MAX) : ret->lo;
+}
+
+static bool listed(const char *name, const char *const *names)
+{
+	while (*names && strcmp(name, *names) != 0)
+		names++;
+	return *names;
 }
 
 static void proto(struct parser *p)
@@ -114,56 +122,37 @@ static void proto(struct parser *p)
 		p->shape->proto = IPPROTO_TCP;
 	else if (strcmp(name, "udp") == 0)
 		p->shape->proto = IPPROTO_UDP;
-	else
-		p->shape->other = true;
+	only(p, p->shape->proto);
 }
 
-/* Each kind of match is followed by options that say what it matches. */
-static bool known_match(const char *name)
+static void jump(struct parser *p)
 {
-	static const char *const known[] = { "tcp",   "udp",     "multiport",
-					     "owner", "comment", "conntrack" };
-
-	for (size_t i = 0; i < ELEMENTS(known); i++)
-		if (strcmp(name, known[i]) == 0)
-			return true;
-	return false;
-}
-
-static void target(struct parser *p)
-{
-	p->target = argument(p);
-	shape_target(p->shape, p->target);
+	shape_target(p->shape, argument(p));
 	/* Without --log-level. */
 	if (p->shape->target == VERDICT_LOG)
 		p->shape->number = 4;
 }
 
-/* Options that kumactl uses with "!" as well. */
-static bool option_or_not(struct parser *p, const char *name)
+static void option(struct parser *p, const char *name)
 {
-	if (strcmp(name, "-s") == 0)
-		net(p, &p->shape->src, &p->shape->src_net);
-	else if (strcmp(name, "-d") == 0)
-		net(p, &p->shape->dst, &p->shape->dst_net);
-	else if (strcmp(name, "--uid-owner") == 0)
-		uids(p);
-	else
-		return false;
-	return true;
-}
-
-/* False for what kumactl never uses. */
-static bool option(struct parser *p, const char *name)
-{
+	/* Each kind of match is followed by options that say what it matches. */
+	static const char *const kinds[] = { "tcp",     "udp",       "multiport", "owner",
+					     "comment", "conntrack", NULL };
+	static const char *const numbers[] = { "--to-ports", "--zone", "--log-level", NULL };
 	struct shape *s = p->shape;
 
-	if (strcmp(name, "-p") == 0)
+	if (strcmp(name, "-s") == 0)
+		net(p, &s->src);
+	else if (strcmp(name, "-d") == 0)
+		net(p, &s->dst);
+	else if (strcmp(name, "--uid-owner") == 0)
+		uids(p, &s->uid);
+	else if (strcmp(name, "-p") == 0)
 		proto(p);
 	else if (strcmp(name, "-i") == 0)
-		word(p, s->iif, sizeof(s->iif));
+		word(p, s->iif);
 	else if (strcmp(name, "-m") == 0)
-		only(p, NULL, known_match(argument(p)));
+		only(p, listed(argument(p), kinds));
 	else if (strcmp(name, "--sport") == 0)
 		s->sport = small_number(p);
 	else if (strcmp(name, "--dport") == 0)
@@ -171,40 +160,35 @@ static bool option(struct parser *p, const char *name)
 	else if (strcmp(name, "--dports") == 0)
 		s->multiport = argument(p)[0] != '\0';
 	else if (strcmp(name, "--ctstate") == 0)
-		only(p, &s->invalid, strcmp(argument(p), "INVALID") == 0);
+		only(p, s->invalid = strcmp(argument(p), "INVALID") == 0);
 	else if (strcmp(name, "--comment") == 0)
-		only(p, &s->commented, mesh_comment(argument(p)));
+		only(p, s->commented = mesh_comment(argument(p)));
 	else if (strcmp(name, "-j") == 0 || strcmp(name, "--jump") == 0)
-		target(p);
-	else if (strcmp(name, "--to-ports") == 0 || strcmp(name, "--zone") == 0 ||
-		 strcmp(name, "--log-level") == 0)
+		jump(p);
+	else if (listed(name, numbers))
 		s->number = small_number(p);
 	else if (strcmp(name, "--log-prefix") == 0)
-		word(p, s->prefix, sizeof(s->prefix));
+		word(p, s->prefix);
 	else
-		return false;
-	return true;
+		s->other = true;
+	/* Nothing of kumactl's has another one with "!". */
+	only(p, !p->negated);
 }
 
-void shape_parse(const char *const *words, size_t n, struct shape *ret, const char **ret_target)
+void shape_parse(const char *const *words, size_t n, struct shape *ret)
 {
-	struct parser p = { .words = words, .n = n, .shape = ret, .target = "" };
+	struct parser p = { .words = words, .n = n, .shape = ret };
 
-	*ret = (struct shape){ 0 };
+	*ret = (struct shape){ .name = "" };
 	while (p.at < n) {
 		const char *name = words[p.at++];
 
-		if (strcmp(name, "!") == 0) {
-			p.negated = true;
-			continue;
-		}
+		p.negated = strcmp(name, "!") == 0 && p.at < n;
+		if (p.negated)
+			name = words[p.at++];
+		option(&p, name);
 		if (strcmp(name, "-g") == 0 || strcmp(name, "--goto") == 0)
-			p.target = argument(&p);
-		/* Nothing of kumactl's has one of the second kind with "!". */
-		if (!option_or_not(&p, name) && (!option(&p, name) || p.negated))
-			ret->other = true;
-		p.negated = false;
+			ret->name = argument(&p);
 	}
-	ret->ours = ret->commented || mesh_chain(p.target);
-	*ret_target = p.target;
+	ret->ours = ret->commented || mesh_chain(ret->name);
 }

@@ -12,5 +12,5 @@
 size_t words_split(char *line, const char **ret_words, size_t max);
 
 /* The shape of a rule given as words without "-A CHAIN". Words that are not understood make it
- * `other`. ret_target is the name behind -j or -g, "" without one, and lives in words. */
-void shape_parse(const char *const *words, size_t n, struct shape *ret, const char **ret_target);
+ * `other`. */
+void shape_parse(const char *const *words, size_t n, struct shape *ret);

@@ -29,14 +29,13 @@ static bool is_shared(const struct direct_element *element)
 
 bool direct_is_own(const struct direct_element *element)
 {
-	const char *target;
 	struct shape shape;
 
 	if (mesh_chain(element->chain))
 		return true;
 	if (!element->is_rule)
 		return false;
-	shape_parse(element->words.items, element->words.n, &shape, &target);
+	shape_parse(element->words.items, element->words.n, &shape);
 	return shape.ours || (is_shared(element) && priority_is_ours(element));
 }
 

@@ -37,7 +37,6 @@ static struct shape from_text(const struct rule *rule, const struct rule_text *t
 {
 	_strbuf_ struct strbuf out = { 0 };
 	const char *words[WORDS_MAX];
-	const char *target;
 	struct shape shape;
 	size_t n;
 
@@ -45,9 +44,9 @@ static struct shape from_text(const struct rule *rule, const struct rule_text *t
 	n = words_split(out.text, words, WORDS_MAX);
 	cr_assert_leq(n, WORDS_MAX);
 	as_saved(words, n);
-	shape_parse(words, n, &shape, &target);
-	shape.src_net = ip_prefix_masked(&shape.src_net);
-	shape.dst_net = ip_prefix_masked(&shape.dst_net);
+	shape_parse(words, n, &shape);
+	shape.src.net = ip_prefix_masked(&shape.src.net);
+	shape.dst.net = ip_prefix_masked(&shape.dst.net);
 	return shape;
 }
 
@@ -65,19 +64,19 @@ static struct shape from_bytes(const struct reader *reader, const struct rule *r
 	return shape;
 }
 
-static bool same_net(const struct ip_prefix *a, const struct ip_prefix *b)
+static bool same_net(const struct match_net *a, const struct match_net *b)
 {
-	return a->len == b->len && memcmp(a->addr.bytes, b->addr.bytes, sizeof(a->addr.bytes)) == 0;
+	return a->op == b->op && a->net.len == b->net.len &&
+	       memcmp(a->net.addr.bytes, b->net.addr.bytes, sizeof(a->net.addr.bytes)) == 0;
 }
 
 static bool same(const struct shape *a, const struct shape *b)
 {
 	return a->ours == b->ours && a->commented == b->commented && a->other == b->other &&
-	       a->proto == b->proto && strcmp(a->iif, b->iif) == 0 && a->src == b->src &&
-	       a->dst == b->dst && same_net(&a->src_net, &b->src_net) &&
-	       same_net(&a->dst_net, &b->dst_net) && a->sport == b->sport && a->dport == b->dport &&
-	       a->multiport == b->multiport && a->invalid == b->invalid && a->owner == b->owner &&
-	       a->uid_lo == b->uid_lo && a->uid_hi == b->uid_hi && a->target == b->target &&
+	       a->proto == b->proto && strcmp(a->iif, b->iif) == 0 && same_net(&a->src, &b->src) &&
+	       same_net(&a->dst, &b->dst) && a->sport == b->sport && a->dport == b->dport &&
+	       a->multiport == b->multiport && a->invalid == b->invalid && a->uid.op == b->uid.op &&
+	       a->uid.lo == b->uid.lo && a->uid.hi == b->uid.hi && a->target == b->target &&
 	       a->number == b->number && strcmp(a->prefix, b->prefix) == 0;
 }
 

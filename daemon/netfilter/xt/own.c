@@ -241,10 +241,9 @@ void xt_learn(enum family family, const struct xt_state all[static TABLE_COUNT],
 		traces_learn_chain(ret, &rules);
 	}
 	read_shapes(family, xt_state_find(raw, "OUTPUT"), NULL, arena, &zones);
-	traces_learn_raw(ret, arena, &zones);
 	read_shapes(family, xt_state_find(nat, "PREROUTING"), NULL, arena, &in);
 	read_shapes(family, xt_state_find(nat, "OUTPUT"), NULL, arena, &out);
-	traces_learn_nat(ret, &in, &out);
+	traces_learn_builtin(ret, arena, &zones, &in, &out);
 }
 
 int xt_own_record(const struct xt_table *table, const struct xt_state *state, struct record *record)
