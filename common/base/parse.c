@@ -84,14 +84,9 @@ bool parse_bool(const char *text, bool *ret)
 	static const char *const no[] = { "0", "f", "F", "FALSE", "false", "False" };
 
 	for (size_t i = 0; i < ELEMENTS(yes); i++) {
-		if (strcmp(text, yes[i]) == 0) {
-			*ret = true;
+		*ret = strcmp(text, yes[i]) == 0;
+		if (*ret || strcmp(text, no[i]) == 0)
 			return true;
-		}
-		if (strcmp(text, no[i]) == 0) {
-			*ret = false;
-			return true;
-		}
 	}
 	return false;
 }

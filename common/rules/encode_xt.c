@@ -62,14 +62,12 @@ static void fill_iface(const char *iface, char *name, unsigned char *mask)
 {
 	size_t len = iface ? strlen(iface) : 0;
 
-	/* The mask covers the NUL of an exact name; without it "lo" means "lo+". A name fills the
-	 * field up to its last byte at most, which is zero already. */
-	if (len)
-		memcpy(name, iface, len);
-	if (len && iface[len - 1] == '+')
-		memset(mask, 0xff, len - 1);
-	else if (len)
-		memset(mask, 0xff, len + 1);
+	if (!len)
+		return;
+	/* A name fills the field up to its last byte at most, which is zero already. */
+	memcpy(name, iface, len);
+	/* The mask covers the NUL of an exact name; without it "lo" means "lo+". */
+	memset(mask, 0xff, iface[len - 1] == '+' ? len - 1 : len + 1);
 }
 
 static void fill_net(const struct match_net *m, size_t bytes, void *ret_addr, void *ret_mask)
@@ -228,28 +226,29 @@ static void add_verdict(const struct verdict *verdict, enum family family, struc
 	}
 }
 
-static int check_iface(const char *iface, struct error *err)
+/* What iptables refuses, but the kernel takes for something else. */
+static int check(const struct rule *rule, struct error *err)
 {
-	if (iface && strlen(iface) >= IFNAMSIZ)
-		return error_set(err, -EINVAL, "interface name %s has more than %d bytes", iface,
-				 IFNAMSIZ - 1);
-	return 0;
-}
-
-static int check_multiport(const struct match_multiport *m, struct error *err)
-{
+	bool tcp = rule->proto == IPPROTO_TCP, udp = rule->proto == IPPROTO_UDP;
+	const char *const ifaces[] = { rule->iif, rule->oif };
+	const struct verdict *verdict = &rule->verdict;
 	size_t slots = 0;
 
-	for (size_t i = 0; i < m->n; i++)
-		slots += m->ranges[i].lo == m->ranges[i].hi ? 1 : 2;
+	if ((rule->sport || rule->dport || rule->multiport.n) && !tcp && !udp)
+		return error_set(err, -EINVAL, "a port without the protocol TCP or UDP");
+	if (rule->not_syn && !tcp)
+		return error_set(err, -EINVAL, "TCP flags without the protocol TCP");
+	if (rule->udp_match && !udp)
+		return error_set(err, -EINVAL, "the udp match without the protocol UDP");
+	for (size_t i = 0; i < ELEMENTS(ifaces); i++)
+		if (ifaces[i] && strlen(ifaces[i]) >= IFNAMSIZ)
+			return error_set(err, -EINVAL, "interface name %s has more than %d bytes",
+					 ifaces[i], IFNAMSIZ - 1);
+	for (size_t i = 0; i < rule->multiport.n; i++)
+		slots += rule->multiport.ranges[i].lo == rule->multiport.ranges[i].hi ? 1 : 2;
 	if (slots > XT_MULTI_PORTS)
 		return error_set(err, -EINVAL, "%zu multiport slots in a rule, %d fit", slots,
 				 XT_MULTI_PORTS);
-	return 0;
-}
-
-static int check_verdict(const struct verdict *verdict, struct error *err)
-{
 	if (verdict->kind == VERDICT_JUMP && strlen(verdict->text) > CHAIN_NAME_MAX)
 		return error_set(err, -EINVAL, "chain name %s has more than %d bytes",
 				 verdict->text, CHAIN_NAME_MAX);
@@ -259,26 +258,6 @@ static int check_verdict(const struct verdict *verdict, struct error *err)
 	if (verdict->kind == VERDICT_LOG && verdict->number > 7)
 		return error_set(err, -EINVAL, "log level %u is above 7", verdict->number);
 	return 0;
-}
-
-/* What iptables refuses, but the kernel takes for something else. */
-static int check(const struct rule *rule, struct error *err)
-{
-	bool tcp = rule->proto == IPPROTO_TCP, udp = rule->proto == IPPROTO_UDP;
-	int r;
-
-	if ((rule->sport || rule->dport || rule->multiport.n) && !tcp && !udp)
-		return error_set(err, -EINVAL, "a port without the protocol TCP or UDP");
-	if (rule->not_syn && !tcp)
-		return error_set(err, -EINVAL, "TCP flags without the protocol TCP");
-	if (rule->udp_match && !udp)
-		return error_set(err, -EINVAL, "the udp match without the protocol UDP");
-	r = check_iface(rule->iif, err);
-	if (r == 0)
-		r = check_iface(rule->oif, err);
-	if (r == 0)
-		r = check_multiport(&rule->multiport, err);
-	return r < 0 ? r : check_verdict(&rule->verdict, err);
 }
 
 int encode_xt(const struct rule *rule, const struct rule_text *text, enum family family,

@@ -150,14 +150,21 @@ static void build_output(struct build *b)
 }
 
 /*
+ * What the chain of a direction begins with. Returns whether more follows.
+ *
  * The first packet that conntrack sees of a connection that was opened before it looked at all is
  * taken for the first of the connection; redirected, it would be answered by a reset.
  */
-static void add_keep(struct build *b, struct chain *chain)
+static bool begin(struct build *b, struct chain *chain, const struct plan_direction *dir,
+		  const char *name)
 {
-	if (b->plan->keep_connections)
+	if (!dir->enabled)
+		RULE(b, chain, TEXT(b, "%s traffic redirection is disabled", name),
+		     .proto = IPPROTO_TCP, .verdict = RETURN);
+	else if (b->plan->keep_connections)
 		RULE(b, chain, "leave TCP connections alone that were opened before the redirect",
 		     .proto = IPPROTO_TCP, .not_syn = true, .verdict = RETURN);
+	return dir->enabled;
 }
 
 static void build_inbound(struct build *b, struct chain *chain)
@@ -165,12 +172,8 @@ static void build_inbound(struct build *b, struct chain *chain)
 	const struct plan_direction *in = &b->plan->inbound;
 	const struct plan *plan = b->plan;
 
-	if (!in->enabled) {
-		RULE(b, chain, "inbound traffic redirection is disabled", .proto = IPPROTO_TCP,
-		     .verdict = RETURN);
+	if (!begin(b, chain, in, "inbound"))
 		return;
-	}
-	add_keep(b, chain);
 	RULE(b, chain, "never redirect SSH (port %s), so that no operator is locked out",
 	     .each = EACH(EACH_DPORT, plan->ssh_ports), .proto = IPPROTO_TCP, .verdict = RETURN);
 	RULE(b, chain, "skip further processing for configured IP address",
@@ -233,12 +236,8 @@ static void build_outbound(struct build *b, struct chain *chain)
 {
 	const struct plan_direction *out = &b->plan->outbound;
 
-	if (!out->enabled) {
-		RULE(b, chain, "outbound traffic redirection is disabled", .proto = IPPROTO_TCP,
-		     .verdict = RETURN);
+	if (!begin(b, chain, out, "outbound"))
 		return;
-	}
-	add_keep(b, chain);
 	if (out->include_ports.n == 0)
 		RULE(b, chain, "exclude outbound traffic from port %s from redirection",
 		     .each = EACH(EACH_DPORT, out->exclude_ports), .proto = IPPROTO_TCP,

@@ -12,11 +12,6 @@ bool firewalld_priority_is_ours(int64_t priority)
 	       (priority >= FIREWALLD_APPENDED && priority < FIREWALLD_APPENDED + FIREWALLD_BAND);
 }
 
-static const char *ipv_of(enum family family)
-{
-	return family == FAMILY_V4 ? "ipv4" : "ipv6";
-}
-
 /* One chain on its way into the list. */
 struct collector {
 	struct arena *arena;
@@ -84,8 +79,8 @@ void firewalld_entries(struct arena *arena, const struct ruleset *rules,
 
 void print_firewalld_entry(const struct firewalld_entry *entry, struct strbuf *out)
 {
-	strbuf_addf(out, "<%s ipv=\"%s\" table=\"%s\" chain=\"", entry->args ? "rule" : "chain",
-		    ipv_of(entry->family), table_name(entry->table));
+	strbuf_addf(out, "<%s ipv=\"ipv%d\" table=\"%s\" chain=\"", entry->args ? "rule" : "chain",
+		    entry->family == FAMILY_V4 ? 4 : 6, table_name(entry->table));
 	strbuf_add_escaped(out, entry->chain);
 	if (!entry->args) {
 		strbuf_add(out, "\"/>");

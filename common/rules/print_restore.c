@@ -6,37 +6,21 @@
 
 #include "common/base/utf8.h"
 
-/* Every option in its short and its long form; the reference's "verbose" asks for the second. */
-enum option {
-	OPTION_APPEND,
-	OPTION_INSERT,
-	OPTION_NEW_CHAIN,
-	OPTION_SRC,
-	OPTION_DST,
-	OPTION_IIF,
-	OPTION_OIF,
-	OPTION_PROTO,
-	OPTION_MATCH,
-	OPTION_SPORT,
-	OPTION_DPORT,
-	OPTION_JUMP,
-	OPTION_COUNT,
-};
+/* An option in its short and its long form; the reference's "verbose" asks for the second. */
+typedef const char *const option_t[2];
 
-static const char *const options[OPTION_COUNT][2] = {
-	[OPTION_APPEND] = { "-A", "--append" },
-	[OPTION_INSERT] = { "-I", "--insert" },
-	[OPTION_NEW_CHAIN] = { "-N", "--new-chain" },
-	[OPTION_SRC] = { "-s", "--source" },
-	[OPTION_DST] = { "-d", "--destination" },
-	[OPTION_IIF] = { "-i", "--in-interface" },
-	[OPTION_OIF] = { "-o", "--out-interface" },
-	[OPTION_PROTO] = { "-p", "--protocol" },
-	[OPTION_MATCH] = { "-m", "--match" },
-	[OPTION_SPORT] = { "--sport", "--source-port" },
-	[OPTION_DPORT] = { "--dport", "--destination-port" },
-	[OPTION_JUMP] = { "-j", "--jump" },
-};
+static option_t append = { "-A", "--append" };
+static option_t insert = { "-I", "--insert" };
+static option_t new_chain = { "-N", "--new-chain" };
+static option_t src = { "-s", "--source" };
+static option_t dst = { "-d", "--destination" };
+static option_t iif = { "-i", "--in-interface" };
+static option_t oif = { "-o", "--out-interface" };
+static option_t proto = { "-p", "--protocol" };
+static option_t match = { "-m", "--match" };
+static option_t sport = { "--sport", "--source-port" };
+static option_t dport = { "--dport", "--destination-port" };
+static option_t jump = { "-j", "--jump" };
 
 static void print_word(const struct rule_printer *p, const char *word)
 {
@@ -44,20 +28,19 @@ static void print_word(const struct rule_printer *p, const char *word)
 }
 
 /* An option, negated or not, and its value; nothing for OP_ANY. */
-static void print_op(const struct rule_printer *p, enum op op, enum option option,
-		     const char *value)
+static void print_op(const struct rule_printer *p, enum op op, option_t option, const char *value)
 {
 	if (op != OP_ANY)
-		strbuf_addf(p->out, "%s %s %s", op == OP_NOT ? " !" : "",
-			    options[option][p->verbose], value);
+		strbuf_addf(p->out, "%s %s %s", op == OP_NOT ? " !" : "", option[p->verbose],
+			    value);
 }
 
-static void print_option(const struct rule_printer *p, enum option option, const char *value)
+static void print_option(const struct rule_printer *p, option_t option, const char *value)
 {
 	print_op(p, value ? OP_IS : OP_ANY, option, value);
 }
 
-static void print_net(const struct rule_printer *p, const struct match_net *net, enum option option)
+static void print_net(const struct rule_printer *p, const struct match_net *net, option_t option)
 {
 	char text[IP_TEXT_MAX];
 
@@ -67,33 +50,33 @@ static void print_net(const struct rule_printer *p, const struct match_net *net,
 }
 
 /* Nothing for 0. */
-static void print_number(const struct rule_printer *p, enum option option, unsigned number)
+static void print_number(const struct rule_printer *p, option_t option, unsigned number)
 {
 	if (number)
-		strbuf_addf(p->out, " %s %u", options[option][p->verbose], number);
+		strbuf_addf(p->out, " %s %u", option[p->verbose], number);
 }
 
 static void print_proto(const struct rule_printer *p, const struct rule *rule)
 {
 	if (rule->multiport.n > 0)
-		print_option(p, OPTION_MATCH, "multiport");
+		print_option(p, match, "multiport");
 	if (rule->udp_match)
-		print_option(p, OPTION_MATCH, "udp");
+		print_option(p, match, "udp");
 	if (rule->proto == IPPROTO_TCP)
-		print_option(p, OPTION_PROTO, "tcp");
+		print_option(p, proto, "tcp");
 	else if (rule->proto == IPPROTO_UDP)
-		print_option(p, OPTION_PROTO, "udp");
+		print_option(p, proto, "udp");
 	else
-		print_number(p, OPTION_PROTO, rule->proto);
+		print_number(p, proto, rule->proto);
 }
 
 static void print_ports(const struct rule_printer *p, const struct rule *rule)
 {
-	print_number(p, OPTION_SPORT, rule->sport);
-	print_number(p, OPTION_DPORT, rule->dport);
+	print_number(p, sport, rule->sport);
+	print_number(p, dport, rule->dport);
 	/* multiport takes this as an abbreviation of its own --destination-ports. */
 	if (rule->multiport.n > 0)
-		print_option(p, OPTION_DPORT, rule->multiport.text);
+		print_option(p, dport, rule->multiport.text);
 	if (rule->not_syn)
 		print_word(p, "! --syn");
 }
@@ -102,7 +85,7 @@ static void print_uid(const struct rule_printer *p, const struct match_uid *uid)
 {
 	if (uid->op == OP_ANY)
 		return;
-	print_option(p, OPTION_MATCH, "owner");
+	print_option(p, match, "owner");
 	print_word(p, uid->op == OP_NOT ? "! --uid-owner" : "--uid-owner");
 	if (uid->text)
 		print_word(p, uid->text);
@@ -115,7 +98,7 @@ static void print_uid(const struct rule_printer *p, const struct match_uid *uid)
 static void print_verdict(const struct rule_printer *p, const struct verdict *verdict)
 {
 	if (verdict->kind != VERDICT_NONE)
-		print_option(p, OPTION_JUMP, verdict_target(verdict));
+		print_option(p, jump, verdict_target(verdict));
 	if (verdict->kind == VERDICT_REDIRECT)
 		strbuf_addf(p->out, " --to-ports %u", verdict->number);
 	else if (verdict->kind == VERDICT_CT_ZONE)
@@ -154,25 +137,25 @@ static void print_quoted(const struct rule_printer *p, const char *text)
  */
 static void print_matches(const struct rule_printer *p, const struct rule *rule)
 {
-	print_net(p, &rule->src, OPTION_SRC);
+	print_net(p, &rule->src, src);
 	if (!rule->oif)
-		print_net(p, &rule->dst, OPTION_DST);
-	print_option(p, OPTION_IIF, rule->iif);
+		print_net(p, &rule->dst, dst);
+	print_option(p, iif, rule->iif);
 	print_proto(p, rule);
 	print_ports(p, rule);
-	print_option(p, OPTION_OIF, rule->oif);
+	print_option(p, oif, rule->oif);
 	if (rule->oif)
-		print_net(p, &rule->dst, OPTION_DST);
+		print_net(p, &rule->dst, dst);
 	print_uid(p, &rule->uid);
 	if (rule->ctstate_invalid)
-		print_option(p, OPTION_MATCH, "conntrack --ctstate INVALID");
+		print_option(p, match, "conntrack --ctstate INVALID");
 }
 
 void print_rule_arguments(const struct rule_printer *p, const struct rule *rule,
 			  const struct rule_text *text)
 {
 	if (text->comment[0]) {
-		print_option(p, OPTION_MATCH, "comment --comment ");
+		print_option(p, match, "comment --comment ");
 		print_quoted(p, text->comment);
 	}
 	print_matches(p, rule);
@@ -181,10 +164,10 @@ void print_rule_arguments(const struct rule_printer *p, const struct rule *rule,
 
 void print_rule(const struct rule_printer *p, const struct rule *rule, const struct rule_text *text)
 {
-	enum option command = rule->position == POSITION_INSERT ? OPTION_INSERT : OPTION_APPEND;
+	bool inserted = rule->position == POSITION_INSERT;
 
-	strbuf_addf(p->out, "%s %s", options[command][p->verbose], p->chain);
-	if (command == OPTION_INSERT)
+	strbuf_addf(p->out, "%s %s", (inserted ? insert : append)[p->verbose], p->chain);
+	if (inserted)
 		strbuf_addf(p->out, " %u", p->position);
 	print_rule_arguments(p, rule, text);
 }
@@ -211,8 +194,7 @@ static void print_new_chains(const struct ruleset *rules, const struct table_rul
 			continue;
 		if (n++ == 0 && rules->verbose)
 			strbuf_add(out, "# Custom Chains:\n");
-		strbuf_addf(out, "%s %s\n", options[OPTION_NEW_CHAIN][rules->verbose],
-			    table->chains[i].name);
+		strbuf_addf(out, "%s %s\n", new_chain[rules->verbose], table->chains[i].name);
 	}
 	if (n > 0 && rules->verbose)
 		strbuf_addc(out, '\n');

@@ -46,15 +46,6 @@ static void comment_print(char ret[static COMMENT_MAX], const char *text,
 	comment_add(ret, text, strlen(text));
 }
 
-static struct match_net match_server(const struct ip_addr *addr, const char *text)
-{
-	return (struct match_net){
-		.op = OP_IS,
-		.net = { .addr = *addr, .len = addr->family == FAMILY_V4 ? 32 : 128 },
-		.text = text,
-	};
-}
-
 static void put_exclusion(struct rule *rule, const struct uid_exclusion *exclusion)
 {
 	rule->proto = exclusion->proto;
@@ -100,8 +91,9 @@ static bool put_element(struct rule *rule, const struct each *each, size_t n,
 	case EACH_SRC_LOOPBACK_SERVER:
 		addr = &each->addresses[n];
 		ip_print(addr, text->element);
-		*(each->kind == EACH_DST_SERVER ? &rule->dst : &rule->src) =
-			match_server(addr, text->element);
+		*(each->kind == EACH_DST_SERVER ? &rule->dst : &rule->src) = (struct match_net){
+			OP_IS, { *addr, addr->family == FAMILY_V4 ? 32 : 128 }, text->element
+		};
 		return each->kind != EACH_SRC_LOOPBACK_SERVER || ip_is_loopback(addr);
 	case EACH_UID:
 		put_exclusion(rule, &each->exclusions[n]);

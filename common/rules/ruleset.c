@@ -71,13 +71,14 @@ static size_t loop_end(const struct chain *chain, size_t first)
 	size_t end = first + 1;
 
 	while (each->kind != EACH_NONE && end < chain->n &&
-	       chain->rules[end].each.kind != EACH_NONE &&
 	       chain->rules[end].each.items == each->items && chain->rules[end].each.n == each->n)
 		end++;
 	return end;
 }
 
-int chain_visit(const struct chain *chain, rule_visit_t *visit, void *userdata)
+/* Visits the rules whose position is in the mask. */
+static int visit_some(const struct chain *chain, unsigned positions, rule_visit_t *visit,
+		      void *userdata)
 {
 	for (size_t first = 0, end; first < chain->n; first = end) {
 		size_t turns = rule_count(&chain->rules[first]);
@@ -89,7 +90,8 @@ int chain_visit(const struct chain *chain, rule_visit_t *visit, void *userdata)
 				struct rule rule;
 				int r;
 
-				if (!rule_at(&chain->rules[i], turn, &rule, &text))
+				if (!(positions & 1U << chain->rules[i].position) ||
+				    !rule_at(&chain->rules[i], turn, &rule, &text))
 					continue;
 				r = visit(&rule, &text, userdata);
 				if (r != 0)
@@ -100,27 +102,17 @@ int chain_visit(const struct chain *chain, rule_visit_t *visit, void *userdata)
 	return 0;
 }
 
-struct placed {
-	enum position position;
-	rule_visit_t *visit;
-	void *userdata;
-};
-
-static int on_placed(const struct rule *rule, const struct rule_text *text, void *userdata)
+int chain_visit(const struct chain *chain, rule_visit_t *visit, void *userdata)
 {
-	const struct placed *p = userdata;
-
-	return rule->position == p->position ? p->visit(rule, text, p->userdata) : 0;
+	return visit_some(chain, ~0U, visit, userdata);
 }
 
 int chain_visit_placed(const struct chain *chain, rule_visit_t *visit, void *userdata)
 {
-	struct placed inserted = { POSITION_INSERT, visit, userdata };
-	struct placed appended = { POSITION_APPEND, visit, userdata };
 	int r;
 
 	if (!chain->builtin)
 		return chain_visit(chain, visit, userdata);
-	r = chain_visit(chain, on_placed, &inserted);
-	return r ? r : chain_visit(chain, on_placed, &appended);
+	r = visit_some(chain, 1U << POSITION_INSERT, visit, userdata);
+	return r ? r : visit_some(chain, 1U << POSITION_APPEND, visit, userdata);
 }
