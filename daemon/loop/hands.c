@@ -64,14 +64,6 @@ static int watch_envoy(struct daemon *d, pid_t pid)
 	return 0;
 }
 
-static int connections(struct daemon *d, size_t *ret, struct error *err)
-{
-	const struct plan *plan = &d->current->plan;
-	const uint16_t ports[] = { plan->inbound.port, plan->outbound.port };
-
-	return sock_tcp_connections(ports, ELEMENTS(ports), plan->user.uid, ret, err);
-}
-
 /* The work directory is kuma-dp's; our coredns only has it as its current directory. */
 static int files(struct daemon *d, enum child_id id, struct error *err)
 {
@@ -80,11 +72,6 @@ static int files(struct daemon *d, enum child_id id, struct error *err)
 
 	return r < 0 ? r
 		     : workdir_write(&d->current->command[id], WORK_DIR, user->uid, user->gid, err);
-}
-
-static void quote(struct daemon *d, struct strbuf *out)
-{
-	journal_quote_children(d->carry.started_realtime_usec, out);
 }
 
 static void leave(struct daemon *d, int status)
@@ -98,10 +85,10 @@ const struct daemon_ops daemon_system_ops = {
 	.arm = arm,
 	.probe = probe,
 	.watch_envoy = watch_envoy,
-	.connections = connections,
+	.connections = sock_tcp_connections,
 	.sweep = sweep_round,
 	.files = files,
-	.quote = quote,
+	.quote = journal_quote_children,
 	.take_over = takeover_now,
 	.exit = leave,
 };

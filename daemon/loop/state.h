@@ -55,12 +55,13 @@ struct daemon_ops {
 	int (*probe)(struct daemon *d, const struct probe_target *target, struct error *err);
 	/* Calls daemon_envoy_ended() when the process ends. */
 	int (*watch_envoy)(struct daemon *d, pid_t pid);
-	int (*connections)(struct daemon *d, size_t *ret, struct error *err);
+	int (*connections)(const uint16_t *ports, size_t n, uid_t uid, size_t *ret,
+			   struct error *err);
 	int (*sweep)(uid_t uid, struct error *err);
 	/* Writes what a child is given, into a work directory without a former one's files. */
 	int (*files)(struct daemon *d, enum child_id id, struct error *err);
 	/* What the children said last, for a sentence about a failure. */
-	void (*quote)(struct daemon *d, struct strbuf *out);
+	void (*quote)(uint64_t since_realtime_usec, struct strbuf *out);
 	void (*take_over)(void); /* what kumactl has left in nf_tables */
 	void (*exit)(struct daemon *d, int status);
 };
@@ -68,7 +69,6 @@ struct daemon_ops {
 struct child {
 	struct proc proc;
 	int output; /* a stream to the journal, or stderr */
-	bool exit_told;
 };
 
 struct daemon {

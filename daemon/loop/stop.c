@@ -32,9 +32,11 @@ void daemon_stop(struct daemon *d)
 
 void daemon_drain_look(struct daemon *d)
 {
+	const struct plan *plan = &d->current->plan;
+	const uint16_t ports[] = { plan->inbound.port, plan->outbound.port };
 	struct error err = { 0 };
 	size_t n = 0;
-	int r = d->ops->connections(d, &n, &err);
+	int r = d->ops->connections(ports, ELEMENTS(ports), plan->user.uid, &n, &err);
 
 	if (r < 0 && !d->stop.blind)
 		log_error(&err, "Cannot count redirected connections; not ending the drain early");

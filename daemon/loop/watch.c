@@ -156,39 +156,33 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 		.nofile = NOFILE_WANTED,
 	};
 	command_digest(command, proc->process->digest);
-	d->child[id].exit_told = false;
 	return d->ops->files(d, id, err);
 }
 
-static void child_ended(struct daemon *d, enum child_id id)
+static void on_ended(struct proc *proc, const siginfo_t *si, void *userdata)
 {
-	const struct proc *proc = proc_of(d, id);
+	struct daemon *d = userdata;
 	_strbuf_ struct strbuf quotes = { 0 };
 	char field[48], pid[48], status[48];
 	const char *const fields[] = { field, pid, status, NULL };
-	bool fatal = situation_ended(situation_of(d), id == CHILD_KUMA_DP, daemon_hold_usec(d),
-				     d->ops->now(d));
+	bool fatal = situation_ended(situation_of(d), id_of(d, proc) == CHILD_KUMA_DP,
+				     daemon_hold_usec(d), d->ops->now(d));
 
 	(void)snprintf(field, sizeof(field), "TPROXYD_PROCESS=%s", proc->name);
-	(void)snprintf(pid, sizeof(pid), "TPROXYD_PID=%d", (int)proc->last_exit.si_pid);
-	(void)snprintf(status, sizeof(status), "TPROXYD_EXIT_STATUS=%d", proc->last_exit.si_status);
+	(void)snprintf(pid, sizeof(pid), "TPROXYD_PID=%d", (int)si->si_pid);
+	(void)snprintf(status, sizeof(status), "TPROXYD_EXIT_STATUS=%d", si->si_status);
 	log_event(fatal ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, MSG_PROCESS_EXITED, fields, "%s %s",
 		  proc->name, proc->last_exit_text);
 	if (!fatal)
 		return;
-	d->ops->quote(d, &quotes);
+	d->ops->quote(d->carry.started_realtime_usec, &quotes);
 	daemon_fail(d, NULL, "%s %s%s", proc->name, proc->last_exit_text, strbuf_text(&quotes));
 }
 
-static void on_changed(struct proc *proc, void *userdata)
+static void on_changed(_unused_ struct proc *proc, void *userdata)
 {
 	struct daemon *d = userdata;
-	enum child_id id = id_of(d, proc);
 
-	if (!child_lives(d, id) && proc->last_exit.si_pid != 0 && !d->child[id].exit_told) {
-		d->child[id].exit_told = true;
-		child_ended(d, id);
-	}
 	d->ops->wake(d);
 }
 
@@ -203,4 +197,4 @@ static void on_failed(_unused_ struct proc *proc, const struct error *err, void 
 	d->ops->wake(d);
 }
 
-const struct proc_owner daemon_owner = { prepare, on_changed, on_failed };
+const struct proc_owner daemon_owner = { prepare, on_ended, on_changed, on_failed };

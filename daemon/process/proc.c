@@ -31,9 +31,8 @@ static int watch_child(struct proc *proc, int pidfd, struct error *err)
 {
 	sd_event_source *source;
 	siginfo_t si;
-	int r;
+	int r = sd_event_add_child_pidfd(proc->event, &source, pidfd, WEXITED, on_exit_seen, proc);
 
-	r = sd_event_add_child_pidfd(proc->event, &source, pidfd, WEXITED, on_exit_seen, proc);
 	if (r < 0) {
 		(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 		(void)waitid(P_PIDFD, (id_t)pidfd, &si, WEXITED);
@@ -114,9 +113,8 @@ static void describe_exit(const siginfo_t *si, char *ret, size_t size)
 static void send(struct proc *proc, int sig)
 {
 	struct error err;
-	int r;
+	int r = proc->ops->signal(proc, sig);
 
-	r = proc->ops->signal(proc, sig);
 	/* It has ended, and we have not been told yet. */
 	if (r >= 0 || r == -ESRCH)
 		return;
@@ -234,9 +232,9 @@ void proc_event(struct proc *proc, enum proc_event event)
 
 void proc_exited(struct proc *proc, const siginfo_t *si)
 {
-	proc->last_exit = *si;
 	describe_exit(si, proc->last_exit_text, sizeof(proc->last_exit_text));
 	proc->process->pid = 0;
+	proc->owner->ended(proc, si, proc->userdata);
 	/* The event loop reaps it after the callback that called us. */
 	proc->child = sd_event_source_disable_unref(proc->child);
 	proc_event(proc, PROC_EV_EXIT);

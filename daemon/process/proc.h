@@ -36,6 +36,8 @@ struct proc_owner {
 	/* Before each start: writes the child's files and says what to execute. What ret points to
 	 * must last until the call that starts it returns. */
 	int (*prepare)(struct proc *proc, struct exec_spec *ret, struct error *err, void *userdata);
+	/* Its process has ended; the state changes next. */
+	void (*ended)(struct proc *proc, const siginfo_t *si, void *userdata);
 	/* After each change of state; may call the functions below. */
 	void (*changed)(struct proc *proc, void *userdata);
 	/* Something could not be done: a start (a further one follows after the backoff) or a
@@ -73,7 +75,6 @@ struct proc {
 
 	/* to be read */
 	enum proc_state state;
-	siginfo_t last_exit;     /* si_pid is 0 as long as none has ended */
 	char last_exit_text[96]; /* "exited with status 1", "was killed by signal 9 (Killed)" */
 
 	/* proc.c's own */

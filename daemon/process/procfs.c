@@ -33,9 +33,8 @@ int process_read(pid_t pid, struct process *ret)
 	struct process process = { .pid = pid };
 	char text[4096];
 	const char *at;
-	int r;
+	int r = process_text(pid, "stat", text, sizeof(text));
 
-	r = process_text(pid, "stat", text, sizeof(text));
 	if (r < 0)
 		return r;
 	at = strrchr(text, ')');

@@ -2,7 +2,6 @@
 #include "daemon/process/sweep.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -22,7 +21,6 @@
 
 /* Those that there are. */
 struct processes {
-	struct arena arena;
 	struct process *items;
 	size_t n;
 };
@@ -35,40 +33,29 @@ struct sweep {
 	char cgroup[1024]; /* "": our descendants */
 };
 
-static void processes_done(struct processes *list)
-{
-	arena_done(&list->arena);
-}
-
 /* The control group by which the service manager knows a process: its own hierarchy where there
  * is one (cgroup v1, hybrid), else the only one. */
 static int read_cgroup(pid_t pid, char *ret, size_t size)
 {
 	static const char *const keys[] = { ":name=systemd:", "0::" };
 	char text[8192];
-	int r;
+	int r = process_text(pid, "cgroup", text, sizeof(text));
 
-	r = process_text(pid, "cgroup", text, sizeof(text));
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < ELEMENTS(keys); i++) {
 		const char *at = strstr(text, keys[i]);
-		size_t len;
 
 		if (!at)
 			continue;
 		at += strlen(keys[i]);
-		len = strcspn(at, "\n");
-		if (len >= size)
-			return -ENAMETOOLONG;
-		memcpy(ret, at, len);
-		ret[len] = '\0';
-		return 0;
+		r = snprintf(ret, size, "%.*s", (int)strcspn(at, "\n"), at);
+		return r < (int)size ? 0 : -ENAMETOOLONG;
 	}
 	return -ENODATA;
 }
 
-static int list_processes(struct processes *list)
+static int list_processes(struct arena *arena, struct processes *list)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
@@ -81,10 +68,10 @@ static int list_processes(struct processes *list)
 
 		/* One that has ended meanwhile, or is hidden from us, is not ours to end. */
 		if (pid > 0 && process_read((pid_t)pid, &process) == 0)
-			array_push(&list->arena, list, process);
+			array_push(arena, list, process);
 	}
 	(void)closedir(dir);
-	return list->arena.failed ? -ENOMEM : 0;
+	return arena->failed ? -ENOMEM : 0;
 }
 
 static bool is_in_cgroup(pid_t pid, const char *cgroup)
@@ -155,9 +142,10 @@ static void reap_inherited(const struct processes *list)
 
 static int do_round(const struct sweep *sweep, struct error *err)
 {
-	_cleanup_(processes_done) struct processes list = { 0 };
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	struct processes list = { 0 };
 	bool by_ancestry = !sweep->session && sweep->cgroup[0] == '\0';
-	int n = 0, failed = 0, r = list_processes(&list);
+	int n = 0, failed = 0, r = list_processes(&arena, &list);
 
 	if (r < 0)
 		return error_sys(err, r, "list processes");

@@ -41,6 +41,13 @@ static int fake_prepare(struct proc *proc, struct exec_spec *ret, struct error *
 	return world->prepare_result < 0 ? error_sys(err, world->prepare_result, "write file") : 0;
 }
 
+static void fake_ended(struct proc *proc, const siginfo_t *si, void *userdata)
+{
+	(void)userdata;
+	cr_expect_eq(proc->process->pid, 0);
+	cr_expect_gt(si->si_pid, 0);
+}
+
 static void fake_changed(struct proc *proc, void *userdata)
 {
 	note(userdata, proc_state_name(proc->state));
@@ -87,7 +94,7 @@ static uint64_t fake_now(struct proc *proc)
 }
 
 static const struct proc_ops fake_ops = { fake_spawn, fake_signal, fake_arm, fake_now };
-static const struct proc_owner fake_owner = { fake_prepare, fake_changed, fake_failed };
+static const struct proc_owner fake_owner = { fake_prepare, fake_ended, fake_changed, fake_failed };
 
 static void world_init(struct world *world)
 {
@@ -406,7 +413,7 @@ static void real_failed(struct proc *proc, const struct error *err, void *userda
 	cr_assert_fail("%s", err->text);
 }
 
-static const struct proc_owner real_owner = { real_prepare, real_changed, real_failed };
+static const struct proc_owner real_owner = { real_prepare, fake_ended, real_changed, real_failed };
 
 static void real_init(struct real *real, const char *script)
 {
