@@ -10,11 +10,6 @@ static bool dns_answers(const struct situation *s)
 	return s->dns_serving || !s->dns_redirected;
 }
 
-static bool hold_time_left(const struct situation *s)
-{
-	return s->hold_until_usec == USEC_NEVER || s->now_usec < s->hold_until_usec;
-}
-
 /* Nothing is to be redirected any more: as long as the process lives it serves what is open. A
  * level that is not known may be anything, and is treated as something. */
 static enum level draining_level(const struct situation *s)
@@ -30,7 +25,7 @@ enum level wanted_level(const struct situation *s)
 		return LEVEL_NONE;
 	if (s->proxy_serving)
 		return dns_answers(s) ? LEVEL_FULL : LEVEL_NO_DNS;
-	if (!hold_time_left(s))
+	if (s->hold_until_usec != USEC_NEVER && s->now_usec >= s->hold_until_usec)
 		return draining_level(s);
 	if (s->applied == LEVEL_FULL && !dns_answers(s) && s->hold_until_usec != USEC_NEVER)
 		return LEVEL_NO_DNS;

@@ -104,25 +104,18 @@ static bool given_up(const struct daemon *d)
 	       d->carry.situation.now_usec - d->trouble.since_usec >= GIVE_UP_USEC;
 }
 
-/* Whether the rules are where kuma-dp may be told to go. */
-static bool rules_let_go(const struct daemon *d)
-{
-	enum level applied = d->carry.situation.applied;
-
-	return applied == LEVEL_NONE || applied == LEVEL_DRAIN || given_up(d);
-}
-
 void daemon_advance_stop(struct daemon *d)
 {
 	enum level applied = situation_of(d)->applied;
+	bool out = applied == LEVEL_NONE || given_up(d);
 
 	if (child_lives(d, CHILD_KUMA_DP)) {
-		if (!d->stop.asked && rules_let_go(d))
+		if (!d->stop.asked && (out || applied == LEVEL_DRAIN))
 			ask_kuma_dp(d);
 		return;
 	}
 	daemon_arm(d, TIMER_DRAIN, USEC_NEVER);
-	if (applied != LEVEL_NONE && !given_up(d))
+	if (!out)
 		return;
 	if (child_lives(d, CHILD_CORE_DNS)) {
 		end_core_dns(d);

@@ -24,14 +24,6 @@ void daemon_envoy_ended(struct daemon *d)
 	d->ops->wake(d);
 }
 
-static void watch_envoy(struct daemon *d, pid_t pid)
-{
-	if (pid <= 0 || pid == d->probe.envoy)
-		return;
-	if (d->ops->watch_envoy(d, pid) >= 0)
-		d->probe.envoy = pid;
-}
-
 static void probe_later(struct daemon *d)
 {
 	uint64_t usec = (uint64_t)d->current->plan.readiness_interval_nsec / 1000;
@@ -82,7 +74,9 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 	d->probe.last = *result;
 	if (s->wish != WISH_RUN)
 		return;
-	watch_envoy(d, result->envoy);
+	if (result->envoy > 0 && result->envoy != d->probe.envoy &&
+	    d->ops->watch_envoy(d, result->envoy) >= 0)
+		d->probe.envoy = result->envoy;
 	/* A round that began before DNS was to be redirected did not ask about it. */
 	if (s->dns_redirected && !d->probe.dns_asked)
 		d->probe.last.dns = seen.dns = false;
