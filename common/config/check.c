@@ -177,7 +177,8 @@ static void check_flags(struct check *c)
 		const struct origin *origin = &c->loaded->origins[i];
 
 		if (origin->kind == ORIGIN_DEFAULT ||
-		    (c->purpose == CHECK_INSTALL && !(setting->flags & SETTING_OF_INSTALL)))
+		    (c->purpose == CHECK_INSTALL && !setting->kumactl &&
+		     !(setting->flags & SETTING_INSTALL)))
 			continue;
 		if (setting->flags & SETTING_IGNORED)
 			diag_add(c->diags, SEVERITY_NOTICE, origin, setting->path,

@@ -39,24 +39,20 @@ enum affects {
 };
 
 enum setting_flags {
-	SETTING_KUMACTL = 1 << 0,   /* one of kumactl install transparent-proxy's */
-	SETTING_INSTALL = 1 << 1,   /* not of kumactl's, and an option of install */
-	SETTING_UNINSTALL = 1 << 2, /* an option of uninstall */
-	SETTING_IGNORED = 1 << 3,   /* accepted with a notice, means nothing here */
-	SETTING_NO_YAML = 1 << 4,   /* environment only */
-	SETTING_IRREGULAR = 1 << 5, /* env or flag are not what the path would give */
+	SETTING_INSTALL = 1 << 0,   /* not of kumactl's, and an option of install */
+	SETTING_UNINSTALL = 1 << 1, /* an option of uninstall */
+	SETTING_IGNORED = 1 << 2,   /* accepted with a notice, means nothing here */
+	SETTING_NO_YAML = 1 << 3,   /* environment only */
 	/* not implemented yet: any other value than the default is refused */
-	SETTING_DEFAULT_ONLY = 1 << 6,
+	SETTING_DEFAULT_ONLY = 1 << 4,
 };
-
-/* All options of install. */
-#define SETTING_OF_INSTALL (SETTING_KUMACTL | SETTING_INSTALL)
 
 struct setting {
 	const char *path; /* "redirect.inbound.port"; case-insensitive in files */
 	const char *env;
 	const char *flag;       /* without dashes; NULL: none */
 	const char *flag_alias; /* a deprecated second spelling; NULL: none */
+	bool kumactl;           /* one of kumactl install transparent-proxy's */
 	enum setting_type type;
 	unsigned flags;           /* enum setting_flags */
 	unsigned affects;         /* enum affects */

@@ -29,7 +29,7 @@ static bool duration_from_number(const struct setting *setting, const struct sca
 
 	if (scalar->type != SCALAR_NUMBER)
 		return false;
-	if (!(setting->flags & SETTING_KUMACTL) && !(scalar->whole && scalar->magnitude == 0))
+	if (!setting->kumactl && !(scalar->whole && scalar->magnitude == 0))
 		return false;
 	if (scalar->whole) {
 		if (scalar->magnitude > INT64_MAX)
@@ -68,8 +68,7 @@ static bool duration_from_json(const struct value_target *target, const char *te
 
 static bool duration_from_text(const struct value_target *target, const char *text, void *field)
 {
-	bool json =
-		target->origin.kind == ORIGIN_FLAG && (target->setting->flags & SETTING_KUMACTL);
+	bool json = target->origin.kind == ORIGIN_FLAG && target->setting->kumactl;
 	int64_t value;
 
 	if (!duration_parse(target->setting, text, &value) &&

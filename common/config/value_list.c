@@ -142,7 +142,7 @@ static const char *next_text(const struct value_target *target, const char **res
 	const char *start = *rest;
 	size_t len;
 
-	if (!start || !(target->setting->flags & SETTING_KUMACTL))
+	if (!start || !target->setting->kumactl)
 		return value_piece(target->arena, rest);
 	len = strcspn(start, ",");
 	*rest = start[len] ? start + len + 1 : NULL;

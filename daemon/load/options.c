@@ -83,7 +83,7 @@ static bool is_option(enum options_source source, const struct setting *setting)
 	case OPTIONS_SYSTEM:
 		return setting->flag;
 	case OPTIONS_NAMED:
-		return setting->flag && (setting->flags & SETTING_OF_INSTALL);
+		return setting->flag && (setting->kumactl || (setting->flags & SETTING_INSTALL));
 	case OPTIONS_KUMACTL_UNINSTALL:
 		return setting->flag && (setting->flags & SETTING_UNINSTALL);
 	case OPTIONS_NONE:
