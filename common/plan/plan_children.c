@@ -149,16 +149,6 @@ static void judge_core_dns(struct planner *p)
 	judge_corefile(p);
 }
 
-static bool is_own_address(const struct facts *facts, const struct ip_addr *addr)
-{
-	if (ip_is_loopback(addr))
-		return true;
-	for (size_t i = 0; i < facts->addresses.n; i++)
-		if (ip_equal(&facts->addresses.items[i], addr))
-			return true;
-	return false;
-}
-
 /* What others send to a control plane on this host arrives at the proxy,
  * which knows nothing of it. */
 static void judge_control_plane(struct planner *p)
@@ -166,7 +156,8 @@ static void judge_control_plane(struct planner *p)
 	const struct ip_list *addresses = &p->facts->cp_addresses;
 
 	for (size_t i = 0; i < addresses->n; i++) {
-		if (!is_own_address(p->facts, &addresses->items[i]))
+		if (!ip_is_loopback(&addresses->items[i]) &&
+		    !planner_is_own(p, &addresses->items[i]))
 			continue;
 		say(p, HOST_WARNING, "kumaDP.cpAddress",
 		    "%s is this host: what other hosts send to the control plane is redirected "

@@ -50,18 +50,18 @@ static void judge_redirect(struct planner *p, const struct dataplane *dataplane)
 /* The host's addresses but loopback ones, for a sentence. */
 static const char *own_addresses(struct planner *p)
 {
-	_strbuf_ struct strbuf list = { 0 };
+	const struct ip_list *list = &p->facts->addresses;
+	const char *ret = NULL;
 	char text[IP_TEXT_MAX];
-	const char *copy;
 
-	for (size_t i = 0; i < p->facts->addresses.n; i++) {
-		if (ip_is_loopback(&p->facts->addresses.items[i]))
+	for (size_t i = 0; i < list->n; i++) {
+		if (ip_is_loopback(&list->items[i]))
 			continue;
-		ip_print(&p->facts->addresses.items[i], text);
-		strbuf_addf(&list, "%s%s", list.len ? ", " : "", text);
+		ip_print(&list->items[i], text);
+		ret = ret ? arena_printf(p->arena, "%s, %s", ret, text)
+			  : arena_strdup(p->arena, text);
 	}
-	copy = arena_strdup(p->arena, list.len ? strbuf_text(&list) : "none");
-	return copy ? copy : "?";
+	return ret ? ret : "none";
 }
 
 static void warn_of_plaintext_over_v6(struct planner *p, const struct dataplane *dataplane)
@@ -100,9 +100,7 @@ static void judge_address(struct planner *p, const struct dataplane *dataplane)
 		    dataplane->address);
 		return;
 	}
-	for (size_t i = 0; i < p->facts->addresses.n; i++) {
-		if (!ip_equal(&p->facts->addresses.items[i], &addr))
-			continue;
+	if (planner_is_own(p, &addr)) {
 		if (addr.family == FAMILY_V4)
 			warn_of_plaintext_over_v6(p, dataplane);
 		return;

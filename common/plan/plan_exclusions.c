@@ -60,13 +60,13 @@ static void put_vnet(struct planner *p, struct vnet_list *list, struct vnet vnet
 		say(p, CONFIG_NOTICE, NETWORKS,
 		    "interface '%s' has %s and %s: only the last one counts", vnet.iface,
 		    list->items[at].net.text, vnet.net.text);
-		list->items[at] = vnet;
-		return;
+	} else {
+		array_push(p->arena, list, vnet);
+		if (p->arena->failed)
+			return;
+		memmove(&list->items[at + 1], &list->items[at],
+			(list->n - 1 - at) * sizeof(*list->items));
 	}
-	array_push(p->arena, list, vnet);
-	if (p->arena->failed)
-		return;
-	memmove(&list->items[at + 1], &list->items[at], (list->n - 1 - at) * sizeof(*list->items));
 	list->items[at] = vnet;
 }
 
@@ -98,7 +98,7 @@ void plan_exclusions(struct planner *p)
 		  "redirect.inbound.excludePortsForIPs", inbound);
 	plan_nets(p, &config->redirect.outbound.exclude_ports_for_ips,
 		  "redirect.outbound.excludePortsForIPs", outbound);
-	for (unsigned family = 0; family < FAMILY_COUNT; family++) {
+	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		p->plan->family[family].exclude_inbound = inbound[family];
 		p->plan->family[family].exclude_outbound = outbound[family];
 	}

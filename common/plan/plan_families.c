@@ -73,45 +73,6 @@ static void choose_zones(struct planner *p, enum family family)
 	p->plan->family[family].dns_zones = !reason;
 }
 
-static void plan_dns(struct planner *p)
-{
-	const char *path = p->config->redirect.dns.resolv_config_path;
-	const struct facts_file *file = &p->facts->resolv_conf;
-	bool all = p->config->redirect.dns.capture_all;
-	struct ip_list servers[FAMILY_COUNT] = { 0 };
-	bool any = false;
-
-	if (!all && !p->config->redirect.dns.enabled)
-		return;
-	if (!all && !file->text) {
-		if (file->problem)
-			say(p, HOST_ERROR, "redirect.dns.resolvConfigPath", "%s", file->problem);
-		return;
-	}
-	if (!all)
-		resolv_parse(path, file->text, file->len, servers, p->diags);
-	for (unsigned family = 0; family < FAMILY_COUNT; family++) {
-		struct plan_family *f = &p->plan->family[family];
-
-		if (!f->enabled)
-			continue;
-		if (!all && !servers[family].n) {
-			say(p, HOST_NOTICE, "redirect.dns.enabled",
-			    "no %s DNS servers in %s: DNS is not redirected for %s",
-			    family_name(family), path, family_name(family));
-			continue;
-		}
-		any = true;
-		f->dns = true;
-		f->dns_servers = servers[family];
-		f->docker_output = p->facts->family[family].docker_output;
-		choose_zones(p, family);
-	}
-	if (!any)
-		say(p, HOST_WARNING, "redirect.dns.enabled",
-		    "no DNS is redirected at all: mesh names will not resolve");
-}
-
 static bool exempts_dns(const struct uid_exclusion_list *list)
 {
 	for (size_t i = 0; i < list->n; i++)
@@ -126,20 +87,14 @@ static bool exempts_dns(const struct uid_exclusion_list *list)
 /* The proxy asks systemd-resolved, which asks its own servers over UDP, which
  * captureAll sends to the proxy again. Who the exempted UIDs are is not known here: any
  * exemption of DNS is believed. */
-static void warn_of_resolver_loop(struct planner *p)
+static void warn_of_resolver_loop(struct planner *p, const struct ip_list *servers)
 {
-	const struct facts_file *file = &p->facts->resolv_conf;
-	struct ip_list servers[FAMILY_COUNT] = { 0 };
-	struct diag_list ignored = { .arena = p->arena };
 	struct ip_addr stub;
 
-	if (!p->config->redirect.dns.capture_all || !file->text ||
-	    exempts_dns(&p->plan->exclude_uids) || !ip_parse(RESOLVED_STUB, &stub))
+	if (exempts_dns(&p->plan->exclude_uids) || !ip_parse(RESOLVED_STUB, &stub))
 		return;
-	resolv_parse(p->config->redirect.dns.resolv_config_path, file->text, file->len, servers,
-		     &ignored);
-	for (size_t i = 0; i < servers[FAMILY_V4].n; i++) {
-		if (!ip_equal(&servers[FAMILY_V4].items[i], &stub))
+	for (size_t i = 0; i < servers->n; i++) {
+		if (!ip_equal(&servers->items[i], &stub))
 			continue;
 		say(p, HOST_WARNING, "redirect.dns.captureAll",
 		    "%s names systemd-resolved (" RESOLVED_STUB "), whose own queries "
@@ -149,6 +104,49 @@ static void warn_of_resolver_loop(struct planner *p)
 		    p->config->redirect.dns.resolv_config_path);
 		return;
 	}
+}
+
+static void plan_dns(struct planner *p)
+{
+	const char *path = p->config->redirect.dns.resolv_config_path;
+	const struct facts_file *file = &p->facts->resolv_conf;
+	bool all = p->config->redirect.dns.capture_all;
+	struct ip_list servers[FAMILY_COUNT] = { 0 };
+	struct diag_list ignored = { .arena = p->arena };
+	bool any = false;
+
+	if (!all && !p->config->redirect.dns.enabled)
+		return;
+	if (!all && !file->text) {
+		if (file->problem)
+			say(p, HOST_ERROR, "redirect.dns.resolvConfigPath", "%s", file->problem);
+		return;
+	}
+	if (file->text)
+		resolv_parse(path, file->text, file->len, servers, all ? &ignored : p->diags);
+	for (unsigned family = 0; family < FAMILY_COUNT; family++) {
+		struct plan_family *f = &p->plan->family[family];
+
+		if (!f->enabled)
+			continue;
+		if (!all && !servers[family].n) {
+			say(p, HOST_NOTICE, "redirect.dns.enabled",
+			    "no %s DNS servers in %s: DNS is not redirected for %s",
+			    family_name(family), path, family_name(family));
+			continue;
+		}
+		any = true;
+		f->dns = true;
+		if (!all)
+			f->dns_servers = servers[family];
+		f->docker_output = p->facts->family[family].docker_output;
+		choose_zones(p, family);
+	}
+	if (!any)
+		say(p, HOST_WARNING, "redirect.dns.enabled",
+		    "no DNS is redirected at all: mesh names will not resolve");
+	if (all)
+		warn_of_resolver_loop(p, &servers[FAMILY_V4]);
 }
 
 void plan_families(struct planner *p)
@@ -167,5 +165,4 @@ void plan_families(struct planner *p)
 	plan->dns_port = p->config->redirect.dns.port;
 	plan->dns_capture_all = p->config->redirect.dns.capture_all;
 	plan_dns(p);
-	warn_of_resolver_loop(p);
 }

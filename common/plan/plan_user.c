@@ -39,26 +39,21 @@ static void plan_user_for_run(struct planner *p, const char *asked)
 	const char *owner = p->facts->uid_5678_name;
 	uint64_t uid;
 
-	if (!user->found) {
+	if (!user->found)
 		missing(p, asked);
-		return;
-	}
-	if (user->uid == 0) {
+	else if (user->uid == 0)
 		say(p, *asked ? CONFIG_ERROR : HOST_ERROR, SETTING,
-		    "'%s' has UID 0: what the proxy's user does is exempt from the "
-		    "redirect, and root cannot be; name a user that nobody else is",
+		    "'%s' has UID 0: what the proxy's user does is exempt from the redirect, and "
+		    "root cannot be; name a user that nobody else is",
 		    name);
-		return;
-	}
-	if (!*asked && owner && strcmp(owner, KUMA_DP_USER) != 0)
+	else if (!*asked && owner && strcmp(owner, KUMA_DP_USER) != 0)
 		say(p, HOST_ERROR, SETTING,
-		    "UID %d belongs to '%s', not to '%s': name the user that the proxy is "
-		    "to run as",
+		    "UID %d belongs to '%s', not to '%s': name the user that the proxy is to run as",
 		    KUMA_DP_UID, owner, KUMA_DP_USER);
-	if (parse_decimal(asked, UINT32_MAX, &uid) && uid != user->uid)
+	else if (parse_decimal(asked, UINT32_MAX, &uid) && uid != user->uid)
 		say(p, HOST_ERROR, SETTING,
-		    "'%s' is no UID of this host but the name of a user with UID %u: ask "
-		    "for that UID",
+		    "'%s' is no UID of this host but the name of a user with UID %u: ask for that "
+		    "UID",
 		    asked, user->uid);
 }
 

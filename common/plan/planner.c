@@ -27,3 +27,11 @@ bool planner_kuma_dp_is(const struct planner *p, unsigned major, unsigned minor)
 		return true;
 	return program->major > major || (program->major == major && program->minor >= minor);
 }
+
+bool planner_is_own(const struct planner *p, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < p->facts->addresses.n; i++)
+		if (ip_equal(&p->facts->addresses.items[i], addr))
+			return true;
+	return false;
+}

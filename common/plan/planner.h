@@ -39,6 +39,9 @@ void say(struct planner *p, enum blame blame, const char *setting, const char *f
 /* Whether kuma-dp is at least that version; a version that is unknown is taken to be recent. */
 bool planner_kuma_dp_is(const struct planner *p, unsigned major, unsigned minor);
 
+/* Whether it is an address of this host. */
+bool planner_is_own(const struct planner *p, const struct ip_addr *addr);
+
 void plan_user(struct planner *p);
 void plan_families(struct planner *p);
 void plan_exclusions(struct planner *p);

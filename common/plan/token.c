@@ -14,32 +14,17 @@
 #include "common/base/cleanup.h"
 
 #define TOKEN_MAX ((size_t)64 * 1024)
-#define PARTS     3              /* header, claims, signature */
 #define TIME_END  253402300800.0 /* the year 10000 */
 
-struct part {
-	const char *text;
-	size_t len;
-};
-
-static bool decode(const struct part *part, unsigned char *buf, size_t *ret_len)
+static bool decode(const char *from, const char *to, unsigned char *buf, size_t *ret_len)
 {
-	return base64_decode(part->text, part->len, BASE64_URL, buf, ret_len);
+	return base64_decode(from, (size_t)(to - from), BASE64_URL, buf, ret_len);
 }
 
-static bool split(const char *text, size_t len, struct part ret[static PARTS])
+/* The dot in [from, to); NULL: there is none. */
+static const char *find_dot(const char *from, const char *to)
 {
-	size_t n = 0, start = 0;
-
-	for (size_t i = 0; i <= len; i++) {
-		if (i < len && text[i] != '.')
-			continue;
-		if (n == PARTS)
-			return false;
-		ret[n++] = (struct part){ text + start, i - start };
-		start = i + 1;
-	}
-	return n == PARTS;
+	return memchr(from, '.', (size_t)(to - from));
 }
 
 /* The claim of RFC 7519, 4.1.4: a number of seconds, which may have a fraction. */
@@ -78,7 +63,7 @@ static int check_claims(const unsigned char *text, size_t len, uint64_t now_sec,
 int token_check(const char *text, size_t len, uint64_t now_sec, struct error *err)
 {
 	static const char blanks[] = " \t\r\n";
-	struct part parts[PARTS];
+	const char *end, *first, *second;
 	_free_ unsigned char *claims = NULL;
 	size_t claims_len = 0;
 
@@ -92,15 +77,19 @@ int token_check(const char *text, size_t len, uint64_t now_sec, struct error *er
 		return error_set(err, -EINVAL, "it is empty");
 	if (len > TOKEN_MAX)
 		return error_set(err, -EINVAL, "it is longer than %zu bytes", TOKEN_MAX);
-	if (!split(text, len, parts) || !parts[0].len || !parts[1].len)
+	end = text + len;
+	first = find_dot(text, end);
+	second = first ? find_dot(first + 1, end) : NULL;
+	if (!second || find_dot(second + 1, end) || first == text || second == first + 1)
 		return error_set(err, -EINVAL,
 				 "it is not a JWT: three parts with dots between them are wanted");
 	claims = malloc(len);
 	if (!claims)
 		return error_sys(err, -ENOMEM, "read token");
 	/* The claims come last: they stay in the buffer. */
-	if (!decode(&parts[0], claims, &claims_len) || !decode(&parts[2], claims, &claims_len) ||
-	    !decode(&parts[1], claims, &claims_len))
+	if (!decode(text, first, claims, &claims_len) ||
+	    !decode(second + 1, end, claims, &claims_len) ||
+	    !decode(first + 1, second, claims, &claims_len))
 		return error_set(err, -EINVAL, "it is not a JWT: a part of it is not base64url");
 	return check_claims(claims, claims_len, now_sec, err);
 }

@@ -23,14 +23,12 @@ struct nat_chain {
 	const char *table, *name;
 };
 
-struct nat_chains {
-	struct nat_chain *items;
-	size_t n;
-};
-
 struct scan {
 	struct arena *arena;
-	struct nat_chains chains;
+	struct {
+		struct nat_chain *items;
+		size_t n;
+	} chains;
 	bool foreign;
 	bool mesh[FAMILY_COUNT]; /* something of kumactl's is in a table of iptables-nft */
 };
