@@ -4,14 +4,13 @@
 /*
  * The life of one child process. Desire is part of the state (STOPPING stays down, RESTARTING comes
  * back), so there is one variable and no flags. Two kinds of "up" exist because a process that was
- * started does not serve yet, and one that serves may cease to. Neither is ended for it: how long a
- * start may take, and when what a proxy that fails serves is released, the situation says.
+ * started does not serve yet, and one that serves may cease to. Neither is ended for it: the
+ * situation has the deadline of a start, and the time for which rules are held without a proxy.
  *
  * STOPPING and RESTARTING drain: the first SIGTERM asks kuma-dp to drain, and it then sleeps its
  * whole drain time; HURRY sends the second SIGTERM, which ends the drain; the timer sends SIGKILL.
- * Going from one of the two
- * states to the other keeps the running timer, or somebody who toggles start and stop would keep a
- * hung process alive for ever.
+ * Going from one of the two states to the other keeps the running timer, or somebody who toggles
+ * start and stop would keep a hung process alive for ever.
  */
 
 enum proc_state {

@@ -119,7 +119,7 @@ bool probe_verdict(const struct situation *s, struct sighting seen, unsigned *mi
 enum proxy_news situation_probed(struct situation *s, struct sighting seen, uint64_t hold_usec,
 				 uint64_t now_usec);
 
-/* What the end of a process means: without kuma-dp or Envoy (the proxy) the proxy does not serve,
- * without our own coredns DNS does not. Returns whether the service ends with it (the service manager then
- * starts everything again): we were not stopping. */
+/* What the end of a process means: without kuma-dp or Envoy (proxy) the proxy does not serve, without
+ * our own coredns DNS does not. Returns whether the service ends with it, as it does unless we are
+ * stopping: the service manager then starts everything again. */
 bool situation_ended(struct situation *s, bool proxy, uint64_t hold_usec, uint64_t now_usec);

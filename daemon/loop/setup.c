@@ -45,10 +45,9 @@ static int loop_up(struct daemon *d, struct error *err)
 		r = sd_event_add_defer(d->event, &d->step, on_step, d);
 	if (r >= 0)
 		r = sd_event_source_set_priority(d->step, PRIORITY_STEP);
-	if (r >= 0)
-		r = sd_event_source_set_description(d->step, "step");
 	if (r < 0)
 		return error_sys(err, r, "create the event loop");
+	(void)sd_event_source_set_description(d->step, "step");
 	for (size_t i = 0; i < ELEMENTS(d->signal); i++) {
 		r = sd_event_add_signal(d->event, &d->signal[i], signals[i], on_signal, d);
 		if (r < 0)

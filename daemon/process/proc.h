@@ -69,9 +69,9 @@ struct proc {
 	void *userdata;
 	struct carried_process *process; /* where its pid and start are written */
 	/* Settings: they may be changed at any time and count from the next time they are used. */
-	uint64_t drain_usec;                 /* how long the child drains after SIGTERM */
-	uint64_t delay_usec, max_delay_usec; /* the pause before it is started again, doubled until
-					      * the child serves */
+	uint64_t drain_usec; /* how long the child drains after SIGTERM */
+	/* the pause before it is started again, doubled each time until it serves */
+	uint64_t delay_usec, max_delay_usec;
 
 	/* to be read */
 	enum proc_state state;
@@ -90,7 +90,7 @@ int proc_init(struct proc *proc, struct error *err) _must_check_;
 /* Ends a process that is still there with SIGKILL and waits for it. */
 void proc_done(struct proc *proc);
 
-/* What the owner wants or knows. (An exit and a timeout are the next two's.) */
+/* What the owner wants or knows; ends and timeouts are for the next two. */
 void proc_event(struct proc *proc, enum proc_event event);
 
 /* What the event loop, or a test in its place, has seen. */
