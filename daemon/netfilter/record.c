@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/netfilter/record.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,99 +52,64 @@ static int place_init(struct place *ret, struct error *err)
 	return 0;
 }
 
-static bool parse_digest(const char *text, uint8_t ret[static 16])
+/* The number of a word in a list; -1: it is not there. */
+static int find_word(const char *const *words, int n, const char *text)
 {
-	if (strlen(text) != 32 || strspn(text, "0123456789abcdef") != 32)
-		return false;
-	for (size_t i = 0; i < 16; i++) {
-		char byte[3] = { text[2 * i], text[2 * i + 1], '\0' };
-
-		ret[i] = (uint8_t)strtoul(byte, NULL, 16);
-	}
-	return true;
+	while (--n >= 0 && strcmp(text, words[n]) != 0)
+		continue;
+	return n;
 }
 
-/* The number of a word in a list. */
-static bool parse_word(const char *const *words, unsigned n, const char *text, unsigned *ret)
-{
-	for (*ret = 0; *ret < n; (*ret)++)
-		if (strcmp(text, words[*ret]) == 0)
-			return true;
-	return false;
-}
-
-/* Takes the next word from *rest; "" at the end. */
-static const char *next_word(char **rest)
-{
-	const char *word = strsep(rest, " ");
-
-	return word ? word : "";
-}
-
-static bool parse_item(char *rest, enum record_kind kind, struct record_item *ret)
+static int parse_item(const char *line, struct record *record)
 {
 	static const char *const tables[TABLE_COUNT] = { "raw", "nat", "mangle" };
-	const char *family = next_word(&rest), *table = next_word(&rest);
-	const char *chain = next_word(&rest), *digest = next_word(&rest);
-	unsigned f, t;
+	struct record_item item = { 0 };
+	char words[3][8] = { 0 }, place[8] = "";
+	int at = 0;
+	int n = sscanf(line, "%7s %7s %7s %31s%n %32[0-9a-f] %7s", words[0], words[1], words[2],
+		       item.chain, &at, item.digest, place);
+	int kind = find_word(kind_words, RECORD_KIND_COUNT, words[0]);
+	int family = find_word(family_words, FAMILY_COUNT, words[1]);
+	int table = find_word(tables, TABLE_COUNT, words[2]);
 
-	*ret = (struct record_item){ .kind = kind };
-	if (!parse_word(family_words, FAMILY_COUNT, family, &f) ||
-	    !parse_word(tables, TABLE_COUNT, table, &t))
-		return false;
-	ret->family = (enum family)f;
-	ret->table = (enum table)t;
-	if (!chain[0] || strlen(chain) >= sizeof(ret->chain))
-		return false;
-	memcpy(ret->chain, chain, strlen(chain) + 1);
-	ret->appended = strcmp(next_word(&rest), "append") == 0;
-	if (kind == RECORD_XT_CHAIN && !digest[0])
-		return true;
-	return parse_digest(digest, ret->digest);
+	/* Lines that begin with an unknown word are a later version's and mean nothing here. */
+	if (kind < 0)
+		return 0;
+	if (family < 0 || table < 0 || n < 4 || (line[at] && line[at] != ' ') ||
+	    (strlen(item.digest) != 32 && (n > 4 || kind == RECORD_XT_RULE)))
+		return -EBADMSG;
+	item.kind = (enum record_kind)kind;
+	item.family = (enum family)family;
+	item.table = (enum table)table;
+	item.appended = strcmp(place, "append") == 0;
+	array_push(&record->arena, record, item);
+	return record->arena.failed ? -ENOMEM : 0;
 }
 
 #define RECORD_ELSEWHERE 1 /* it claims nothing: it is of another boot or namespace */
 
-static int parse_address(char *rest, struct record *record)
+static int parse_line(const char *line, const struct place *here, struct record *record)
 {
-	const char *address = next_word(&rest), *iface = next_word(&rest);
-
-	if (strcmp(address, "::6/128") != 0 || !iface[0] ||
-	    strlen(iface) >= sizeof(record->address_iface))
-		return -EBADMSG;
-	memcpy(record->address_iface, iface, strlen(iface) + 1);
-	record->address = true;
-	return 0;
-}
-
-/* Lines that begin with an unknown word are a later version's and mean nothing here. */
-static int parse_line(char *line, const struct place *here, struct record *record)
-{
-	char *rest = line;
-	const char *key = next_word(&rest);
-	struct record_item item;
+	char boot[BOOT_MAX];
 	uint64_t netns;
-	unsigned kind;
+	int end = 0;
 
-	if (strcmp(key, "boot") == 0) {
-		const char *boot = next_word(&rest);
-
-		if (strcmp(boot, UNKNOWN) == 0 || strcmp(here->boot, UNKNOWN) == 0)
-			return 0;
-		return strcmp(boot, here->boot) == 0 ? 0 : RECORD_ELSEWHERE;
-	}
-	if (strcmp(key, "netns") == 0) {
-		if (!parse_decimal(next_word(&rest), UINT64_MAX, &netns))
+	if (sscanf(line, "boot %63s", boot) == 1)
+		return strcmp(boot, UNKNOWN) == 0 || strcmp(here->boot, UNKNOWN) == 0 ||
+				       strcmp(boot, here->boot) == 0
+			       ? 0
+			       : RECORD_ELSEWHERE;
+	if (strncmp(line, "netns ", 6) == 0) {
+		if (!parse_decimal(line + 6, UINT64_MAX, &netns))
 			return -EBADMSG;
 		return netns == here->netns ? 0 : RECORD_ELSEWHERE;
 	}
-	if (strcmp(key, "address") == 0)
-		return parse_address(rest, record);
-	if (!parse_word(kind_words, RECORD_KIND_COUNT, key, &kind))
-		return 0;
-	if (!parse_item(rest, (enum record_kind)kind, &item))
-		return -EBADMSG;
-	return record_add(record, &item);
+	if (strncmp(line, "address ", 8) != 0)
+		return parse_item(line, record);
+	record->address =
+		sscanf(line, "address ::6/128 %15s%n", record->address_iface, &end) == 1 &&
+		!line[end];
+	return record->address ? 0 : -EBADMSG;
 }
 
 static int load_lines(FILE *f, const struct place *here, struct record *record)
@@ -207,12 +172,9 @@ int record_load(const char *path, struct record *ret, struct error *err)
 static void print_item(const struct record_item *item, struct strbuf *out)
 {
 	const char *place = item->appended ? " append" : " insert";
-	uint64_t halves[2];
 
-	memcpy(halves, item->digest, sizeof(halves));
-	strbuf_addf(out, "%s %s %s %s %016" PRIx64 "%016" PRIx64 "%s\n", kind_words[item->kind],
-		    family_words[item->family], table_name(item->table), item->chain,
-		    be64toh(halves[0]), be64toh(halves[1]),
+	strbuf_addf(out, "%s %s %s %s %s%s\n", kind_words[item->kind], family_words[item->family],
+		    table_name(item->table), item->chain, item->digest,
 		    item->kind == RECORD_XT_RULE ? place : "");
 }
 
@@ -235,11 +197,9 @@ static int print_record(const struct record *record, struct strbuf *out, struct 
 
 static int make_parent(const char *path, struct error *err)
 {
-	const char *slash = strrchr(path, '/');
-	_free_ char *parent = slash ? strndup(path, (size_t)(slash - path)) : NULL;
+	_free_ char *copy = strdup(path);
+	const char *parent = copy ? dirname(copy) : NULL;
 
-	if (!slash || slash == path)
-		return 0;
 	if (!parent)
 		return error_sys(err, -ENOMEM, "make the directory of %s", path);
 	if (mkdir(parent, 0755) < 0 && errno != EEXIST)
@@ -263,12 +223,8 @@ static int remove_file(const char *path, struct error *err)
 	if (unlink(path) < 0 && errno != ENOENT)
 		return error_sys(err, -errno, "remove %s", path);
 	/* Nobody else uses this directory. (The daemon's is systemd's RuntimeDirectory.) */
-	if (strcmp(path, RECORD_INSTALL) == 0) {
-		_free_ char *parent = strndup(path, (size_t)(strrchr(path, '/') - path));
-
-		if (parent)
-			(void)rmdir(parent);
-	}
+	if (strcmp(path, RECORD_INSTALL) == 0)
+		(void)rmdir(RECORD_INSTALL_DIR);
 	return 0;
 }
 
@@ -299,76 +255,29 @@ int record_save(const struct record *record, struct error *err)
 	return r;
 }
 
-int record_add(struct record *record, const struct record_item *item)
+static bool same_item(const struct record_item *a, const struct record_item *b)
 {
-	size_t n = record->n;
+	return strcmp(a->digest, b->digest) == 0 && strcmp(a->chain, b->chain) == 0 &&
+	       a->kind == b->kind && a->family == b->family && a->table == b->table;
+}
 
-	/* Full exactly when the count is 0 or a power of two. */
-	if ((n & (n - 1)) == 0) {
-		struct record_item *items =
-			reallocarray(record->items, n ? n * 2 : 1, sizeof(*items));
+void record_merge(struct record *record, const struct record *more)
+{
+	const size_t n = record->n;
+	bool *taken = arena_alloc(&record->arena, n + 1);
 
-		if (!items)
-			return -ENOMEM;
-		record->items = items;
+	/* Both are mostly in the same order: each search begins behind what was found last. */
+	for (size_t k = 0, at = 0; taken && k < more->n; k++) {
+		size_t left = n;
+
+		for (; left && (taken[at] || !same_item(&record->items[at], &more->items[k]));
+		     left--)
+			at = (at + 1) % n;
+		if (left)
+			taken[at] = true;
+		else
+			array_push(&record->arena, record, more->items[k]);
 	}
-	record->items[record->n++] = *item;
-	return 0;
-}
-
-static int compare_items(const void *a, const void *b)
-{
-	const struct record_item *x = *(const struct record_item *const *)a;
-	const struct record_item *y = *(const struct record_item *const *)b;
-	int r = memcmp(x->digest, y->digest, sizeof(x->digest));
-
-	r = r ? r : (int)x->kind - (int)y->kind;
-	r = r ? r : (int)x->family - (int)y->family;
-	r = r ? r : (int)x->table - (int)y->table;
-	return r ? r : strcmp(x->chain, y->chain);
-}
-
-static const struct record_item **sorted_items(const struct record *record)
-{
-	const size_t size = sizeof(const struct record_item *);
-	const struct record_item **sorted = calloc(record->n + 1, size);
-
-	for (size_t i = 0; sorted && i < record->n; i++)
-		sorted[i] = &record->items[i];
-	if (sorted)
-		qsort(sorted, record->n, size, compare_items);
-	return sorted;
-}
-
-/* Marks in `known` which items of `more` have their equal in the record. */
-static int find_known(const struct record *record, const struct record *more, bool *known)
-{
-	_free_ const struct record_item **have = sorted_items(record), **add = sorted_items(more);
-
-	if (!have || !add)
-		return -ENOMEM;
-	for (size_t i = 0, k = 0; i < record->n && k < more->n;) {
-		int order = compare_items(&have[i], &add[k]);
-
-		if (order == 0)
-			known[add[k] - more->items] = true;
-		i += order <= 0;
-		k += order >= 0;
-	}
-	return 0;
-}
-
-int record_merge(struct record *record, const struct record *more)
-{
-	_free_ bool *known = calloc(more->n + 1, sizeof(*known));
-	int r = known ? 0 : -ENOMEM;
-
-	if (r == 0 && record->n && more->n)
-		r = find_known(record, more, known);
-	/* In their own order, which is the kernel's. */
-	for (size_t k = 0; k < more->n && r == 0; k++)
-		r = known[k] ? 0 : record_add(record, &more->items[k]);
-	return r;
 }
 
 bool record_empty(const struct record *record)
@@ -378,7 +287,7 @@ bool record_empty(const struct record *record)
 
 void record_done(struct record *record)
 {
-	free(record->items);
+	arena_done(&record->arena);
 	record->items = NULL;
 	record->n = 0;
 	record->address = false;

@@ -21,14 +21,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
+#include "common/base/array.h"
 #include "common/base/error.h"
 #include "common/base/ip.h"
 #include "common/rules/rule.h"
 
-#define RECORD_RUN     "/run/tproxyd/record"
-#define RECORD_INSTALL "/run/tproxyd-install/record"
+#define RECORD_RUN         "/run/tproxyd/record"
+#define RECORD_INSTALL_DIR "/run/tproxyd-install"
+#define RECORD_INSTALL     RECORD_INSTALL_DIR "/record"
 
 /* Each kind is one backend's, which understands its own and leaves those of others alone. */
 enum record_kind {
@@ -42,13 +43,14 @@ struct record_item {
 	enum family family;
 	enum table table;
 	char chain[32];
-	bool appended; /* a rule behind those of others, not before them */
-	uint8_t digest[16];
+	bool appended;   /* a rule behind those of others, not before them */
+	char digest[33]; /* hexadecimal; a chain of an early record may have none */
 };
 
 struct record {
-	const char *path;          /* borrowed for the record's life; NULL: kept in memory only */
-	struct record_item *items; /* heap */
+	const char *path; /* borrowed for the record's life; NULL: kept in memory only */
+	struct arena arena;
+	struct record_item *items; /* array_push() adds to them; look at arena.failed */
 	size_t n;
 	/* we added ::6/128 to the interface below */
 	bool address;
@@ -63,11 +65,9 @@ int record_load(const char *path, struct record *ret, struct error *err) _must_c
  * when the record is empty. */
 int record_save(const struct record *record, struct error *err) _must_check_;
 
-int record_add(struct record *record, const struct record_item *item) _must_check_; /* -ENOMEM */
-
 /* Adds the items of `more`; of those that have an equal in the record (the place among the rules of
- * others aside), each equal one stands for one. -ENOMEM. */
-int record_merge(struct record *record, const struct record *more) _must_check_;
+ * others aside), each equal one stands for one. */
+void record_merge(struct record *record, const struct record *more);
 
 bool record_empty(const struct record *record);
 void record_done(struct record *record);

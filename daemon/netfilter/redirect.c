@@ -160,14 +160,14 @@ static int add_record(const char *path, struct record *all, struct netfilter_rep
 	}
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < record.n && r == 0; i++)
-		r = record_add(all, &record.items[i]);
+	for (size_t i = 0; i < record.n; i++)
+		array_push(&all->arena, all, record.items[i]);
 	if (record.address) {
 		all->address = true;
 		memcpy(all->address_iface, record.address_iface, sizeof(all->address_iface));
 	}
 	record_done(&record);
-	return r < 0 ? error_sys(err, r, "read %s", path) : 0;
+	return all->arena.failed ? error_sys(err, -ENOMEM, "read %s", path) : 0;
 }
 
 /* The records go last: a stale one does no harm, one that is missing may. */

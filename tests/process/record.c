@@ -55,24 +55,31 @@ static struct record sample(const char *path)
 {
 	struct record record = { .path = path };
 
-	cr_assert_eq(record_add(&record, &(struct record_item){ .family = FAMILY_V6,
-								.kind = RECORD_XT_RULE,
-								.table = TABLE_MANGLE,
-								.chain = "PREROUTING",
-								.appended = true,
-								.digest = { 0xab, 1, 2 } }),
-		     0);
-	cr_assert_eq(record_add(&record, &(struct record_item){ .family = FAMILY_V4,
-								.table = TABLE_NAT,
-								.chain = "KUMA_MESH_INBOUND",
-								.digest = { [15] = 0xff } }),
-		     0);
-	for (unsigned n = 0; n < 40; n++)
-		cr_assert_eq(record_add(&record, &(struct record_item){ .table = TABLE_RAW,
-									.chain = "OUTPUT",
-									.kind = RECORD_XT_RULE,
-									.digest = { (uint8_t)n } }),
-			     0);
+	array_push(&record.arena, &record,
+		   (struct record_item){
+			   .family = FAMILY_V6,
+			   .kind = RECORD_XT_RULE,
+			   .table = TABLE_MANGLE,
+			   .chain = "PREROUTING",
+			   .appended = true,
+			   .digest = "ab010200000000000000000000000000",
+		   });
+	array_push(&record.arena, &record,
+		   (struct record_item){
+			   .family = FAMILY_V4,
+			   .table = TABLE_NAT,
+			   .chain = "KUMA_MESH_INBOUND",
+			   .digest = "000000000000000000000000000000ff",
+		   });
+	for (unsigned n = 0; n < 40; n++) {
+		struct record_item item = { .table = TABLE_RAW,
+					    .chain = "OUTPUT",
+					    .kind = RECORD_XT_RULE };
+
+		(void)snprintf(item.digest, sizeof(item.digest), "%032x", n);
+		array_push(&record.arena, &record, item);
+	}
+	cr_assert_not(record.arena.failed);
 	return record;
 }
 
@@ -96,7 +103,7 @@ Test(record, what_is_saved_is_loaded)
 		cr_expect_str_eq(a->chain, b->chain);
 		cr_expect_eq(a->kind, b->kind);
 		cr_expect_eq(a->appended, b->appended);
-		cr_expect_arr_eq(a->digest, b->digest, sizeof(a->digest));
+		cr_expect_str_eq(a->digest, b->digest);
 	}
 	cr_expect(loaded.address);
 	cr_expect_str_eq(loaded.address_iface, "lo");
@@ -161,7 +168,7 @@ Test(record, without_a_path_it_is_kept_in_memory)
 	struct record record = load(NULL);
 
 	cr_expect(record_empty(&record));
-	cr_assert_eq(record_add(&record, &(struct record_item){ .chain = "OUTPUT" }), 0);
+	array_push(&record.arena, &record, (struct record_item){ .chain = "OUTPUT" });
 	save(&record);
 	cr_expect_not(record_empty(&record));
 	record_done(&record);

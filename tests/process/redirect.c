@@ -81,7 +81,7 @@ static int fake_apply(const struct netfilter_wish *wish, struct record *record,
 		return 0;
 	record->n = 0;
 	if (wish->rules->level != LEVEL_NONE)
-		cr_assert_eq(record_add(record, &item), 0);
+		array_push(&record->arena, record, item);
 	return record_save(record, err);
 }
 
@@ -304,7 +304,8 @@ Test(redirect, what_is_recognised_is_removed_with_both_records)
 
 	expect_apply(&full);
 	cr_assert_eq(redirect_open(&installed, &backend, path_installed, &err), 0);
-	cr_assert_eq(record_add(&installed.record, &(struct record_item){ .chain = "X" }), 0);
+	array_push(&installed.record.arena, &installed.record,
+		   (struct record_item){ .chain = "X" });
 	cr_assert_eq(record_save(&installed.record, &err), 0, "%s", err.text);
 	redirect_done(&installed);
 

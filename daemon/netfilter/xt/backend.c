@@ -20,15 +20,15 @@ struct job {
 	bool exists, change;
 	struct xt_look look;
 	struct xt_state before, want;
-	struct xt_outcome outcome;
-	bool done; /* the table is as wanted */
+	bool touched; /* a commit may have got through */
+	bool done;    /* the table is as wanted */
 };
 
 struct transaction {
 	const struct netfilter_wish *wish;
 	const struct record *record;
-	bool change;              /* some table has to */
-	struct record both, next; /* what was and what will be; what will be */
+	bool change;                   /* some table has to */
+	struct record was, next, both; /* what was, what will be; both */
 	struct arena arena;
 	struct traces traces[FAMILY_COUNT];
 	struct job jobs[FAMILY_COUNT][TABLE_COUNT];
@@ -102,8 +102,7 @@ static int survey_table(struct transaction *t, struct job *job, struct error *er
 		keep_referenced(t, job);
 	if (t->arena.failed)
 		return error_sys(err, -ENOMEM, "read");
-	job->change = !xt_state_equal(&job->before, &job->want) ||
-		      !xt_state_placed(&job->before, &job->want);
+	job->change = !xt_state_is(&job->before, &job->want);
 	if (!job->change)
 		return 0;
 	t->change = true;
@@ -125,49 +124,40 @@ static int survey(struct transaction *t, struct error *err)
 	return r;
 }
 
-/* A record like that one, with other items. */
+/* A record like that one, without items. */
 static struct record without_items(const struct record *record)
 {
-	struct record empty = *record;
+	struct record empty = { .path = record->path, .address = record->address };
 
-	empty.items = NULL;
-	empty.n = 0;
+	memcpy(empty.address_iface, record->address_iface, sizeof(empty.address_iface));
 	return empty;
 }
 
 /* What will be is listed first: the order among the rules of others is right there. */
 static int list_rules(struct transaction *t, struct error *err)
 {
-	_cleanup_(record_done) struct record was = { 0 };
 	const struct job *jobs = &t->jobs[0][0];
-	int r = 0;
 
 	t->next = without_items(t->record);
 	t->both = without_items(t->record);
-	for (size_t i = 0; i < JOBS && r == 0; i++) {
-		r = xt_own_record(&jobs[i].table, &jobs[i].want, &t->next);
-		if (r == 0)
-			r = xt_own_record(&jobs[i].table, &jobs[i].before, &was);
+	for (size_t i = 0; i < JOBS; i++) {
+		xt_own_record(&jobs[i].table, &jobs[i].want, &t->next);
+		xt_own_record(&jobs[i].table, &jobs[i].before, &t->was);
 	}
-	if (r == 0)
-		r = record_merge(&t->both, &t->next);
-	if (r == 0)
-		r = record_merge(&t->both, &was);
-	return r < 0 ? error_sys(err, r, "list the rules") : 0;
+	record_merge(&t->both, &t->next);
+	record_merge(&t->both, &t->was);
+	if (t->next.arena.failed || t->was.arena.failed || t->both.arena.failed)
+		return error_sys(err, -ENOMEM, "list the rules");
+	return 0;
 }
 
 static int change_job(struct transaction *t, struct job *job, struct error *err)
 {
 	const struct xt_proof proof = proof_of(t, job->table.family);
 	const struct xt_proof touched = { .record = &t->both, .trusted = true };
-	const struct xt_change change = {
-		.table = &job->table,
-		.proof = &proof,
-		.proof_touched = &touched,
-		.want = &job->want,
-		.arena = &t->arena,
-	};
-	int r = xt_change(&change, &job->look, &job->before, &job->outcome, err);
+	const struct xt_change change = { &job->table, &proof,   &touched,
+					  &job->want,  &t->next, &t->arena };
+	int r = xt_change(&change, &job->look, &job->before, &job->touched, err);
 
 	job->done = r == 0;
 	return r < 0 ? wrap_table(&job->table, err, r) : r;
@@ -178,22 +168,13 @@ static int undo_job(struct transaction *t, struct job *job, struct error *err)
 {
 	const struct xt_proof either = { .record = &t->both, .trusted = true };
 	const struct xt_proof new = { .record = &t->next, .trusted = true };
-	const struct xt_change change = {
-		.table = &job->table,
-		.proof = job->done ? &new : &either,
-		.proof_touched = &either,
-		.want = &job->before,
-		.arena = &t->arena,
-	};
-	struct xt_outcome outcome;
-	int r = job->done ? 0 : xt_change_is_undone(&change, &job->outcome, err);
+	const struct xt_change change = { &job->table, job->done ? &new : &either,
+					  &either,     &job->before,
+					  &t->was,     &t->arena };
+	bool touched;
+	int r = xt_change(&change, &job->look, NULL, &touched, err);
 
-	if (r != 0)
-		return r < 0 ? r : 0; /* that commit never got through */
-	r = xt_change(&change, &job->look, NULL, &outcome, err);
-	if (r == NETFILTER_BUSY)
-		return error_set(err, -EBUSY, "others keep changing it");
-	return r;
+	return r == NETFILTER_BUSY ? error_set(err, -EBUSY, "others keep changing it") : r;
 }
 
 /* In which order: the zones of raw before the redirects of nat that count on them, and the other
@@ -229,7 +210,7 @@ static int undo(struct transaction *t, struct error *err)
 		const struct error first = *err;
 		struct error why;
 
-		if (job->outcome.touched && undo_job(t, job, &why) < 0)
+		if (job->touched && undo_job(t, job, &why) < 0)
 			r = error_set(err, why.code, "%.300s; put back %s table %s: %.120s",
 				      first.text, family_name(job->table.family),
 				      table_name(job->table.table), why.text);
@@ -245,9 +226,9 @@ static int keep(struct record *record, struct record *list, struct error *err)
 
 	if (r < 0 && list->n > 0)
 		return r;
-	free(record->items);
-	record->items = take_ptr(list->items);
-	record->n = list->n;
+	record_done(record);
+	*record = *list;
+	*list = (struct record){ 0 };
 	return 0;
 }
 
@@ -296,8 +277,9 @@ static void transaction_done(struct transaction *t)
 
 	for (size_t i = 0; i < JOBS; i++)
 		xt_look_close(&jobs[i].table, &jobs[i].look);
-	free(t->both.items);
-	free(t->next.items);
+	record_done(&t->was);
+	record_done(&t->next);
+	record_done(&t->both);
 	arena_done(&t->arena);
 }
 

@@ -180,41 +180,39 @@ int xt_change_check(const struct xt_table *table, const struct xt_state *all,
 	return r;
 }
 
+/* What is in the kernel, and of it what is ours. */
+static int look_for(const struct xt_change *change, const struct xt_proof *proof,
+		    struct xt_look *ret, struct xt_state *ret_now, struct error *err)
+{
+	int r = xt_look(change->table, change->arena, ret, err);
+
+	if (r == 0)
+		xt_own(proof, change->table, &ret->all, change->arena, ret_now);
+	return r == 0 && change->arena->failed ? error_sys(err, -ENOMEM, "read") : r;
+}
+
 /* What is in the kernel, and of it what is wanted. */
 static int read_back(const struct xt_change *change, struct xt_look *ret, struct xt_state *ret_now,
 		     struct error *err)
 {
-	struct record wanted = { 0 };
-	const struct xt_proof proof = { .record = &wanted, .trusted = true };
-	int r = xt_own_record(change->table, change->want, &wanted);
+	const struct xt_proof proof = { .record = change->wanted, .trusted = true };
+	int r = look_for(change, &proof, ret, ret_now, err);
 
-	if (r < 0)
-		r = error_sys(err, r, "read back");
-	else
-		r = xt_look(change->table, change->arena, ret, err);
-	if (r == 0) {
-		xt_own(&proof, change->table, &ret->all, change->arena, ret_now);
-		xt_look_close(change->table, ret);
-	}
-	record_done(&wanted);
-	if (r == 0 && change->arena->failed)
-		return error_sys(err, -ENOMEM, "read");
+	xt_look_close(change->table, ret);
 	return r;
 }
 
 /* One try. Returns 0 when it is as wanted, 1 to try again. */
 static int attempt(const struct xt_change *change, const struct xt_look *look,
-		   const struct xt_state *now, struct xt_outcome *outcome, struct error *err)
+		   const struct xt_state *now, bool *ret_touched, struct error *err)
 {
 	const struct xt_table *table = change->table;
-	const bool touched = outcome->touched;
+	const bool touched = *ret_touched;
 	struct xt_state after;
-	struct xt_look later;
+	struct xt_look later = { 0 };
 	int failure = 0, r;
 	bool equal;
 
-	if (!touched)
-		outcome->before = look->all;
 	r = xt_change_check(table, &look->all, now, change->want, err);
 	if (r == 0)
 		r = take_out(table, look->handle, now, change->want, err);
@@ -229,7 +227,7 @@ static int attempt(const struct xt_change *change, const struct xt_look *look,
 		failure = xt_errno();
 	if (failure == -EAGAIN)
 		return 1; /* somebody else committed, nothing was changed */
-	outcome->touched = true;
+	*ret_touched = true;
 	r = read_back(change, &later, &after, err);
 	if (r < 0)
 		return r;
@@ -238,48 +236,31 @@ static int attempt(const struct xt_change *change, const struct xt_look *look,
 		return equal ? 0 : 1;
 	/* It can also fail after it was done, over the counters. */
 	if (xt_state_same(&later.all, &look->all))
-		outcome->touched = touched;
+		*ret_touched = touched;
 	else if (equal)
 		return 0;
 	return error_sys(err, failure, "commit");
 }
 
 int xt_change(const struct xt_change *change, struct xt_look *look, const struct xt_state *now,
-	      struct xt_outcome *ret, struct error *err)
+	      bool *ret_touched, struct error *err)
 {
-	const struct xt_table *table = change->table;
 	struct xt_state current;
 	int r = 1;
 
-	*ret = (struct xt_outcome){ 0 };
+	*ret_touched = false;
 	for (unsigned n = 0; n < ATTEMPTS && r == 1; n++) {
 		r = 0;
 		if (!look->handle) {
-			r = xt_look(table, change->arena, look, err);
-			if (r == 0)
-				xt_own(ret->touched ? change->proof_touched : change->proof, table,
-				       &look->all, change->arena, &current);
-			if (r == 0 && change->arena->failed)
-				r = error_sys(err, -ENOMEM, "read");
+			r = look_for(change, *ret_touched ? change->proof_touched : change->proof,
+				     look, &current, err);
 			now = &current;
 		}
-		if (r == 0) {
+		if (r == 0 && !xt_state_is(now, change->want)) {
 			carry_counters(now, change->want);
-			r = attempt(change, look, now, ret, err);
+			r = attempt(change, look, now, ret_touched, err);
 		}
-		xt_look_close(table, look);
+		xt_look_close(change->table, look);
 	}
 	return r == 1 ? NETFILTER_BUSY : r;
-}
-
-int xt_change_is_undone(const struct xt_change *change, const struct xt_outcome *outcome,
-			struct error *err)
-{
-	struct xt_look now;
-	int r = xt_look(change->table, change->arena, &now, err);
-
-	if (r < 0)
-		return r;
-	xt_look_close(change->table, &now);
-	return xt_state_same(&now.all, &outcome->before);
 }

@@ -11,12 +11,8 @@ struct xt_change {
 	const struct xt_proof *proof;         /* as long as the kernel holds the old state */
 	const struct xt_proof *proof_touched; /* once a commit may have got through */
 	const struct xt_state *want;
+	const struct record *wanted; /* lists it */
 	struct arena *arena;
-};
-
-struct xt_outcome {
-	bool touched;           /* a commit may have got through */
-	struct xt_state before; /* all of the table */
 };
 
 /* Whether `now`, ours of `all`, can become `want`: says what of others is in the way. */
@@ -26,10 +22,6 @@ int xt_change_check(const struct xt_table *table, const struct xt_state *all,
 
 /* Makes `want` of what is ours, in one commit. look (taken, zero afterwards) and now are what was
  * read already; where look has no handle, the table is looked at first. Returns 0 when it is so,
- * NETFILTER_BUSY when others were faster five times. */
+ * NETFILTER_BUSY when others were faster five times. *ret_touched: a commit may have got through. */
 int xt_change(const struct xt_change *change, struct xt_look *look, const struct xt_state *now,
-	      struct xt_outcome *ret, struct error *err) _must_check_;
-
-/* Whether the table, also that of others, is what it was before the change: 1 or 0. */
-int xt_change_is_undone(const struct xt_change *change, const struct xt_outcome *outcome,
-			struct error *err) _must_check_;
+	      bool *ret_touched, struct error *err) _must_check_;

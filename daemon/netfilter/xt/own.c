@@ -25,7 +25,7 @@ static bool owns_chain(const struct xt_proof *proof, const struct xt_table *tabl
 	bool listed = false, as_listed = proof->trusted || mesh_chain(chain->name);
 	size_t comments = 0;
 	struct shape shape;
-	uint8_t digest[16];
+	char digest[33];
 
 	for (size_t i = 0; i < record->n && !listed; i++)
 		listed = is_chain_item(&record->items[i], table, chain->name);
@@ -44,24 +44,24 @@ static bool owns_chain(const struct xt_proof *proof, const struct xt_table *tabl
 	xt_digest(chain->items, chain->n, digest);
 	for (size_t i = 0; i < record->n; i++)
 		if (is_chain_item(&record->items[i], table, chain->name) &&
-		    memcmp(record->items[i].digest, digest, sizeof(digest)) == 0)
+		    strcmp(record->items[i].digest, digest) == 0)
 			return true;
 	return false;
 }
 
 /* For rules of a chain by their digests, forwards or backwards from where the last was found. */
 struct search {
-	const uint8_t (*digests)[16];
+	const char (*digests)[33];
 	size_t n, step, cursor;
 };
 
 /* Marks one that is not marked yet. */
-static bool mark_one(struct search *search, const uint8_t digest[16], bool *own)
+static bool mark_one(struct search *search, const char *digest, bool *own)
 {
 	for (size_t k = 0, i = search->cursor; k < search->n; k++) {
 		size_t next = (i + search->step) % search->n;
 
-		if (!own[i] && memcmp(search->digests[i], digest, 16) == 0) {
+		if (!own[i] && strcmp(search->digests[i], digest) == 0) {
 			own[i] = true;
 			search->cursor = next;
 			return true;
@@ -75,7 +75,7 @@ static bool mark_one(struct search *search, const uint8_t digest[16], bool *own)
  * appended after) those of others, so the search begins there. Returns whether the record tells all
  * of this chain: it lists rules of it, and all of them are there. */
 static bool mark_recorded(const struct record *record, const struct xt_table *table,
-			  const struct xt_chain *chain, const uint8_t digests[][16], bool *own)
+			  const struct xt_chain *chain, const char digests[][33], bool *own)
 {
 	struct search front = { .digests = digests, .n = chain->n, .step = 1 };
 	struct search back = {
@@ -150,15 +150,14 @@ static void mark(const struct picker *p, struct xt_chain *chain, bool *own)
 {
 	static const struct traces none;
 	const struct xt_proof *proof = p->proof;
-	uint8_t(*digests)[16] = arena_alloc(p->arena, chain->n * sizeof(*digests));
+	char(*digests)[33] = arena_alloc(p->arena, chain->n * sizeof(*digests));
 	bool complete;
 
 	if (p->arena->failed)
 		return;
 	for (size_t i = 0; i < chain->n; i++)
 		xt_digest(&chain->items[i], 1, digests[i]);
-	complete =
-		mark_recorded(proof->record, p->table, chain, (const uint8_t(*)[16])digests, own);
+	complete = mark_recorded(proof->record, p->table, chain, (const char(*)[33])digests, own);
 	/* Where the record tells all nothing is guessed. */
 	if (proof->scope == SCOPE_RECOGNISED)
 		mark_recognised(p, complete || !proof->traces ? &none : proof->traces, chain, own);
@@ -246,7 +245,8 @@ void xt_learn(enum family family, const struct xt_state all[static TABLE_COUNT],
 	traces_learn_builtin(ret, arena, &zones, &in, &out);
 }
 
-int xt_own_record(const struct xt_table *table, const struct xt_state *state, struct record *record)
+void xt_own_record(const struct xt_table *table, const struct xt_state *state,
+		   struct record *record)
 {
 	for (size_t i = 0; i < state->n; i++) {
 		const struct xt_chain *chain = &state->items[i];
@@ -259,9 +259,7 @@ int xt_own_record(const struct xt_table *table, const struct xt_state *state, st
 		for (size_t k = 0; k < n; k++) {
 			item.appended = chain->builtin && chain->items[k].appended;
 			xt_digest(chain->items + k, len, item.digest);
-			if (record_add(record, &item) < 0)
-				return -ENOMEM;
+			array_push(&record->arena, record, item);
 		}
 	}
-	return 0;
 }

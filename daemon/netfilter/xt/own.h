@@ -37,5 +37,5 @@ void xt_own(const struct xt_proof *proof, const struct xt_table *table, const st
 	    struct arena *arena, struct xt_state *ret);
 
 /* Lists a state in the record. */
-int xt_own_record(const struct xt_table *table, const struct xt_state *state, struct record *record)
-	_must_check_; /* -ENOMEM */
+void xt_own_record(const struct xt_table *table, const struct xt_state *state,
+		   struct record *record);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/netfilter/xt/state.h"
 
+#include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/array.h"
@@ -141,8 +144,10 @@ bool xt_state_equal(const struct xt_state *a, const struct xt_state *b)
 	return covers(a, b) && covers(b, a);
 }
 
-bool xt_state_placed(const struct xt_state *now, const struct xt_state *want)
+bool xt_state_is(const struct xt_state *now, const struct xt_state *want)
 {
+	if (!xt_state_equal(now, want))
+		return false;
 	for (size_t i = 0; i < want->n; i++) {
 		const struct xt_chain *w = &want->items[i], *c = xt_state_find(now, w->name);
 
@@ -169,7 +174,7 @@ size_t xt_state_count(const struct xt_state *state)
 
 /* Two lanes of multiply and fold, word by word. Told apart have to be the rules of one chain, by
  * those who can write to the kernel's tables anyway: strength is no concern. */
-void xt_digest(const struct xt_rule *rules, size_t n, uint8_t ret[static 16])
+void xt_digest(const struct xt_rule *rules, size_t n, char ret[static 33])
 {
 	uint64_t a = 0xcbf29ce484222325, b = 0x9e3779b97f4a7c15;
 
@@ -186,8 +191,7 @@ void xt_digest(const struct xt_rule *rules, size_t n, uint8_t ret[static 16])
 			b ^= b >> 29;
 		}
 	}
-	memcpy(ret, &a, sizeof(a));
-	memcpy(ret + sizeof(a), &b, sizeof(b));
+	(void)snprintf(ret, 33, "%016" PRIx64 "%016" PRIx64, htobe64(a), htobe64(b));
 }
 
 static void report_builtin(const struct xt_table *table, const struct xt_chain *chain,

@@ -62,7 +62,7 @@ void xt_rule_init(enum family family, struct arena *arena, const void *entry, co
 		  struct xt_rule *ret);
 const char *xt_rule_target(enum family family, const struct xt_rule *rule);
 bool xt_rule_equal(const struct xt_rule *a, const struct xt_rule *b); /* counters aside */
-void xt_digest(const struct xt_rule *rules, size_t n, uint8_t ret[static 16]);
+void xt_digest(const struct xt_rule *rules, size_t n, char ret[static 33]);
 
 /* Encodes what a ruleset wants in a table. */
 int xt_state_build(const struct xt_table *table, const struct ruleset *rules, struct arena *arena,
@@ -74,8 +74,8 @@ bool xt_state_has_own(const struct xt_state *state, const char *chain); /* one t
 bool xt_state_equal(const struct xt_state *a, const struct xt_state *b);
 /* The same chains and rules in the same order. */
 bool xt_state_same(const struct xt_state *a, const struct xt_state *b);
-/* Whether those that are there stand where they are wanted. */
-bool xt_state_placed(const struct xt_state *now, const struct xt_state *want);
+/* Equal, and all stand where they are wanted. */
+bool xt_state_is(const struct xt_state *now, const struct xt_state *want);
 size_t xt_state_count(const struct xt_state *state);
 
 /* Says what of ours is in `now`, and what of others keeps a chain that `want` has not. */
