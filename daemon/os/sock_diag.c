@@ -18,100 +18,18 @@
 #define OPEN_STATES \
 	(1U << TCP_ESTABLISHED | 1U << TCP_FIN_WAIT1 | 1U << TCP_FIN_WAIT2 | 1U << TCP_CLOSE_WAIT)
 
-/* What to do with each socket of an answer, which stands in message. */
-struct visitor {
-	void (*visit)(const struct inet_diag_msg *msg, const struct nlmsghdr *message, void *data);
-	void *data;
-	uint32_t states; /* of the sockets that diag_dump() shows it */
+/* A socket, and what is asked of it here alone. */
+struct socket {
+	struct facts_socket facts;
+	uint8_t state;
+	uint32_t inode;
 };
-
-static const int families[] = { [FAMILY_V4] = AF_INET, [FAMILY_V6] = AF_INET6 };
-
-static int on_socket(const struct nlmsghdr *message, void *userdata)
-{
-	const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(message);
-	const struct visitor *visitor = userdata;
-
-	if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY)
-		return MNL_CB_OK;
-	if (mnl_nlmsg_get_payload_len(message) < sizeof(*msg)) {
-		errno = EBADMSG;
-		return MNL_CB_ERROR;
-	}
-	visitor->visit(msg, message, visitor->data);
-	return message->nlmsg_flags & NLM_F_MULTI ? MNL_CB_OK : MNL_CB_STOP;
-}
-
-/* Shows the visitor the TCP sockets of a family; addr NULL: all with this local port (0: any), else
- * the one that a connection to addr would reach. */
-static int diag_ask(enum family family, const struct ip_addr *addr, uint16_t port,
-		    const struct visitor *visitor)
-{
-	_Alignas(struct nlmsghdr) char buf[256];
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
-	struct inet_diag_req_v2 *body = mnl_nlmsg_put_extra_header(request, sizeof(*body));
-	struct visitor copy = *visitor;
-	int r;
-
-	request->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	request->nlmsg_flags = addr ? 0 : NLM_F_DUMP;
-	body->sdiag_family = (uint8_t)families[family];
-	body->sdiag_protocol = IPPROTO_TCP;
-	body->idiag_states = visitor->states;
-	body->id.idiag_sport = htons(port);
-	body->id.idiag_cookie[0] = body->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-	if (addr)
-		memcpy(body->id.idiag_src, addr->bytes, sizeof(addr->bytes));
-	r = netlink_ask(NETLINK_SOCK_DIAG, request, on_socket, &copy);
-	return r == NETLINK_LOST ? -EIO : r;
-}
-
-/* Shows the visitor the TCP sockets of a family in its states; port 0: any local port. */
-static int diag_dump(enum family family, uint16_t port, const struct visitor *visitor,
-		     struct error *err)
-{
-	int r = diag_ask(family, NULL, port, visitor);
-
-	/* A kernel without IPv6. */
-	if (family == FAMILY_V6 && (r == -ENOENT || r == -EAFNOSUPPORT))
-		return 0;
-	return r < 0 ? error_sys(err, r, "list %s sockets", family_name(family)) : 0;
-}
-
-struct found {
-	bool listens;
-	uid_t uid;
-};
-
-static void visit_exact(const struct inet_diag_msg *msg, const struct nlmsghdr *message _unused_,
-			void *data)
-{
-	struct found *found = data;
-
-	found->listens = msg->idiag_state == TCP_LISTEN;
-	found->uid = msg->idiag_uid;
-}
-
-int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid, struct error *err)
-{
-	struct found found = { 0 };
-	const struct visitor visitor = { visit_exact, &found, ~0U };
-	int r = diag_ask(addr->family, addr, port, &visitor);
-
-	if (r == -ENOENT || (addr->family == FAMILY_V6 && r == -EAFNOSUPPORT))
-		return 0;
-	if (r < 0)
-		return error_sys(err, r, "look for the listener on port %u", port);
-	if (!found.listens)
-		return 0;
-	*ret_uid = found.uid;
-	return 1;
-}
 
 struct listing {
 	struct arena *arena;
-	const struct sshd_sockets *sshd;
-	struct socket_list sockets;
+	const struct sshd_sockets *sshd; /* NULL: nobody asks which are sshd's */
+	struct socket *items;
+	size_t n;
 };
 
 /* The cgroup in which the socket was made; 0: the kernel does not say. */
@@ -153,127 +71,162 @@ static bool is_sshds(const struct sshd_sockets *sshd, const struct inet_diag_msg
 	return sshd_sockets_has(sshd, cgroup_of(message), msg->idiag_inode);
 }
 
-static void visit_listener(const struct inet_diag_msg *msg, const struct nlmsghdr *message,
-			   void *data)
+static int on_socket(const struct nlmsghdr *message, void *userdata)
 {
-	struct listing *listing = data;
+	const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(message);
+	struct listing *listing = userdata;
 
-	if (msg->idiag_state != TCP_LISTEN)
-		return;
-	array_push(listing->arena, &listing->sockets,
-		   (struct facts_socket){
-			   .addr = local_address(msg),
-			   .port = ntohs(msg->id.idiag_sport),
-			   .uid = msg->idiag_uid,
-			   .sshd = is_sshds(listing->sshd, msg, message),
+	if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return MNL_CB_OK;
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*msg)) {
+		errno = EBADMSG;
+		return MNL_CB_ERROR;
+	}
+	array_push(listing->arena, listing,
+		   (struct socket){
+			   .facts.addr = local_address(msg),
+			   .facts.port = ntohs(msg->id.idiag_sport),
+			   .facts.uid = msg->idiag_uid,
+			   .facts.sshd = listing->sshd && is_sshds(listing->sshd, msg, message),
+			   .state = msg->idiag_state,
+			   .inode = msg->idiag_inode,
 		   });
+	return message->nlmsg_flags & NLM_F_MULTI ? MNL_CB_OK : MNL_CB_STOP;
 }
 
-/* Shows the visitor all TCP sockets in its states, once it is known which are sshd's. */
-static int dump_beside_sshd(struct sshd_sockets *sshd, const struct visitor *visitor,
-			    struct error *err)
+/* Adds the TCP sockets of a family in these states; addr NULL: all with this local port (0: any),
+ * else the one that a connection to addr would reach. */
+static int diag_ask(enum family family, const struct ip_addr *addr, uint16_t port, uint32_t states,
+		    struct listing *ret)
 {
-	int r = 0;
+	_Alignas(struct nlmsghdr) char buf[256];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	struct inet_diag_req_v2 *body = mnl_nlmsg_put_extra_header(request, sizeof(*body));
+	int r;
 
-	sshd_sockets_find(sshd);
-	if (sshd->arena.failed)
+	request->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	request->nlmsg_flags = addr ? 0 : NLM_F_DUMP;
+	body->sdiag_family = family == FAMILY_V4 ? AF_INET : AF_INET6;
+	body->sdiag_protocol = IPPROTO_TCP;
+	body->idiag_states = states;
+	body->id.idiag_sport = htons(port);
+	body->id.idiag_cookie[0] = body->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	if (addr)
+		memcpy(body->id.idiag_src, addr->bytes, sizeof(addr->bytes));
+	r = netlink_ask(NETLINK_SOCK_DIAG, request, on_socket, ret);
+	if (r == 0 && ret->arena->failed)
+		return -ENOMEM;
+	return r == NETLINK_LOST ? -EIO : r;
+}
+
+/* Adds the TCP sockets of both families in these states; port 0: with any local port. */
+static int diag_dump(uint16_t port, uint32_t states, struct listing *ret, struct error *err)
+{
+	for (enum family family = 0; family < FAMILY_COUNT; family++) {
+		int r = diag_ask(family, NULL, port, states, ret);
+
+		/* A kernel without IPv6. */
+		if (family == FAMILY_V6 && (r == -ENOENT || r == -EAFNOSUPPORT))
+			continue;
+		if (r < 0)
+			return error_sys(err, r, "list %s sockets", family_name(family));
+	}
+	return 0;
+}
+
+int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid, struct error *err)
+{
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	struct listing found = { .arena = &arena };
+	int r = diag_ask(addr->family, addr, port, ~0U, &found);
+
+	if (r == -ENOENT || (addr->family == FAMILY_V6 && r == -EAFNOSUPPORT))
+		return 0;
+	if (r < 0)
+		return error_sys(err, r, "look for the listener on port %u", port);
+	if (found.n == 0 || found.items[0].state != TCP_LISTEN)
+		return 0;
+	*ret_uid = found.items[0].facts.uid;
+	return 1;
+}
+
+/* All TCP sockets in these states, of which it is known whether they are sshd's. */
+static int dump_with_sshd(struct arena *arena, uint32_t states, struct listing *ret,
+			  struct error *err)
+{
+	_cleanup_(sshd_sockets_done) struct sshd_sockets sshd = { 0 };
+
+	*ret = (struct listing){ .arena = arena, .sshd = &sshd };
+	sshd_sockets_find(&sshd);
+	if (sshd.arena.failed)
 		return error_sys(err, -ENOMEM, "look for sshd's sockets");
-	for (enum family family = 0; family < FAMILY_COUNT && r >= 0; family++)
-		r = diag_dump(family, 0, visitor, err);
-	return r;
+	return diag_dump(0, states, ret, err);
 }
 
 int sock_tcp_listeners(struct arena *arena, struct socket_list *ret, struct error *err)
 {
-	_cleanup_(sshd_sockets_done) struct sshd_sockets sshd = { 0 };
-	struct listing listing = { .arena = arena, .sshd = &sshd };
-	const struct visitor visitor = { visit_listener, &listing, 1U << TCP_LISTEN };
-	int r = dump_beside_sshd(&sshd, &visitor, err);
+	struct listing listing;
+	int r = dump_with_sshd(arena, 1U << TCP_LISTEN, &listing, err);
 
-	if (r == 0)
-		*ret = listing.sockets;
+	*ret = (struct socket_list){ 0 };
+	for (size_t i = 0; i < listing.n && r == 0; i++)
+		array_push(arena, ret, listing.items[i].facts);
 	return r;
-}
-
-struct count {
-	uid_t uid;
-	uint16_t port;
-	size_t n;
-};
-
-static void visit_connection(const struct inet_diag_msg *msg,
-			     const struct nlmsghdr *message _unused_, void *data)
-{
-	struct count *count = data;
-	/* Established, and not accepted yet: it has no owner so far, and will have ours. */
-	bool queued = msg->idiag_inode == 0 && msg->idiag_state == TCP_ESTABLISHED;
-	bool owned = msg->idiag_inode != 0 && msg->idiag_uid == count->uid;
-
-	if (ntohs(msg->id.idiag_sport) == count->port && (queued || owned))
-		count->n++;
 }
 
 int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret, struct error *err)
 {
-	struct count count = { .uid = uid };
-	const struct visitor visitor = { visit_connection, &count, OPEN_STATES };
-	int r;
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	struct listing listing = { .arena = &arena };
+	size_t count = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		count.port = ports[i];
-		for (enum family family = 0; family < FAMILY_COUNT && ports[i] != 0; family++) {
-			r = diag_dump(family, ports[i], &visitor, err);
-			if (r < 0)
-				return r;
-		}
+		int r = ports[i] != 0 ? diag_dump(ports[i], OPEN_STATES, &listing, err) : 0;
+
+		if (r < 0)
+			return r;
 	}
-	*ret = count.n;
+	for (size_t i = 0; i < listing.n; i++) {
+		const struct socket *s = &listing.items[i];
+
+		/* Established, and not accepted yet: it has no owner so far, and will have ours. */
+		count += s->inode == 0 ? s->state == TCP_ESTABLISHED : s->facts.uid == uid;
+	}
+	*ret = count;
 	return 0;
 }
 
-struct sessions {
-	struct arena *arena;
-	const struct sshd_sockets *sshd;
-	const struct socket_list *listeners;
-	struct port_list ports;
-};
-
-static bool is_sshd_port(const struct sessions *sessions, uint16_t port)
+static bool is_sshd_port(const struct socket_list *listeners, uint16_t port)
 {
-	const struct socket_list *list = sessions->listeners;
-
-	for (size_t i = 0; i < list->n; i++)
-		if (list->items[i].sshd && list->items[i].port == port)
+	for (size_t i = 0; i < listeners->n; i++)
+		if (listeners->items[i].sshd && listeners->items[i].port == port)
 			return true;
 	return false;
 }
 
-static void visit_session(const struct inet_diag_msg *msg, const struct nlmsghdr *message,
-			  void *data)
+static bool has_port(const struct port_list *ports, uint16_t port)
 {
-	struct sessions *sessions = data;
-	uint16_t port = ntohs(msg->id.idiag_sport);
-	/* A session may outlive its listener (a changed port); it has inherited its unit and its
-	 * owner. What users connect from there is theirs. */
-	bool inherited = msg->idiag_uid == 0 && is_sshds(sessions->sshd, msg, message);
-
-	if (!inherited && !is_sshd_port(sessions, port))
-		return;
-	for (size_t i = 0; i < sessions->ports.n; i++)
-		if (sessions->ports.items[i] == port)
-			return;
-	array_push(sessions->arena, &sessions->ports, port);
+	for (size_t i = 0; i < ports->n; i++)
+		if (ports->items[i] == port)
+			return true;
+	return false;
 }
 
 int sock_ssh_sessions(struct arena *arena, const struct socket_list *listeners,
 		      struct port_list *ret, struct error *err)
 {
-	_cleanup_(sshd_sockets_done) struct sshd_sockets sshd = { 0 };
-	struct sessions sessions = { .arena = arena, .sshd = &sshd, .listeners = listeners };
-	const struct visitor visitor = { visit_session, &sessions, 1U << TCP_ESTABLISHED };
-	int r = dump_beside_sshd(&sshd, &visitor, err);
+	struct listing listing;
+	int r = dump_with_sshd(arena, 1U << TCP_ESTABLISHED, &listing, err);
 
-	if (r == 0)
-		*ret = sessions.ports;
+	*ret = (struct port_list){ 0 };
+	for (size_t i = 0; i < listing.n && r == 0; i++) {
+		const struct facts_socket *s = &listing.items[i].facts;
+
+		/* A session may outlive its listener (a changed port); it has inherited its unit and
+		 * its owner. What users connect from there is theirs. */
+		if (((s->sshd && s->uid == 0) || is_sshd_port(listeners, s->port)) &&
+		    !has_port(ret, s->port))
+			array_push(arena, ret, s->port);
+	}
 	return r;
 }

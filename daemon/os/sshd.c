@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,16 @@ static void closedirp(DIR **dir)
 		(void)closedir(*dir);
 }
 #define _closedir_ _cleanup_(closedirp)
+
+static DIR *open_dir(int parent, const char *name)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir && fd >= 0)
+		(void)close(fd);
+	return dir;
+}
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -46,31 +57,16 @@ bool sshd_unit(const char *name)
 static void walk_cgroups(struct sshd_sockets *sockets, int parent, const char *name, bool inside,
 			 int depth)
 {
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_closedir_ DIR *dir = open_dir(parent, name);
 	struct dirent *entry;
 	struct stat st;
 
-	if (!dir) {
-		if (fd >= 0)
-			(void)close(fd);
-		return;
-	}
 	inside = inside || sshd_unit(name);
-	if (inside && fstat(fd, &st) == 0)
+	if (dir && inside && fstat(dirfd(dir), &st) == 0)
 		array_push(&sockets->arena, &sockets->cgroups, st.st_ino);
-	if (depth == 0)
-		return;
-	while ((entry = readdir(dir)))
+	while (dir && depth > 0 && (entry = readdir(dir)))
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-			walk_cgroups(sockets, fd, entry->d_name, inside, depth - 1);
-}
-
-static bool is_cgroup2(const char *path)
-{
-	struct statfs fs;
-
-	return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+			walk_cgroups(sockets, dirfd(dir), entry->d_name, inside, depth - 1);
 }
 
 /* "sshd", not "sshd-session": listeners are what is looked for. */
@@ -89,36 +85,25 @@ static void add_sockets_of(struct sshd_sockets *sockets, int proc, const char *p
 	_closedir_ DIR *dir = NULL;
 	struct dirent *entry;
 	char path[300];
-	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/fd", pid);
-	fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	dir = fdopendir(fd);
-	if (!dir) {
-		(void)close(fd);
-		return;
-	}
-	while ((entry = readdir(dir))) {
-		char target[64];
-		ssize_t n = readlinkat(fd, entry->d_name, target, sizeof(target) - 1);
+	dir = open_dir(proc, path);
+	while (dir && (entry = readdir(dir))) {
+		char target[64] = "";
+		uint64_t inode;
 
-		if (n < 9 || strncmp(target, "socket:[", 8) != 0)
-			continue;
-		target[n] = '\0';
-		array_push(&sockets->arena, &sockets->inodes, strtoull(target + 8, NULL, 10));
+		if (readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1) > 0 &&
+		    sscanf(target, "socket:[%" SCNu64, &inode) == 1)
+			array_push(&sockets->arena, &sockets->inodes, inode);
 	}
 }
 
 static void find_processes(struct sshd_sockets *sockets)
 {
-	_closedir_ DIR *proc = opendir("/proc");
+	_closedir_ DIR *proc = open_dir(AT_FDCWD, "/proc");
 	struct dirent *entry;
 
-	if (!proc)
-		return;
-	while ((entry = readdir(proc)))
+	while (proc && (entry = readdir(proc)))
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
 		    is_sshd(dirfd(proc), entry->d_name))
 			add_sockets_of(sockets, dirfd(proc), entry->d_name);
@@ -129,12 +114,13 @@ void sshd_sockets_find(struct sshd_sockets *sockets)
 	static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
 
 	sockets->no_cgroups = true;
-	for (unsigned i = 0; i < ELEMENTS(roots); i++) {
-		if (is_cgroup2(roots[i])) {
-			sockets->no_cgroups = false;
-			walk_cgroups(sockets, AT_FDCWD, roots[i], false, DEPTH_MAX);
-			break;
-		}
+	for (size_t i = 0; i < ELEMENTS(roots) && sockets->no_cgroups; i++) {
+		struct statfs fs;
+
+		if (statfs(roots[i], &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+			continue;
+		sockets->no_cgroups = false;
+		walk_cgroups(sockets, AT_FDCWD, roots[i], false, DEPTH_MAX);
 	}
 	find_processes(sockets);
 }
