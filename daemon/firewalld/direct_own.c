@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
 #include <string.h>
 
-#include "common/base/parse.h"
 #include "common/rules/shape_parse.h"
 #include "daemon/firewalld/direct_xml.h"
 
 static bool priority_is_ours(const struct direct_element *element)
 {
-	const char *digits = element->priority + (element->priority[0] == '-');
-	uint64_t value;
+	long long priority;
+	char rest;
 
-	if (!parse_decimal(digits, INT32_MAX, &value))
-		return false;
-	return firewalld_priority_is_ours(digits == element->priority ? (int64_t)value
-								      : -(int64_t)value);
+	return sscanf(element->priority, "%18lld%c", &priority, &rest) == 1 &&
+	       firewalld_priority_is_ours(priority);
 }
 
 /* Whether it is in a chain that we put rules into beside those of others. */
@@ -51,14 +49,6 @@ static size_t cut_begin(const char *text, const struct direct_element *element)
 	return at > 1 && text[at - 2] == '\r' ? at - 2 : at - 1;
 }
 
-static void print_entries(const struct firewalld_entries *entries, struct strbuf *out)
-{
-	for (size_t i = 0; i < entries->n; i++) {
-		strbuf_add(out, "\n  ");
-		print_firewalld_entry(&entries->items[i], out);
-	}
-}
-
 /* The part from `from` to `to`, without what is ours. Elements are in the text's order. */
 static size_t copy(const char *text, size_t from, size_t to, const struct direct_document *document,
 		   struct strbuf *out)
@@ -82,16 +72,18 @@ static size_t copy(const char *text, size_t from, size_t to, const struct direct
 size_t direct_replace(const char *text, size_t len, const struct direct_document *document,
 		      const struct firewalld_entries *entries, struct strbuf *out)
 {
-	size_t at = document->insert_at, n;
+	size_t at = document->insert_at, n = copy(text, 0, at, document, out);
+	bool fill = document->root_empty && entries->n > 0;
 
-	n = copy(text, 0, at, document, out);
-	if (document->root_empty && entries->n > 0) {
+	if (fill)
 		strbuf_addc(out, '>');
-		print_entries(entries, out);
+	for (size_t i = 0; i < entries->n; i++) {
+		strbuf_add(out, "\n  ");
+		print_firewalld_entry(&entries->items[i], out);
+	}
+	if (fill) {
 		strbuf_add(out, "\n</direct>");
 		at += strlen("/>");
-	} else {
-		print_entries(entries, out);
 	}
 	strbuf_add_len(out, text + at, len - at);
 	return n;

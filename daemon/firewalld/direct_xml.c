@@ -167,34 +167,30 @@ int direct_parse(struct arena *arena, const char *text, size_t len, struct direc
 
 void direct_split(struct arena *arena, const char *args, struct string_list *ret)
 {
-	_strbuf_ struct strbuf word = { 0 };
-	bool in_word = false;
-	char quote = 0;
+	char *out = arena_strdup(arena, args), *word = NULL, quote = 0;
 
 	*ret = (struct string_list){ 0 };
-	for (;; args++) {
-		bool blank = *args && strchr(" \t\r\n", *args);
-
-		if (!*args || (blank && !quote)) {
-			if (in_word)
-				array_push(arena, ret, arena_strdup(arena, strbuf_text(&word)));
+	for (; out; args++) {
+		if (!*args || (!quote && strchr(" \t\r\n", *args))) {
+			if (word) {
+				*out++ = '\0';
+				array_push(arena, ret, word);
+			}
+			word = NULL;
 			if (!*args)
-				break;
-			strbuf_done(&word);
-			in_word = false;
+				return;
 			continue;
 		}
-		in_word = true;
-		if (quote && *args == quote)
+		word = word ? word : out;
+		if (quote && *args == quote) {
 			quote = 0;
-		else if (!quote && (*args == '"' || *args == '\''))
+		} else if (!quote && (*args == '"' || *args == '\'')) {
 			quote = *args;
-		else if (*args == '\\' && quote != '\'' && args[1] &&
-			 (!quote || args[1] == '"' || args[1] == '\\'))
-			strbuf_addc(&word, *++args);
-		else
-			strbuf_addc(&word, *args);
+		} else {
+			if (*args == '\\' && quote != '\'' && args[1] &&
+			    (!quote || args[1] == '"' || args[1] == '\\'))
+				args++;
+			*out++ = *args;
+		}
 	}
-	if (word.failed)
-		arena->failed = true;
 }

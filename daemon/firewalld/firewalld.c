@@ -32,18 +32,18 @@ static void present_done(struct present *present)
 /* Reads the file if there is one. */
 static int present_read(const char *dir, struct present *ret, struct error *err)
 {
-	_free_ char *path = NULL;
 	_close_ int fd = -EBADF;
+	char path[PATH_MAX];
 	int r;
 
 	*ret = (struct present){ 0 };
-	if (asprintf(&path, "%s/direct.xml", dir) < 0)
-		return error_sys(err, -ENOMEM, "read the direct configuration of firewalld");
+	if (snprintf(path, sizeof(path), "%s/direct.xml", dir) >= (int)sizeof(path))
+		return error_sys(err, -ENAMETOOLONG, "open %s/direct.xml", dir);
 	if (!realpath(path, ret->path)) {
 		if (errno != ENOENT)
 			return error_sys(err, -errno, "open %s", path);
-		if (snprintf(ret->path, sizeof(ret->path), "%s", path) >= (int)sizeof(ret->path))
-			return error_sys(err, -ENAMETOOLONG, "open %s", path);
+		memcpy(ret->path, path, sizeof(path));
+		print_firewalld(&(struct firewalld_entries){ 0 }, &ret->text);
 		return 0;
 	}
 	/* O_NONBLOCK: not to wait for the other end of a pipe. */
@@ -64,30 +64,24 @@ static int present_read(const char *dir, struct present *ret, struct error *err)
 static int write_beside(const struct present *present, const struct strbuf *text,
 			struct firewalld_change *change, struct error *err)
 {
-	const char *slash = strrchr(present->path, '/');
+	int parent_len = (int)(strrchr(present->path, '/') - present->path), r;
 	_close_ int fd = -EBADF;
-	int r;
 
-	change->path = strdup(present->path);
-	if (!change->path || asprintf(&change->temporary, "%.*s/.direct.xml.XXXXXX",
-				      (int)(slash - present->path), present->path) < 0) {
-		change->temporary = NULL;
-		return error_sys(err, -ENOMEM, "replace %s", present->path);
-	}
+	memcpy(change->path, present->path, sizeof(change->path));
+	(void)snprintf(change->temporary, sizeof(change->temporary), "%.*s/.direct.xml.XXXXXX",
+		       parent_len, present->path);
 	fd = mkostemp(change->temporary, O_CLOEXEC);
 	if (fd < 0) {
 		r = -errno;
-		free(take_ptr(change->temporary));
+		change->temporary[0] = '\0';
 		return error_sys(err, r, "write beside %s", present->path);
 	}
 	r = io_write_all(fd, text->text, text->len);
 	/* The owner first: that takes away set-user-ID bits. */
-	if (r == 0 && present->exists &&
-	    fchown(fd, present->status.st_uid, present->status.st_gid) < 0)
-		r = -errno;
-	if (r == 0 && fchmod(fd, present->exists ? present->status.st_mode & 07777 : 0644) < 0)
-		r = -errno;
-	if (r == 0 && fsync(fd) < 0)
+	if (r == 0 &&
+	    ((present->exists && fchown(fd, present->status.st_uid, present->status.st_gid) < 0) ||
+	     fchmod(fd, present->exists ? present->status.st_mode & 07777 : 0644) < 0 ||
+	     fsync(fd) < 0))
 		r = -errno;
 	return r < 0 ? error_sys(err, r, "write %s", change->temporary) : 0;
 }
@@ -103,61 +97,41 @@ static int sync_parent(const char *path, struct error *err)
 }
 
 /* Replaces what is ours in the present text. */
-static int edit(struct present *present, const struct firewalld_entries *entries,
+static int edit(const struct present *present, const struct firewalld_entries *entries,
 		struct strbuf *out, size_t *ret_n, struct error *err)
 {
+	_cleanup_(arena_done) struct arena arena = { 0 };
 	struct direct_document document;
-	struct arena arena = { 0 };
-	int r = direct_parse(&arena, strbuf_text(&present->text), present->text.len, &document,
-			     err);
+	const char *text = strbuf_text(&present->text);
+	int r = direct_parse(&arena, text, present->text.len, &document, err);
 
-	if (r == 0)
-		*ret_n = direct_replace(present->text.text, present->text.len, &document, entries,
-					out);
-	arena_done(&arena);
 	if (r < 0)
 		return error_wrap(err, r, "%s", present->path);
+	*ret_n = direct_replace(text, present->text.len, &document, entries, out);
 	return out->failed ? error_sys(err, -ENOMEM, "edit %s", present->path) : 0;
-}
-
-static int stage(const char *dir, struct present *present, const struct firewalld_entries *entries,
-		 struct firewalld_change *ret, struct error *err)
-{
-	_strbuf_ struct strbuf text = { 0 };
-	size_t n;
-	int r = present_read(dir, present, err);
-
-	if (r < 0)
-		return r;
-	if (present->exists)
-		r = edit(present, entries, &text, &n, err);
-	else
-		print_firewalld(entries, &text);
-	if (r == 0 && text.failed)
-		r = error_sys(err, -ENOMEM, "write %s", present->path);
-	if (r < 0 ||
-	    (present->exists && strcmp(strbuf_text(&text), strbuf_text(&present->text)) == 0))
-		return r;
-	return write_beside(present, &text, ret, err);
 }
 
 int firewalld_stage(const char *dir, const struct ruleset *rules, struct firewalld_change *ret,
 		    struct error *err)
 {
 	_cleanup_(present_done) struct present present = { 0 };
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	_strbuf_ struct strbuf text = { 0 };
 	struct firewalld_entries entries;
-	struct arena arena = { 0 };
+	size_t n;
 	int r;
 
 	*ret = (struct firewalld_change){ 0 };
 	if (access(dir, F_OK) < 0)
 		return error_sys(err, -errno, "store the rules for firewalld: %s", dir);
+	r = present_read(dir, &present, err);
 	firewalld_entries(&arena, rules, &entries);
-	if (arena.failed)
-		r = error_sys(err, -ENOMEM, "store the rules for firewalld");
-	else
-		r = stage(dir, &present, &entries, ret, err);
-	arena_done(&arena);
+	if (r == 0 && arena.failed)
+		r = error_sys(err, -ENOMEM, "print them");
+	if (r == 0)
+		r = edit(&present, &entries, &text, &n, err);
+	if (r == 0 && !(present.exists && strcmp(text.text, present.text.text) == 0))
+		r = write_beside(&present, &text, ret, err);
 	if (r < 0)
 		firewalld_change_done(ret);
 	return r < 0 ? error_wrap(err, r, "store the rules for firewalld") : 0;
@@ -165,21 +139,19 @@ int firewalld_stage(const char *dir, const struct ruleset *rules, struct firewal
 
 int firewalld_commit(struct firewalld_change *change, struct error *err)
 {
-	if (!change->temporary)
+	if (!change->temporary[0])
 		return 0;
 	if (rename(change->temporary, change->path) < 0)
 		return error_sys(err, -errno, "replace %s", change->path);
-	free(take_ptr(change->temporary));
+	change->temporary[0] = '\0';
 	return sync_parent(change->path, err);
 }
 
 void firewalld_change_done(struct firewalld_change *change)
 {
-	if (change->temporary)
+	if (change->temporary[0])
 		(void)unlink(change->temporary);
-	free(change->temporary);
-	free(change->path);
-	*change = (struct firewalld_change){ 0 };
+	change->temporary[0] = '\0';
 }
 
 static bool names_us(const struct present *present)

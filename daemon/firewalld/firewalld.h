@@ -7,6 +7,7 @@
  * the file is replaced as a whole, with its mode and owner, or not at all.
  */
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -18,8 +19,8 @@
 
 /* The new file, written beside the one that it will replace. */
 struct firewalld_change {
-	char *path;      /* what is replaced, links followed */
-	char *temporary; /* NULL: nothing is to be changed */
+	char path[PATH_MAX];           /* what is replaced, links followed */
+	char temporary[PATH_MAX + 32]; /* "": nothing is to be changed */
 };
 
 /* Writes the new file, and so finds out whether that can be done: no directory, a file that is no

@@ -93,7 +93,7 @@ static void add_sockets_of(struct sshd_sockets *sockets, int proc, const char *p
 		uint64_t inode;
 
 		if (readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1) > 0 &&
-		    sscanf(target, "socket:[%" SCNu64, &inode) == 1)
+		    sscanf(target, "socket:[%20" SCNu64, &inode) == 1)
 			array_push(&sockets->arena, &sockets->inodes, inode);
 	}
 }

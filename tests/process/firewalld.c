@@ -361,7 +361,7 @@ static void expect_refused(const char *text, const char *want)
 	place_init(&p);
 	put(&p, text);
 	cr_expect_lt(firewalld_stage(p.dir, &p.rules, &change, &err), 0, "%s", text);
-	cr_expect_null(change.temporary);
+	cr_expect_str_empty(change.temporary);
 	(void)snprintf(where, sizeof(where), "store the rules for firewalld: %s: %s", p.path, want);
 	cr_expect_str_eq(err.text, where);
 	expect_text(&p, text);
