@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 
 #include "common/base/cleanup.h"
-#include "common/rules/marks.h"
 #include "daemon/netfilter/xt/probe.h"
 
 DEFINE_CLEANUP(struct ifaddrs *, freeifaddrs, NULL);
@@ -61,15 +60,10 @@ int host_addresses(struct arena *arena, struct facts *facts, struct error *err)
 
 int host_tables(enum check_purpose purpose, struct facts *facts, struct error *err)
 {
-	struct facts_abilities iptables[FAMILY_COUNT];
-	int r = xt_probe(purpose, iptables, err);
+	int r = 0;
 
-	for (enum family family = 0; family < FAMILY_COUNT && r == 0; family++) {
-		struct facts_family *f = &facts->family[family];
-
-		f->iptables = iptables[family];
-		r = xt_has_chain(family, "nat", DOCKER_OUTPUT, &f->docker_output, err);
-	}
+	for (enum family family = 0; family < FAMILY_COUNT && r == 0; family++)
+		r = xt_probe(purpose, family, &facts->family[family], err);
 	return r;
 }
 

@@ -25,15 +25,13 @@
 	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 struct file_watch {
-	sd_event *event;
-	sd_event_source *name;   /* of the name's directory */
-	sd_event_source *target; /* of the file's directory, where it is another */
+	struct file_watch_setup setup; /* its path is the caller's */
+	sd_event_source *name;         /* of the name's directory */
+	sd_event_source *target;       /* of the file's directory, where it is another */
 	sd_event_source *timer;
 	bool dangling;     /* a link that leads nowhere */
 	uint64_t due_usec; /* a change waits to be told until then at most; 0: none does */
 	char path[PATH_MAX];
-	void (*changed)(void *userdata);
-	void *userdata;
 };
 
 static int on_change(sd_event_source *source, const struct inotify_event *event, void *userdata);
@@ -44,7 +42,8 @@ static int watch_directory_of(struct file_watch *watch, const char *path, sd_eve
 
 	if (!copy)
 		return -ENOMEM;
-	return sd_event_add_inotify(watch->event, ret, dirname(copy), EVENTS, on_change, watch);
+	return sd_event_add_inotify(watch->setup.event, ret, dirname(copy), EVENTS, on_change,
+				    watch);
 }
 
 static int look_in(struct file_watch *watch, uint64_t usec)
@@ -58,7 +57,7 @@ static int look_in(struct file_watch *watch, uint64_t usec)
 static int look_soon(struct file_watch *watch)
 {
 	uint64_t now, left;
-	int r = sd_event_now(watch->event, CLOCK_MONOTONIC, &now);
+	int r = sd_event_now(watch->setup.event, CLOCK_MONOTONIC, &now);
 
 	if (r < 0)
 		return r;
@@ -94,7 +93,7 @@ static int on_quiet(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
 	watch->due_usec = 0;
 	watch_target(watch);
 	if (!dangled || !watch->dangling)
-		watch->changed(watch->userdata);
+		watch->setup.changed(watch->setup.userdata);
 	return 0;
 }
 
@@ -106,7 +105,7 @@ static int on_change(_unused_ sd_event_source *source, _unused_ const struct ino
 	struct file_watch *watch = userdata;
 
 	if (look_soon(watch) < 0)
-		watch->changed(watch->userdata);
+		watch->setup.changed(watch->setup.userdata);
 	return 0;
 }
 
@@ -121,9 +120,7 @@ int file_watch_new(const struct file_watch_setup *setup, struct file_watch **ret
 	if (strlen(path) >= sizeof(watch->path))
 		return error_sys(err, -ENAMETOOLONG, "watch %s", path);
 	memcpy(watch->path, path, strlen(path) + 1);
-	watch->event = sd_event_ref(setup->event);
-	watch->changed = setup->changed;
-	watch->userdata = setup->userdata;
+	watch->setup = *setup;
 	r = sd_event_add_time_relative(setup->event, &watch->timer, CLOCK_MONOTONIC, 0, 0, on_quiet,
 				       watch);
 	if (r >= 0)
@@ -148,6 +145,5 @@ void file_watch_free(struct file_watch *watch)
 	sd_event_source_disable_unref(watch->name);
 	sd_event_source_disable_unref(watch->target);
 	sd_event_source_disable_unref(watch->timer);
-	sd_event_unref(watch->event);
 	free(watch);
 }

@@ -10,11 +10,11 @@
 #include "common/rules/decode_xt.h"
 #include "common/rules/leftovers.h"
 
-static bool is_chain_item(const struct record_item *item, const struct xt_table *table,
-			  const char *chain)
+static bool is_item(const struct record_item *item, enum record_kind kind,
+		    const struct xt_table *table, const char *chain)
 {
-	return item->kind == RECORD_XT_CHAIN && item->family == table->family &&
-	       item->table == table->table && strcmp(item->chain, chain) == 0;
+	return item->kind == kind && item->family == table->family && item->table == table->table &&
+	       strcmp(item->chain, chain) == 0;
 }
 
 /* The record alone does not make a chain ours: something in the kernel has to speak for it. */
@@ -28,7 +28,7 @@ static bool owns_chain(const struct xt_proof *proof, const struct xt_table *tabl
 	char digest[33];
 
 	for (size_t i = 0; i < record->n && !listed; i++)
-		listed = is_chain_item(&record->items[i], table, chain->name);
+		listed = is_item(&record->items[i], RECORD_XT_CHAIN, table, chain->name);
 	if (proof->scope == SCOPE_RECORDED && (!listed || as_listed))
 		return listed;
 	for (size_t i = 0; i < chain->n; i++) {
@@ -43,61 +43,39 @@ static bool owns_chain(const struct xt_proof *proof, const struct xt_table *tabl
 
 	xt_digest(chain->items, chain->n, digest);
 	for (size_t i = 0; i < record->n; i++)
-		if (is_chain_item(&record->items[i], table, chain->name) &&
+		if (is_item(&record->items[i], RECORD_XT_CHAIN, table, chain->name) &&
 		    strcmp(record->items[i].digest, digest) == 0)
 			return true;
 	return false;
 }
 
-/* For rules of a chain by their digests, forwards or backwards from where the last was found. */
-struct search {
-	const char (*digests)[33];
-	size_t n, step, cursor;
-};
-
-/* Marks one that is not marked yet. */
-static bool mark_one(struct search *search, const char *digest, bool *own)
-{
-	for (size_t k = 0, i = search->cursor; k < search->n; k++) {
-		size_t next = (i + search->step) % search->n;
-
-		if (!own[i] && strcmp(search->digests[i], digest) == 0) {
-			own[i] = true;
-			search->cursor = next;
-			return true;
-		}
-		i = next;
-	}
-	return false;
-}
-
 /* As many as are listed, no more: an equal rule may be somebody else's. Ours were put before (or
- * appended after) those of others, so the search begins there. Returns whether the record tells all
- * of this chain: it lists rules of it, and all of them are there. */
+ * appended after) those of others, so the search begins there, and goes on behind what was found
+ * last. Returns whether the record tells all of this chain: it lists rules of it, and all of them are
+ * there. */
 static bool mark_recorded(const struct record *record, const struct xt_table *table,
 			  const struct xt_chain *chain, const char digests[][33], bool *own)
 {
-	struct search front = { .digests = digests, .n = chain->n, .step = 1 };
-	struct search back = {
-		.digests = digests,
-		.n = chain->n,
-		.step = chain->n - 1,
-		.cursor = chain->n - 1,
-	};
-	size_t listed = 0, found = 0;
+	size_t listed = 0, found = 0, n = chain->n;
 
 	for (size_t pass = 0; pass < 2; pass++) {
-		for (size_t k = 0; k < record->n; k++) {
+		size_t step = pass == 0 ? 1 : n - 1;
+
+		for (size_t k = 0, at = pass == 0 ? 0 : n - 1; k < record->n; k++) {
 			/* Appended ones from the last to the first. */
-			size_t i = pass == 0 ? k : record->n - 1 - k;
+			size_t left = n, i = pass == 0 ? k : record->n - 1 - k;
 			const struct record_item *item = &record->items[i];
 
-			if (item->kind != RECORD_XT_RULE || item->family != table->family ||
-			    item->table != table->table || item->appended != (pass == 1) ||
-			    strcmp(item->chain, chain->name) != 0)
+			if (!is_item(item, RECORD_XT_RULE, table, chain->name) ||
+			    item->appended != (pass == 1))
 				continue;
+			while (left && (own[at] || strcmp(digests[at], item->digest) != 0)) {
+				at = (at + step) % n;
+				left--;
+			}
 			listed++;
-			found += mark_one(pass == 0 ? &front : &back, item->digest, own);
+			found += left != 0;
+			own[at] = own[at] || left;
 		}
 	}
 	return listed && found == listed;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "common/rules/marks.h"
 #include "daemon/netfilter/xt/family.h"
 #include "daemon/os/fd.h"
 
@@ -32,45 +33,36 @@ static bool is_loadable(enum family family)
 	return false;
 }
 
-int xt_probe(enum check_purpose purpose, struct facts_abilities ret[static FAMILY_COUNT],
+static int find_docker(enum family family, bool *ret, struct error *err)
+{
+	const struct xtc_ops *ops = xt_families[family].ops;
+	struct xtc_handle *handle = ops->init("nat");
+
+	if (!handle) /* without the right to look there is also none to change anything */
+		return errno == EPERM ? 0 : error_sys(err, xt_errno(), "read the nat table");
+	for (const char *chain = ops->first_chain(handle); chain; chain = ops->next_chain(handle))
+		*ret = *ret || strncmp(chain, DOCKER_OUTPUT, strlen(DOCKER_OUTPUT)) == 0;
+	ops->free(handle);
+	return 0;
+}
+
+int xt_probe(enum check_purpose purpose, enum family family, struct facts_family *ret,
 	     struct error *err)
 {
 	static const char *const missing[FAMILY_COUNT] = {
 		[FAMILY_V4] = "this kernel has no legacy tables (ip_tables)",
 		[FAMILY_V6] = "this kernel has no legacy tables for IPv6 (ip6_tables)",
 	};
-
-	for (enum family family = 0; family < FAMILY_COUNT; family++) {
-		bool exists;
-		int r = xt_table_exists(family, "nat", &exists, err);
-
-		/* Others than root may not read the list, which is there all the same. */
-		if (r < 0 && r != -EACCES)
-			return r;
-		/* Whether a table's own module is there shows only when it is made. */
-		ret[family] = (struct facts_abilities){ 0 };
-		if (r == 0 && !(purpose == CHECK_RUN && is_loadable(family)))
-			ret[family].no_redirect = missing[family];
-	}
-	return 0;
-}
-
-int xt_has_chain(enum family family, const char *table, const char *prefix, bool *ret,
-		 struct error *err)
-{
-	const struct xtc_ops *ops = xt_families[family].ops;
-	struct xtc_handle *handle;
 	bool exists;
-	int r = xt_table_exists(family, table, &exists, err);
+	int r = xt_table_exists(family, "nat", &exists, err);
 
-	*ret = false;
-	if (r == -EACCES || !exists)
-		return r == -EACCES || r > 0 ? 0 : r;
-	handle = ops->init(table);
-	if (!handle) /* without the right to look there is also none to change anything */
-		return errno == EPERM ? 0 : error_sys(err, xt_errno(), "read the %s table", table);
-	for (const char *chain = ops->first_chain(handle); chain; chain = ops->next_chain(handle))
-		*ret = *ret || strncmp(chain, prefix, strlen(prefix)) == 0;
-	ops->free(handle);
-	return 0;
+	/* Others than root may not read the list, which is there all the same. */
+	if (r < 0 && r != -EACCES)
+		return r;
+	/* Whether a table's own module is there shows only when it is made. */
+	ret->iptables = (struct facts_abilities){ 0 };
+	ret->docker_output = false;
+	if (r == 0 && !(purpose == CHECK_RUN && is_loadable(family)))
+		ret->iptables.no_redirect = missing[family];
+	return exists ? find_docker(family, &ret->docker_output, err) : 0;
 }

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "common/base/array.h"
-#include "common/base/cleanup.h"
 #include "common/rules/encode_xt.h"
 #include "common/rules/leftovers.h"
 #include "common/rules/xt_entry.h"
@@ -194,51 +193,47 @@ void xt_digest(const struct xt_rule *rules, size_t n, char ret[static 33])
 	(void)snprintf(ret, 33, "%016" PRIx64 "%016" PRIx64, htobe64(a), htobe64(b));
 }
 
-static void report_builtin(const struct xt_table *table, const struct xt_chain *chain,
+static void report_builtin(const char *table, const struct xt_chain *chain,
 			   struct netfilter_report *report)
 {
-	_free_ bool *own = calloc(chain->total + 1, sizeof(*own));
+	bool *own = arena_alloc(&report->arena, chain->total + 1);
 	const char *rules;
 
 	if (!own)
 		return;
-	if (chain->doubtful)
-		array_push(&report->arena, &report->left,
-			   arena_printf(&report->arena, "%s " LEFTOVERS_DOUBT,
-					family_name(table->family), table_name(table->table),
-					chain->doubtful));
 	for (size_t i = 0; i < chain->n; i++)
 		own[chain->items[i].position] = true;
 	rules = leftovers_rules(&report->arena, chain->name, own, chain->total);
 	if (rules)
 		array_push(&report->arena, &report->removed,
-			   arena_printf(&report->arena, "%s %s: %s", family_name(table->family),
-					table_name(table->table), rules));
+			   arena_printf(&report->arena, "%s: %s", table, rules));
+	if (chain->doubtful)
+		array_push(&report->arena, &report->left,
+			   arena_printf(&report->arena, LEFTOVERS_DOUBT, table, chain->doubtful));
 }
 
 void xt_state_report(const struct xt_table *table, const struct xt_state *now,
 		     const struct xt_state *want, struct netfilter_report *report)
 {
-	const char *name = table_name(table->table);
+	const char *name = arena_printf(&report->arena, "%s %s", family_name(table->family),
+					table_name(table->table));
 
 	for (size_t i = 0; i < now->n; i++) {
 		const struct xt_chain *chain = &now->items[i];
 
 		if (chain->builtin)
-			report_builtin(table, chain, report);
+			report_builtin(name, chain, report);
 		else if (chain->n || !xt_state_find(want, chain->name))
 			array_push(&report->arena, &report->removed,
-				   arena_printf(&report->arena, "%s %s: chain %s (%zu rule%s)",
-						family_name(table->family), name, chain->name,
-						chain->n, chain->n == 1 ? "" : "s"));
+				   arena_printf(&report->arena, "%s: chain %s (%zu rule%s)", name,
+						chain->name, chain->n, chain->n == 1 ? "" : "s"));
 	}
 	for (size_t i = 0; i < now->references.n; i++) {
 		const struct xt_reference *ref = &now->references.items[i];
 
 		array_push(&report->arena, &report->left,
 			   arena_printf(&report->arena,
-					"%s %s: rule %u of %s jumps to %s, which stays, empty",
-					family_name(table->family), name, ref->number, ref->chain,
-					ref->target));
+					"%s: rule %u of %s jumps to %s, which stays, empty", name,
+					ref->number, ref->chain, ref->target));
 	}
 }
