@@ -12,7 +12,6 @@
 #include <stddef.h>
 
 #include "common/base/error.h"
-#include "common/base/strbuf.h"
 #include "common/rules/ruleset.h"
 
 #define FIREWALLD_DIR "/etc/firewalld"

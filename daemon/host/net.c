@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #include "common/base/cleanup.h"
-#include "daemon/netfilter/xt/probe.h"
+#include "daemon/netfilter/xt/backend.h"
 
 DEFINE_CLEANUP(struct ifaddrs *, freeifaddrs, NULL);
 

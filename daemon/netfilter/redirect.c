@@ -177,22 +177,22 @@ static int remove_recognised(const struct redirect_removal *removal,
 {
 	const char *const paths[] = { removal->record, removal->record_installed };
 	struct redirect redirect = { .backend = removal->backend };
-	char iface[sizeof(redirect.record.address_iface)] = "";
+	bool address;
 	int r = 0;
 
 	for (size_t i = 0; i < ELEMENTS(paths) && r == 0; i++)
 		r = add_record(paths[i], &redirect.record, ret, err);
-	if (redirect.record.address)
-		memcpy(iface, redirect.record.address_iface, sizeof(iface));
+	address = redirect.record.address;
 	if (r == 0)
 		r = redirect.backend->find(err);
 	if (r == 0)
 		r = redirect_apply_wait(&redirect, wish, &removal->patience, ret, err);
 	else if (r == NETFILTER_ABSENT)
-		r = iface[0] && !removal->dry_run ? loopback_v6_remove(iface, err) : 0;
-	if (r == 0 && iface[0])
-		array_push(&ret->arena, &ret->removed,
-			   arena_printf(&ret->arena, "::6/128 on %s", iface));
+		r = removal->dry_run ? 0 : remove_address(&redirect.record, err);
+	if (r == 0 && address)
+		array_push(
+			&ret->arena, &ret->removed,
+			arena_printf(&ret->arena, "::6/128 on %s", redirect.record.address_iface));
 	for (size_t i = 0; i < ELEMENTS(paths) && r == 0 && !removal->dry_run; i++)
 		r = record_save(&(struct record){ .path = paths[i] }, err);
 	redirect_done(&redirect);

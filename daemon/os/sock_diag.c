@@ -154,11 +154,11 @@ int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid,
 static int dump_with_sshd(struct arena *arena, uint32_t states, struct listing *ret,
 			  struct error *err)
 {
-	_cleanup_(sshd_sockets_done) struct sshd_sockets sshd = { 0 };
+	struct sshd_sockets sshd;
 
 	*ret = (struct listing){ .arena = arena, .sshd = &sshd };
-	sshd_sockets_find(&sshd);
-	if (sshd.arena.failed)
+	sshd_sockets_find(arena, &sshd);
+	if (arena->failed)
 		return error_sys(err, -ENOMEM, "look for sshd's sockets");
 	return diag_dump(0, states, ret, err);
 }

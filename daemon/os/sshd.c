@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -63,7 +62,7 @@ static void walk_cgroups(struct sshd_sockets *sockets, int parent, const char *n
 
 	inside = inside || sshd_unit(name);
 	if (dir && inside && fstat(dirfd(dir), &st) == 0)
-		array_push(&sockets->arena, &sockets->cgroups, st.st_ino);
+		array_push(sockets->arena, &sockets->cgroups, st.st_ino);
 	while (dir && depth > 0 && (entry = readdir(dir)))
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
 			walk_cgroups(sockets, dirfd(dir), entry->d_name, inside, depth - 1);
@@ -94,7 +93,7 @@ static void add_sockets_of(struct sshd_sockets *sockets, int proc, const char *p
 
 		if (readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1) > 0 &&
 		    sscanf(target, "socket:[%20" SCNu64, &inode) == 1)
-			array_push(&sockets->arena, &sockets->inodes, inode);
+			array_push(sockets->arena, &sockets->inodes, inode);
 	}
 }
 
@@ -109,20 +108,20 @@ static void find_processes(struct sshd_sockets *sockets)
 			add_sockets_of(sockets, dirfd(proc), entry->d_name);
 }
 
-void sshd_sockets_find(struct sshd_sockets *sockets)
+void sshd_sockets_find(struct arena *arena, struct sshd_sockets *ret)
 {
 	static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
 
-	sockets->no_cgroups = true;
-	for (size_t i = 0; i < ELEMENTS(roots) && sockets->no_cgroups; i++) {
+	*ret = (struct sshd_sockets){ .arena = arena, .no_cgroups = true };
+	for (size_t i = 0; i < ELEMENTS(roots) && ret->no_cgroups; i++) {
 		struct statfs fs;
 
 		if (statfs(roots[i], &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
 			continue;
-		sockets->no_cgroups = false;
-		walk_cgroups(sockets, AT_FDCWD, roots[i], false, DEPTH_MAX);
+		ret->no_cgroups = false;
+		walk_cgroups(ret, AT_FDCWD, roots[i], false, DEPTH_MAX);
 	}
-	find_processes(sockets);
+	find_processes(ret);
 }
 
 static bool has(const struct u64_list *list, uint64_t number)
@@ -137,9 +136,4 @@ bool sshd_sockets_has(const struct sshd_sockets *sockets, uint64_t cgroup, uint6
 {
 	return (cgroup != 0 && has(&sockets->cgroups, cgroup)) ||
 	       (inode != 0 && has(&sockets->inodes, inode));
-}
-
-void sshd_sockets_done(struct sshd_sockets *sockets)
-{
-	arena_done(&sockets->arena);
 }

@@ -15,7 +15,7 @@
 #include "common/base/arena.h"
 
 struct sshd_sockets {
-	struct arena arena;
+	struct arena *arena;
 	struct u64_list {
 		uint64_t *items;
 		size_t n;
@@ -24,8 +24,7 @@ struct sshd_sockets {
 };
 
 /* Looks them up. What cannot be read is not found. */
-void sshd_sockets_find(struct sshd_sockets *sockets);
-void sshd_sockets_done(struct sshd_sockets *sockets);
+void sshd_sockets_find(struct arena *arena, struct sshd_sockets *ret);
 
 /* Whether a socket made in this control group (0: not known), with this inode, is sshd's. */
 bool sshd_sockets_has(const struct sshd_sockets *sockets, uint64_t cgroup, uint64_t inode);

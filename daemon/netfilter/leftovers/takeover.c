@@ -145,17 +145,14 @@ int takeover_nft(bool dry_run, uint64_t timeout_usec, struct netfilter_report *r
 	uint64_t deadline_usec = now_usec() + timeout_usec;
 	bool left[FAMILY_COUNT] = { 0 };
 	struct error later;
-	int r;
+	int r = host_nft_leftovers(left, err);
 
-	r = host_nft_leftovers(left, err);
-	if (r == 0 && left[FAMILY_V4])
-		r = take_family(FAMILY_V4, dry_run, deadline_usec, report, err);
 	/* What one family cannot do is no reason to leave the other's. */
-	if (left[FAMILY_V6]) {
-		int r6 = take_family(FAMILY_V6, dry_run, deadline_usec, report,
-				     r < 0 ? &later : err);
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		struct error *told = r < 0 ? &later : err;
+		int taken = left[f] ? take_family(f, dry_run, deadline_usec, report, told) : 0;
 
-		r = r < 0 ? r : r6;
+		r = r < 0 ? r : taken;
 	}
 	return r < 0 ? error_wrap(err, r, "remove what kumactl left in nf_tables") : 0;
 }

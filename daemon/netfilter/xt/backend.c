@@ -2,11 +2,8 @@
 #include "daemon/netfilter/xt/backend.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/base/cleanup.h"
 #include "daemon/netfilter/xt/change.h"
 #include "daemon/netfilter/xt/family.h"
 #include "daemon/netfilter/xt/lock.h"

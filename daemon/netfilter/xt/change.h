@@ -4,7 +4,6 @@
 /* One table edited, committed and read back. */
 
 #include "daemon/netfilter/xt/own.h"
-#include "daemon/netfilter/xt/table.h"
 
 struct xt_change {
 	const struct xt_table *table;

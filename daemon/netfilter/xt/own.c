@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/netfilter/xt/own.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/array.h"
-#include "common/base/cleanup.h"
 #include "common/rules/decode_xt.h"
 #include "common/rules/leftovers.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/netfilter/xt/probe.h"
+#include "daemon/netfilter/xt/backend.h"
 
 #include <errno.h>
 #include <stdio.h>

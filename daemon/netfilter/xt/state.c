@@ -12,6 +12,7 @@
 #include "common/rules/leftovers.h"
 #include "common/rules/xt_entry.h"
 #include "daemon/netfilter/netfilter.h"
+#include "daemon/netfilter/xt/family.h"
 
 void xt_rule_init(enum family family, struct arena *arena, const void *entry, const char *target,
 		  struct xt_rule *ret)
@@ -92,6 +93,71 @@ int xt_state_build(const struct xt_table *table, const struct ruleset *rules, st
 	if (r == 0 && arena->failed)
 		r = error_sys(err, -ENOMEM, "encode the rules");
 	return r;
+}
+
+static int cannot_open(enum family family, struct error *err)
+{
+	int r = xt_errno();
+
+	if (r == -ENOPROTOOPT)
+		return error_set(err, r, "kernel module %s is not loaded",
+				 xt_families[family].module);
+	if (r == -EPERM)
+		return error_sys(err, r, "open (CAP_NET_ADMIN and CAP_NET_RAW are needed)");
+	return error_sys(err, r, "open");
+}
+
+/* One iterator per handle: the names first, then the rules of each. */
+static void read_names(const struct xtc_ops *ops, struct xtc_handle *handle, struct arena *arena,
+		       struct xt_state *ret)
+{
+	for (const char *c = ops->first_chain(handle); c; c = ops->next_chain(handle)) {
+		struct xt_chain chain = { .builtin = ops->builtin(c, handle) };
+
+		memcpy(chain.name, c, strnlen(c, sizeof(chain.name) - 1));
+		array_push(arena, ret, chain);
+	}
+}
+
+static void read_rules(enum family family, struct xtc_handle *handle, struct arena *arena,
+		       struct xt_chain *chain)
+{
+	const struct xt_family *f = &xt_families[family];
+
+	for (const void *e = f->first_rule(chain->name, handle); e; e = f->next_rule(e, handle)) {
+		struct xt_rule rule;
+
+		xt_rule_init(family, arena, e, f->get_target(e, handle), &rule);
+		if (arena->failed)
+			return;
+		rule.position = (unsigned)chain->n;
+		array_push(arena, chain, rule);
+	}
+	chain->total = chain->n;
+}
+
+int xt_look(const struct xt_table *table, struct arena *arena, struct xt_look *ret,
+	    struct error *err)
+{
+	const struct xtc_ops *ops = xt_families[table->family].ops;
+
+	*ret = (struct xt_look){ .handle = ops->init(table_name(table->table)) };
+	if (!ret->handle)
+		return cannot_open(table->family, err);
+	read_names(ops, ret->handle, arena, &ret->all);
+	for (size_t i = 0; i < ret->all.n && !arena->failed; i++)
+		read_rules(table->family, ret->handle, arena, &ret->all.items[i]);
+	if (!arena->failed)
+		return 0;
+	xt_look_close(table, ret);
+	return error_sys(err, -ENOMEM, "read");
+}
+
+void xt_look_close(const struct xt_table *table, struct xt_look *look)
+{
+	if (look->handle)
+		xt_families[table->family].ops->free(look->handle);
+	look->handle = NULL;
 }
 
 struct xt_chain *xt_state_find(const struct xt_state *state, const char *chain)

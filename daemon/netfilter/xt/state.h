@@ -68,6 +68,19 @@ void xt_digest(const struct xt_rule *rules, size_t n, char ret[static 33]);
 int xt_state_build(const struct xt_table *table, const struct ruleset *rules, struct arena *arena,
 		   struct xt_state *ret, struct error *err) _must_check_;
 
+/* One look at a table in the kernel: everything in it, read once. Whose it is, whether it can become
+ * what is wanted and whether it has changed are told from that. */
+struct xt_look {
+	struct xtc_handle *handle; /* owned; NULL: the table does not exist */
+	struct xt_state all;
+};
+
+/* Opens and reads the table; opening makes one that does not exist. */
+int xt_look(const struct xt_table *table, struct arena *arena, struct xt_look *ret,
+	    struct error *err) _must_check_;
+/* Gives the handle back; what was read stays as long as the arena. */
+void xt_look_close(const struct xt_table *table, struct xt_look *look);
+
 struct xt_chain *xt_state_find(const struct xt_state *state, const char *chain);
 bool xt_state_has_own(const struct xt_state *state, const char *chain); /* one that users made */
 /* The same rules in the same chains: places among rules of others, empty built-in chains aside. */
