@@ -22,12 +22,9 @@ struct merger {
 	struct arena *arena;
 	struct loaded *loaded;
 	struct diag_list *diags;
+	const char *file;   /* that is read now */
+	size_t first_error; /* how many there were before this file */
 };
-
-static size_t index_of(const struct setting *setting)
-{
-	return (size_t)(setting - settings);
-}
 
 static struct value_target target_for(struct merger *m, const struct setting *setting,
 				      struct origin origin)
@@ -41,49 +38,39 @@ static struct value_target target_for(struct merger *m, const struct setting *se
 	};
 }
 
-static void merge_defaults(struct merger *m)
+/* A default, a variable or a flag; append: a flag that was given before. */
+static void merge_text(struct merger *m, const struct setting *setting, struct origin origin,
+		       const char *text, bool append)
 {
-	struct origin origin = { .kind = ORIGIN_DEFAULT };
+	struct value_target target = target_for(m, setting, origin);
 
-	for (size_t i = 0; i < n_settings; i++) {
-		struct value_target target = target_for(m, &settings[i], origin);
-		bool ok = value_from_text(&target, settings[i].dflt);
-
-		assert(ok || m->arena->failed);
-		m->loaded->origins[i] = origin;
-	}
+	target.append = append;
+	if (value_from_text(&target, text))
+		m->loaded->origins[setting - settings] = origin;
 }
 
-struct file {
-	struct merger *merger;
-	const char *name;
-	size_t first_error; /* how many there were before this file */
-};
-
-/* What one mapping has said already: known keys only, so there are few. */
-struct key_list {
-	const char **items;
-	size_t n;
-};
-
-static struct origin origin_at(const struct file *file, const struct yaml_node *node)
+static struct origin origin_at(const struct merger *m, const struct yaml_node *node)
 {
 	return (struct origin){
 		.kind = ORIGIN_FILE,
-		.name = file->name,
+		.name = m->file,
 		.line = node->line,
 		.column = node->column,
 	};
 }
 
-/* Whether any setting's path begins with section and a dot. */
-static bool is_section(const char *section)
+/* Whether the path begins with section and a dot; "" is the section of all. */
+static bool is_in(const char *path, const char *section)
 {
 	size_t len = strlen(section);
 
+	return len == 0 || (strncasecmp(path, section, len) == 0 && path[len] == '.');
+}
+
+static bool is_section(const char *path)
+{
 	for (size_t i = 0; i < n_settings; i++)
-		if (strncasecmp(settings[i].path, section, len) == 0 &&
-		    settings[i].path[len] == '.')
+		if (*path && is_in(settings[i].path, path))
 			return true;
 	return false;
 }
@@ -111,9 +98,7 @@ static void add_known_keys(const char *section, struct strbuf *out)
 		const char *key = settings[i].path;
 		size_t key_len;
 
-		if (settings[i].flags & SETTING_NO_YAML)
-			continue;
-		if (len && (strncasecmp(key, section, len) != 0 || key[len] != '.'))
+		if ((settings[i].flags & SETTING_NO_YAML) || !is_in(key, section))
 			continue;
 		key += len ? len + 1 : 0;
 		key_len = strcspn(key, ".");
@@ -126,12 +111,11 @@ static void add_known_keys(const char *section, struct strbuf *out)
 	}
 }
 
-static void unknown_key(struct file *file, const char *section, const char *path,
+static void unknown_key(struct merger *m, const char *section, const char *path,
 			const struct yaml_node *key)
 {
-	struct merger *m = file->merger;
 	const struct setting *nearest = setting_suggest(path);
-	struct origin origin = origin_at(file, key);
+	struct origin origin = origin_at(m, key);
 	_strbuf_ struct strbuf hint = { 0 };
 	const char *quoted = quote_text(m->arena, path);
 
@@ -150,141 +134,103 @@ static void unknown_key(struct file *file, const char *section, const char *path
 }
 
 /* Whether the mapping has this path already; if not, remembers it. */
-static bool is_repeated(struct file *file, struct key_list *seen, const char *path,
+static bool is_repeated(struct merger *m, struct string_list *seen, const char *path,
 			const struct yaml_node *key)
 {
-	struct origin origin = origin_at(file, key);
+	struct origin origin = origin_at(m, key);
 
 	for (size_t i = 0; i < seen->n; i++) {
 		if (strcasecmp(seen->items[i], path) == 0) {
-			diag_add(file->merger->diags, SEVERITY_ERROR, &origin, path,
-				 "the key is there twice");
+			diag_add(m->diags, SEVERITY_ERROR, &origin, path, "the key is there twice");
 			return true;
 		}
 	}
-	array_push(file->merger->arena, seen, path);
+	array_push(m->arena, seen, path);
 	return false;
 }
 
-static void merge_setting(struct file *file, const struct setting *setting,
+static void merge_setting(struct merger *m, const struct setting *setting,
 			  const struct yaml_entry *entry)
 {
-	struct merger *m = file->merger;
-	struct value_target target = target_for(m, setting, origin_at(file, entry->value));
-	struct origin at_key = origin_at(file, entry->key);
+	struct value_target target = target_for(m, setting, origin_at(m, entry->value));
+	struct origin at_key = origin_at(m, entry->key);
 
 	if (setting->flags & SETTING_NO_YAML)
 		diag_add(m->diags, SEVERITY_ERROR, &at_key, setting->path,
 			 "can be set only by the environment variable %s", setting->env);
 	else if (value_from_node(&target, entry->value))
-		m->loaded->origins[index_of(setting)] = target.origin;
-}
-
-static void merge_mapping(struct file *file, const char *section, const struct yaml_node *node);
-
-static void merge_section(struct file *file, const char *section, const struct yaml_node *node)
-{
-	struct origin origin = origin_at(file, node);
-	struct scalar scalar = { 0 };
-
-	if (node->kind == NODE_SCALAR)
-		scalar_resolve(node, &scalar);
-	if (node->kind == NODE_MAPPING)
-		merge_mapping(file, section, node);
-	else if (scalar.type != SCALAR_NULL)
-		diag_add(file->merger->diags, SEVERITY_ERROR, &origin, section,
-			 "%s is found where a mapping of settings is expected",
-			 node->kind == NODE_SEQUENCE ? "a list"
-						     : quote_text(file->merger->arena, node->text));
+		m->loaded->origins[setting - settings] = target.origin;
 }
 
 /* The key's text, or NULL after a mistake. */
-static const char *key_text(struct file *file, const struct yaml_node *key)
+static const char *key_text(struct merger *m, const struct yaml_node *key)
 {
-	struct origin origin = origin_at(file, key);
-	struct scalar scalar = { .type = SCALAR_NULL };
+	struct origin origin = origin_at(m, key);
+	enum scalar_type type = scalar_type(key);
+	const char *why = NULL;
 
-	if (key->kind == NODE_SCALAR)
-		scalar_resolve(key, &scalar);
-	if (scalar.type == SCALAR_NULL) {
-		diag_add(file->merger->diags, SEVERITY_ERROR, &origin, NULL,
-			 "a key has to be the name of a setting");
-		return NULL;
-	}
-	if (key->plain && strcmp(key->text, "<<") == 0) {
-		diag_add(file->merger->diags, SEVERITY_ERROR, &origin, NULL,
-			 "merge keys (<<) cannot be used: write the settings out");
-		return NULL;
-	}
-	return key->text;
+	if (type == SCALAR_NONE || type == SCALAR_NULL)
+		why = "a key has to be the name of a setting";
+	else if (key->plain && strcmp(key->text, "<<") == 0)
+		why = "merge keys (<<) cannot be used: write the settings out";
+	if (why)
+		diag_add(m->diags, SEVERITY_ERROR, &origin, NULL, "%s", why);
+	return why ? NULL : key->text;
 }
 
-static void merge_entry(struct file *file, const char *section, const struct yaml_entry *entry,
-			struct key_list *seen)
+static void merge_section(struct merger *m, const char *section, const struct yaml_node *node);
+
+static void merge_entry(struct merger *m, const char *section, const struct yaml_entry *entry,
+			struct string_list *seen)
 {
-	struct arena *arena = file->merger->arena;
-	const char *key = key_text(file, entry->key), *path;
+	const char *key = key_text(m, entry->key), *path;
 	const struct setting *setting;
 
 	if (!key)
 		return;
-	path = arena_printf(arena, "%s%s%s", section, *section ? "." : "", key);
+	path = arena_printf(m->arena, "%s%s%s", section, *section ? "." : "", key);
 	if (!path)
 		return;
 	/* A dot in a key is no way to write a path. */
 	setting = strchr(key, '.') ? NULL : setting_by_path(path);
 	if (!setting && (strchr(key, '.') || !is_section(path)))
-		unknown_key(file, section, path, entry->key);
-	else if (is_repeated(file, seen, setting ? setting->path : path, entry->key))
+		unknown_key(m, section, path, entry->key);
+	else if (is_repeated(m, seen, setting ? setting->path : path, entry->key))
 		return;
 	else if (setting)
-		merge_setting(file, setting, entry);
+		merge_setting(m, setting, entry);
 	else
-		merge_section(file, path, entry->value);
+		merge_section(m, path, entry->value);
 }
 
 /* Recursion ends with the schema's sections, whatever the document shares. */
-static void merge_mapping(struct file *file, const char *section, const struct yaml_node *node)
+static void merge_section(struct merger *m, const char *section, const struct yaml_node *node)
 {
-	struct merger *m = file->merger;
-	struct key_list seen = { 0 };
+	struct origin origin = origin_at(m, node);
+	struct string_list seen = { 0 };
 
-	for (size_t i = 0; i < node->n && !m->arena->failed; i++) {
-		if (m->diags->n_errors - file->first_error >= MISTAKES_MAX)
-			return;
-		merge_entry(file, section, &node->entries[i], &seen);
-	}
+	if (node->kind != NODE_MAPPING && scalar_type(node) != SCALAR_NULL)
+		diag_add(m->diags, SEVERITY_ERROR, &origin, *section ? section : NULL,
+			 "%s is found where a mapping of settings is expected",
+			 node->kind == NODE_SEQUENCE ? "a list" : quote_text(m->arena, node->text));
+	else
+		for (size_t i = 0; i < node->n && !m->arena->failed; i++)
+			if (m->diags->n_errors - m->first_error < MISTAKES_MAX)
+				merge_entry(m, section, &node->entries[i], &seen);
 }
 
 static void merge_file(struct merger *m, const struct layer_file *layer)
 {
-	struct file file = {
-		.merger = m,
-		.name = arena_strdup(m->arena, layer->name),
-		.first_error = m->diags->n_errors,
-	};
-	struct origin origin = { .kind = ORIGIN_FILE, .name = file.name };
+	struct origin origin = { .kind = ORIGIN_FILE };
 	const struct yaml_node *root;
 
-	if (!file.name || !yaml_load(m->arena, file.name, layer->text, layer->len, &root, m->diags))
+	m->file = origin.name = arena_strdup(m->arena, layer->name);
+	m->first_error = m->diags->n_errors;
+	if (!m->file || !yaml_load(m->arena, m->file, layer->text, layer->len, &root, m->diags) ||
+	    !root)
 		return;
-	if (!root)
-		return;
-	if (root->kind == NODE_MAPPING) {
-		merge_mapping(&file, "", root);
-	} else {
-		struct scalar scalar = { 0 };
-
-		if (root->kind == NODE_SCALAR)
-			scalar_resolve(root, &scalar);
-		origin = origin_at(&file, root);
-		if (scalar.type != SCALAR_NULL)
-			diag_add(m->diags, SEVERITY_ERROR, &origin, NULL,
-				 "%s is found where a mapping of settings is expected",
-				 root->kind == NODE_SEQUENCE ? "a list"
-							     : quote_text(m->arena, root->text));
-	}
-	if (m->diags->n_errors - file.first_error >= MISTAKES_MAX)
+	merge_section(m, "", root);
+	if (m->diags->n_errors - m->first_error >= MISTAKES_MAX)
 		diag_add(m->diags, SEVERITY_NOTICE, &origin, NULL,
 			 "there may be more mistakes: only %d of a file are listed", MISTAKES_MAX);
 }
@@ -332,7 +278,6 @@ static void merge_variable(struct merger *m, const char *variable)
 	const char *equals = strchr(variable, '=');
 	struct origin origin = { .kind = ORIGIN_ENV };
 	const struct setting *setting;
-	struct value_target target;
 
 	if (!equals || (!has_prefix(variable, KUMACTL_ENV) && !has_prefix(variable, OWN_ENV)))
 		return;
@@ -340,13 +285,10 @@ static void merge_variable(struct merger *m, const char *variable)
 	if (!origin.name || strcmp(origin.name, OWN_ENV "CONFIG_FILE") == 0)
 		return;
 	setting = setting_by_env(origin.name);
-	if (!setting) {
+	if (setting)
+		merge_text(m, setting, origin, equals + 1, false);
+	else
 		unknown_variable(m, &origin);
-		return;
-	}
-	target = target_for(m, setting, origin);
-	if (value_from_text(&target, equals + 1))
-		m->loaded->origins[index_of(setting)] = origin;
 }
 
 static void merge_flags(struct merger *m, const struct layer_flag *flags, size_t n)
@@ -359,17 +301,13 @@ static void merge_flags(struct merger *m, const struct layer_flag *flags, size_t
 			.kind = ORIGIN_FLAG,
 			.name = arena_strdup(m->arena, flags[i].flag),
 		};
-		struct value_target target;
 
 		if (!setting) {
 			diag_add(m->diags, SEVERITY_ERROR, &origin, NULL, "unknown option");
 			continue;
 		}
-		target = target_for(m, setting, origin);
-		target.append = seen[index_of(setting)];
-		seen[index_of(setting)] = true;
-		if (value_from_text(&target, flags[i].value))
-			m->loaded->origins[index_of(setting)] = origin;
+		merge_text(m, setting, origin, flags[i].value, seen[setting - settings]);
+		seen[setting - settings] = true;
 	}
 }
 
@@ -382,7 +320,9 @@ int layers_load(struct arena *arena, const struct layers *layers, struct loaded 
 	ret->origins = arena_alloc(arena, n_settings * sizeof(*ret->origins));
 	if (!ret->origins)
 		return -ENOMEM;
-	merge_defaults(&m);
+	for (size_t i = 0; i < n_settings; i++)
+		merge_text(&m, &settings[i], (struct origin){ .kind = ORIGIN_DEFAULT },
+			   settings[i].dflt, false);
 	for (size_t i = 0; i < layers->n_files; i++)
 		merge_file(&m, &layers->files[i]);
 	for (char *const *variable = layers->environ; variable && *variable; variable++)
@@ -396,5 +336,5 @@ const struct origin *loaded_origin(const struct loaded *loaded, const char *path
 	const struct setting *setting = setting_by_path(path);
 
 	assert(setting);
-	return &loaded->origins[index_of(setting)];
+	return &loaded->origins[setting - settings];
 }

@@ -81,7 +81,6 @@ const char *quote_text(struct arena *arena, const char *text)
 static bool is_safe_plain(const char *text)
 {
 	struct yaml_node node = { .kind = NODE_SCALAR, .plain = true, .text = text };
-	struct scalar scalar;
 
 	if (!isalpha((unsigned char)*text) && *text != '/')
 		return false;
@@ -90,8 +89,7 @@ static bool is_safe_plain(const char *text)
 			return false;
 	if (text[strlen(text) - 1] == ':')
 		return false;
-	scalar_resolve(&node, &scalar);
-	return scalar.type == SCALAR_TEXT;
+	return scalar_type(&node) == SCALAR_TEXT;
 }
 
 void quote_yaml(const char *text, struct strbuf *out)

@@ -6,31 +6,19 @@
  * text. Quoted words are always text.
  */
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "common/base/arena.h"
 #include "common/config/yaml.h"
 
 enum scalar_type {
+	SCALAR_NONE, /* a list or a mapping */
 	SCALAR_TEXT,
 	SCALAR_NULL,
 	SCALAR_BOOL,
 	SCALAR_NUMBER,
 };
 
-struct scalar {
-	enum scalar_type type;
-	bool truth; /* of a switch */
-	bool whole; /* a number without fraction that fits: magnitude and negative say it */
-	bool negative;
-	uint64_t magnitude;
-	double number;
-};
+enum scalar_type scalar_type(const struct yaml_node *node);
 
-/* node is a scalar. */
-void scalar_resolve(const struct yaml_node *node, struct scalar *ret);
-
-/* The value as text where text is wanted: "yes" is "true", 0x10 is "16", null is "". NULL when the
+/* A scalar's value as text: "yes" is "true", 0x10 and 16.0 are "16", null is "". "" as well when the
  * arena has failed. */
 const char *scalar_text(struct arena *arena, const struct yaml_node *node);

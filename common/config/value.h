@@ -24,6 +24,7 @@ struct value_target {
 	const struct setting *setting;
 	struct origin origin;
 	struct diag_list *diags;
+	const struct yaml_node *at;    /* set by value_from_node(): the place in the file */
 	const struct value_type *type; /* set by value_from_text() and value_from_node() */
 	bool append;                   /* a flag given again: lists of texts and mappings grow */
 };

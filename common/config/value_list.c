@@ -1,234 +1,337 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/config/value_type.h"
 
-#include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/base/parse.h"
 #include "common/config/quote.h"
 #include "common/config/scalar.h"
 
-const char *value_piece(struct arena *arena, const char **rest)
+static void push(const struct value_target *target, struct value_list *list, const void *item)
 {
-	const char *start = *rest;
-	size_t len;
+	size_t size = target->type->item_size;
+	void *slot = array_grow(target->arena, &list->items, &list->n, size);
 
-	if (!start)
-		return NULL;
-	len = strcspn(start, ",");
-	*rest = start[len] ? start + len + 1 : NULL;
-	while (len && isspace((unsigned char)*start)) {
-		start++;
-		len--;
-	}
-	while (len && isspace((unsigned char)start[len - 1]))
-		len--;
-	return arena_strndup(arena, start, len);
+	if (slot)
+		memcpy(slot, item, size);
 }
 
-bool value_is_blank(const char *text)
+/* A copy of the field that can be changed: that may be the value of an earlier layer. */
+static struct value_list copy(const struct value_target *target, const void *field)
 {
-	return !text[strspn(text, " \t\r\n")];
+	struct value_list from, list = { 0 };
+
+	memcpy(&from, field, sizeof(from));
+	for (size_t i = 0; i < from.n; i++)
+		push(target, &list, (const char *)from.items + i * target->type->item_size);
+	return list;
 }
 
-bool value_too_many(const struct value_target *target, const struct yaml_node *at)
+static bool too_many(const struct value_target *target)
 {
-	return value_fault(target, at, "more than %d items", VALUE_ITEMS_MAX);
+	return value_fault(target, "more than %d items", VALUE_ITEMS_MAX);
 }
 
-/* Appends the ports of a comma list; empty pieces are skipped. */
-static bool add_ports(const struct value_target *target, const struct yaml_node *at,
-		      const char *text, struct port_list *list)
+/* Puts the list into the field, unless a mistake was in it. */
+static bool store(const struct value_target *target, bool ok, const struct value_list *list,
+		  void *field)
 {
-	const char *rest = text, *piece;
+	if (list->n > VALUE_ITEMS_MAX)
+		return too_many(target);
+	if (ok)
+		memcpy(field, list, sizeof(*list));
+	return ok;
+}
+
+/* Adds what stands between the commas. kumactl keeps the blanks around them in lists of texts, where
+ * an empty item is one too: what that means is each setting's own. */
+static bool add_pieces(const struct value_target *target, const char *text, struct value_list *list)
+{
+	bool texts = target->setting->type == SETTING_STRINGS;
+	char *rest = arena_strdup(target->arena, text), *piece;
 	bool ok = true;
 
-	while ((piece = value_piece(target->arena, &rest))) {
-		uint16_t port;
-
-		if (!*piece)
-			continue;
-		if (parse_port(piece, &port))
-			array_push(target->arena, list, port);
-		else
-			ok = value_fault(target, at,
-					 "%s is not a port from 1 to 65535 (ranges cannot be used)",
-					 quote_text(target->arena, piece));
-		if (list->n > VALUE_ITEMS_MAX)
-			return value_too_many(target, at);
+	while (list->n <= VALUE_ITEMS_MAX && (piece = strsep(&rest, ","))) {
+		if (!texts || !target->setting->kumactl)
+			piece = value_trim(piece);
+		if (texts || *piece)
+			ok = target->type->add(target, piece, list) && ok;
 	}
 	return ok;
 }
 
-static bool ports_from_text(const struct value_target *target, const char *text, void *field)
+static bool list_from_text(const struct value_target *target, const char *text, void *field)
 {
-	struct port_list list = { 0 };
+	const enum setting_type type = target->setting->type;
+	struct value_list list = { 0 };
+	bool ok = true;
 
-	if (!add_ports(target, NULL, text, &list))
+	if (type != SETTING_PORTS && !value_check_text(target, text))
 		return false;
-	*(struct port_list *)field = list;
+	if (type == SETTING_EXECUTABLES || (target->append && type != SETTING_PORTS))
+		list = copy(target, field);
+	if (target->origin.kind == ORIGIN_FLAG &&
+	    (type == SETTING_STRINGS || type == SETTING_PAIRS)) {
+		/* One item per occurrence: it may contain commas. */
+		char *item = arena_strdup(target->arena, text);
+
+		ok = item && target->type->add(target, item, &list);
+	} else if (text[strspn(text, " \t\r\n")]) {
+		ok = add_pieces(target, text, &list);
+	}
+	return store(target, ok, &list, field);
+}
+
+static bool list_from_node(const struct value_target *target, const struct yaml_node *node,
+			   void *field)
+{
+	bool sequence = target->type->brackets[0] == '[';
+	struct value_target item = *target;
+	struct value_list list = { 0 };
+	bool ok = true;
+
+	if (node->kind != (sequence ? NODE_SEQUENCE : NODE_MAPPING) &&
+	    scalar_type(node) != SCALAR_NULL)
+		return value_unexpected(target, NULL);
+	if (node->n > VALUE_ITEMS_MAX)
+		return too_many(target);
+	for (size_t i = 0; i < node->n; i++) {
+		item.at = node->entries[i].value;
+		ok = target->type->add_entry(&item, &node->entries[i], &list) && ok;
+	}
+	return store(target, ok, &list, field);
+}
+
+static bool add_port(const struct value_target *target, char *text, struct value_list *list)
+{
+	uint16_t port;
+
+	if (!parse_port(text, &port))
+		return value_fault(target,
+				   "%s is not a port from 1 to 65535 (ranges cannot be used)",
+				   quote_text(target->arena, text));
+	push(target, list, &port);
 	return true;
 }
 
 /* One number, or a text with a comma list. */
-static bool add_ports_of(const struct value_target *target, const struct yaml_node *node,
-			 struct port_list *list)
+static bool add_port_entry(const struct value_target *target, const struct yaml_entry *entry,
+			   struct value_list *list)
 {
-	struct scalar scalar = { 0 };
+	enum scalar_type type = scalar_type(entry->value);
+	uint16_t port;
 
-	if (node->kind != NODE_SCALAR)
-		return value_unexpected(target, node);
-	scalar_resolve(node, &scalar);
-	if (scalar.type == SCALAR_TEXT)
-		return add_ports(target, node, node->text, list);
-	if (scalar.type != SCALAR_NUMBER || !scalar.whole || scalar.negative ||
-	    scalar.magnitude == 0 || scalar.magnitude > UINT16_MAX)
-		return value_unexpected(target, node);
-	array_push(target->arena, list, (uint16_t)scalar.magnitude);
+	if (type == SCALAR_TEXT)
+		return add_pieces(target, entry->value->text, list);
+	if (type != SCALAR_NUMBER || !parse_port(scalar_text(target->arena, entry->value), &port))
+		return value_unexpected(target, NULL);
+	push(target, list, &port);
 	return true;
 }
 
 static bool ports_from_node(const struct value_target *target, const struct yaml_node *node,
 			    void *field)
 {
-	struct port_list list = { 0 };
-	bool ok = true;
+	struct yaml_entry alone = { .value = node };
+	struct yaml_node list = { .kind = NODE_SEQUENCE, .entries = &alone, .n = 1 };
 
-	if (node->kind != NODE_SEQUENCE)
-		ok = add_ports_of(target, node, &list);
-	else if (node->n > VALUE_ITEMS_MAX)
-		return value_too_many(target, node);
-	else
-		for (size_t i = 0; i < node->n; i++)
-			ok = add_ports_of(target, node->entries[i].value, &list) && ok;
-	if (ok)
-		*(struct port_list *)field = list;
-	return ok;
+	return list_from_node(target, node->kind == NODE_SEQUENCE ? node : &list, field);
 }
 
-static void ports_print(const struct setting *setting _unused_, const void *field,
-			struct strbuf *out)
+static void port_print(const struct setting *setting _unused_, const void *value,
+		       bool yaml _unused_, struct strbuf *out)
 {
-	const struct port_list *list = field;
-
-	for (size_t i = 0; i < list->n; i++)
-		strbuf_addf(out, "%s%u", i ? "," : "", list->items[i]);
-}
-
-static void ports_print_yaml(const struct setting *setting _unused_, const void *field,
-			     struct strbuf *out)
-{
-	const struct port_list *list = field;
-
-	strbuf_addc(out, '[');
-	for (size_t i = 0; i < list->n; i++)
-		strbuf_addf(out, "%s%u", i ? ", " : "", list->items[i]);
-	strbuf_addc(out, ']');
+	strbuf_addf(out, "%u", *(const uint16_t *)value);
 }
 
 const struct value_type value_ports = {
 	.metavar = "PORT[,PORT...]",
 	.allowed = "a list of ports from 1 to 65535",
-	.from_text = ports_from_text,
+	.from_text = list_from_text,
 	.from_node = ports_from_node,
-	.print = ports_print,
-	.print_yaml = ports_print_yaml,
+	.print = port_print,
+	.item_size = sizeof(uint16_t),
+	.brackets = "[]",
+	.add = add_port,
+	.add_entry = add_port_entry,
 };
 
-/* kumactl keeps the blanks around the commas of a variable; what they do
- * there is each list's own. */
-static const char *next_text(const struct value_target *target, const char **rest)
+static bool add_string(const struct value_target *target, char *text, struct value_list *list)
 {
-	const char *start = *rest;
-	size_t len;
-
-	if (!start || !target->setting->kumactl)
-		return value_piece(target->arena, rest);
-	len = strcspn(start, ",");
-	*rest = start[len] ? start + len + 1 : NULL;
-	return arena_strndup(target->arena, start, len);
-}
-
-static bool strings_from_text(const struct value_target *target, const char *text, void *field)
-{
-	struct string_list list = { 0 }, *stored = field;
-	const char *rest = value_is_blank(text) ? NULL : text, *piece;
-
-	if (!value_check_text(target, NULL, text))
-		return false;
-	if (target->origin.kind == ORIGIN_FLAG) {
-		/* One item per occurrence: it may contain commas. */
-		if (target->append)
-			list = *stored;
-		array_push(target->arena, &list, arena_strdup(target->arena, text));
-	} else {
-		while ((piece = next_text(target, &rest)))
-			array_push(target->arena, &list, piece);
-	}
-	if (list.n > VALUE_ITEMS_MAX)
-		return value_too_many(target, NULL);
-	*stored = list;
+	push(target, list, &text);
 	return true;
 }
 
-static bool strings_from_node(const struct value_target *target, const struct yaml_node *node,
-			      void *field)
+static bool add_string_entry(const struct value_target *target, const struct yaml_entry *entry,
+			     struct value_list *list)
 {
-	struct string_list list = { 0 };
-	struct scalar scalar = { 0 };
-	bool ok = true;
+	const char *text;
 
-	if (node->kind == NODE_SCALAR)
-		scalar_resolve(node, &scalar);
-	if (node->kind != NODE_SEQUENCE && scalar.type != SCALAR_NULL)
-		return value_unexpected(target, node);
-	if (node->n > VALUE_ITEMS_MAX)
-		return value_too_many(target, node);
-	for (size_t i = 0; i < node->n; i++) {
-		const struct yaml_node *item = node->entries[i].value;
-		const char *text;
-
-		if (item->kind != NODE_SCALAR) {
-			ok = value_fault(target, item, "%s is found where a text is expected",
-					 item->kind == NODE_MAPPING ? "a mapping" : "a list");
-			continue;
-		}
-		text = scalar_text(target->arena, item);
-		ok = value_check_text(target, item, text) && ok;
-		array_push(target->arena, &list, text);
-	}
-	if (ok)
-		*(struct string_list *)field = list;
-	return ok;
+	if (entry->value->kind != NODE_SCALAR)
+		return value_fault(target, "%s is found where a text is expected",
+				   value_found(target, NULL));
+	text = scalar_text(target->arena, entry->value);
+	push(target, list, &text);
+	return value_check_text(target, text);
 }
 
-static void strings_print(const struct setting *setting _unused_, const void *field,
-			  struct strbuf *out)
+void value_print_string(const struct setting *setting _unused_, const void *value, bool yaml,
+			struct strbuf *out)
 {
-	const struct string_list *list = field;
+	const char *text = *(const char *const *)value;
 
-	for (size_t i = 0; i < list->n; i++)
-		strbuf_addf(out, "%s%s", i ? "," : "", list->items[i]);
-}
-
-static void strings_print_yaml(const struct setting *setting _unused_, const void *field,
-			       struct strbuf *out)
-{
-	const struct string_list *list = field;
-
-	strbuf_addc(out, '[');
-	for (size_t i = 0; i < list->n; i++) {
-		strbuf_add(out, i ? ", " : "");
-		quote_yaml(list->items[i], out);
-	}
-	strbuf_addc(out, ']');
+	if (yaml)
+		quote_yaml(text, out);
+	else
+		strbuf_add(out, text);
 }
 
 const struct value_type value_strings = {
 	.metavar = "TEXT",
 	.allowed = "a list of texts",
-	.from_text = strings_from_text,
-	.from_node = strings_from_node,
-	.print = strings_print,
-	.print_yaml = strings_print_yaml,
+	.from_text = list_from_text,
+	.from_node = list_from_node,
+	.print = value_print_string,
+	.item_size = sizeof(const char *),
+	.brackets = "[]",
+	.add = add_string,
+	.add_entry = add_string_entry,
+};
+
+/* Sets a name's value: a later one replaces an earlier one. */
+static void set_pair(const struct value_target *target, struct value_list *list, struct pair pair)
+{
+	struct pair *pairs = list->items;
+
+	for (size_t i = 0; i < list->n; i++) {
+		if (strcmp(pairs[i].key, pair.key) == 0) {
+			pairs[i].value = pair.value;
+			return;
+		}
+	}
+	push(target, list, &pair);
+}
+
+/* kumactl's iptablesExecutables: whatever says something about one name leaves the others. */
+static bool set_executable(const struct value_target *target, struct value_list *list,
+			   struct pair pair)
+{
+	static const char *const names[] = { "iptables",  "iptables-save",  "iptables-restore",
+					     "ip6tables", "ip6tables-save", "ip6tables-restore" };
+
+	for (size_t i = 0; i < ELEMENTS(names); i++) {
+		if (strcasecmp(names[i], pair.key) == 0) {
+			set_pair(target, list, (struct pair){ names[i], pair.value });
+			return true;
+		}
+	}
+	return value_fault(target,
+			   "%s is not one of iptables, iptables-save, iptables-restore, "
+			   "ip6tables, ip6tables-save, ip6tables-restore",
+			   quote_text(target->arena, pair.key));
+}
+
+static char separator_of(const struct setting *setting)
+{
+	return setting->type == SETTING_EXECUTABLES ? ':' : '=';
+}
+
+/* Adds "KEY=VALUE". */
+static bool add_pair(const struct value_target *target, char *text, struct value_list *list)
+{
+	bool executable = target->setting->type == SETTING_EXECUTABLES;
+	char *value = strchr(text, separator_of(target->setting));
+
+	if (!value || value == text)
+		return value_fault(target, "%s is found where %s is expected",
+				   quote_text(target->arena, text),
+				   executable ? "NAME:PATH" : "NAME=VALUE");
+	*value++ = 0;
+	if (executable)
+		return set_executable(target, list, (struct pair){ text, value });
+	set_pair(target, list, (struct pair){ text, value });
+	return true;
+}
+
+static bool add_pair_entry(const struct value_target *target, const struct yaml_entry *entry,
+			   struct value_list *list)
+{
+	struct value_target at_key = *target;
+	const struct yaml_node *key = entry->key;
+	enum scalar_type type = scalar_type(key);
+	struct pair pair;
+	size_t before = list->n;
+
+	at_key.at = key;
+	if (type == SCALAR_NONE || type == SCALAR_NULL ||
+	    (key->plain && strcmp(key->text, "<<") == 0))
+		return value_fault(&at_key, "a key has to be a name (merge keys cannot be used)");
+	pair.key = scalar_text(target->arena, key);
+	if (!value_check_text(&at_key, pair.key))
+		return false;
+	if (entry->value->kind != NODE_SCALAR)
+		return value_fault(target, "%s is found where the text for %s is expected",
+				   value_found(target, NULL), quote_text(target->arena, pair.key));
+	pair.value = scalar_text(target->arena, entry->value);
+	if (!value_check_text(target, pair.value))
+		return false;
+	set_pair(target, list, pair);
+	if (list->n == before && !target->arena->failed)
+		return value_fault(&at_key, "the key %s is there twice",
+				   quote_text(target->arena, pair.key));
+	return true;
+}
+
+static void pair_print(const struct setting *setting, const void *value, bool yaml,
+		       struct strbuf *out)
+{
+	const struct pair *pair = value;
+
+	if (!yaml) {
+		strbuf_addf(out, "%s%c%s", pair->key, separator_of(setting), pair->value);
+		return;
+	}
+	quote_yaml(pair->key, out);
+	strbuf_add(out, ": ");
+	quote_yaml(pair->value, out);
+}
+
+const struct value_type value_pairs = {
+	.metavar = "NAME=VALUE",
+	.allowed = "a mapping of names to texts",
+	.from_text = list_from_text,
+	.from_node = list_from_node,
+	.print = pair_print,
+	.item_size = sizeof(struct pair),
+	.brackets = "{}",
+	.add = add_pair,
+	.add_entry = add_pair_entry,
+};
+
+static bool executables_from_node(const struct value_target *target, const struct yaml_node *node,
+				  void *field)
+{
+	struct value_list given = { 0 }, list = copy(target, field);
+	const struct pair *pairs;
+	bool ok = true;
+
+	if (scalar_type(node) == SCALAR_NULL || !list_from_node(target, node, &given))
+		return false;
+	pairs = given.items;
+	for (size_t i = 0; i < given.n; i++)
+		ok = set_executable(target, &list, pairs[i]) && ok;
+	return store(target, ok, &list, field);
+}
+
+const struct value_type value_executables = {
+	.metavar = "NAME:PATH[,NAME:PATH...]",
+	.allowed = "a mapping of iptables' programs to paths",
+	.from_text = list_from_text,
+	.from_node = executables_from_node,
+	.print = pair_print,
+	.item_size = sizeof(struct pair),
+	.brackets = "{}",
+	.add = add_pair,
+	.add_entry = add_pair_entry,
 };

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/config/value_type.h"
 
+#include <ctype.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "common/config/quote.h"
 #include "common/config/scalar.h"
 
-bool value_fault(const struct value_target *target, const struct yaml_node *at, const char *fmt,
-		 ...)
+bool value_fault(const struct value_target *target, const char *fmt, ...)
 {
 	struct origin origin = target->origin;
 	const char *text;
 	va_list args;
 
-	if (at) {
-		origin.line = at->line;
-		origin.column = at->column;
+	if (target->at) {
+		origin.line = target->at->line;
+		origin.column = target->at->column;
 	}
 	va_start(args, fmt);
 	text = arena_vprintf(target->arena, fmt, args);
@@ -25,59 +26,57 @@ bool value_fault(const struct value_target *target, const struct yaml_node *at, 
 	return false;
 }
 
-/* "one of auto, true, false". */
-static const char *allowed(const struct value_target *target)
+const char *value_found(const struct value_target *target, const char *text)
 {
-	_strbuf_ struct strbuf buf = { 0 };
-	const char *const *name = target->setting->names;
-	const char *text;
+	const struct yaml_node *at = target->at;
 
-	if (!name)
-		return target->type->allowed;
-	strbuf_add(&buf, "one of ");
-	for (; *name; name++)
-		strbuf_addf(&buf, "%s%s", *name, name[1] ? ", " : "");
-	text = arena_strdup(target->arena, strbuf_text(&buf));
-	return text ? text : "?";
-}
-
-static const char *describe_node(struct arena *arena, const struct yaml_node *node)
-{
-	struct scalar scalar;
-	const char *text;
-
-	if (node->kind == NODE_SEQUENCE)
-		return "a list";
-	if (node->kind == NODE_MAPPING)
-		return "a mapping";
-	scalar_resolve(node, &scalar);
-	if (scalar.type == SCALAR_NULL)
+	if (!at)
+		return *text ? quote_text(target->arena, text) : "an empty text";
+	switch (scalar_type(at)) {
+	case SCALAR_NONE:
+		return at->kind == NODE_SEQUENCE ? "a list" : "a mapping";
+	case SCALAR_NULL:
 		return "nothing";
-	text = quote_text(arena, node->text);
-	if (!node->plain)
-		text = arena_printf(arena, "the text %s, in quotes,", text);
+	case SCALAR_TEXT:
+	case SCALAR_BOOL:
+	case SCALAR_NUMBER:
+		break;
+	}
+	text = quote_text(target->arena, at->text);
+	if (!at->plain)
+		text = arena_printf(target->arena, "the text %s, in quotes,", text);
 	return text ? text : "?";
 }
 
-bool value_unexpected(const struct value_target *target, const struct yaml_node *at)
+bool value_unexpected(const struct value_target *target, const char *text)
 {
-	return value_fault(target, at, "%s is found where %s is expected",
-			   describe_node(target->arena, at), allowed(target));
+	const char *found = value_found(target, text);
+	const char *const *name = target->setting->names;
+	_strbuf_ struct strbuf allowed = { 0 };
+
+	strbuf_add(&allowed, name ? "one of " : target->type->allowed);
+	for (; name && *name; name++)
+		strbuf_addf(&allowed, "%s%s", *name, name[1] ? ", " : "");
+	return value_fault(target, "%s is found where %s is expected", found,
+			   strbuf_text(&allowed));
 }
 
-bool value_unexpected_text(const struct value_target *target, const char *text)
+bool value_check_text(const struct value_target *target, const char *text)
 {
-	return value_fault(target, NULL, "%s is found where %s is expected",
-			   *text ? quote_text(target->arena, text) : "an empty text",
-			   allowed(target));
+	if (text_is_clean(text, target->setting->type == SETTING_PAIRS))
+		return true;
+	return value_fault(target, "%s contains a control character or is not UTF-8 text",
+			   quote_text(target->arena, text));
 }
 
-bool value_check_text(const struct value_target *target, const struct yaml_node *at,
-		      const char *text)
+char *value_trim(char *text)
 {
-	if (text && !text_is_clean(text, target->setting->type == SETTING_PAIRS))
-		return value_fault(target, at,
-				   "%s contains a control character or is not UTF-8 text",
-				   quote_text(target->arena, text));
+	size_t len;
+
+	while (isspace((unsigned char)*text))
+		text++;
+	for (len = strlen(text); len && isspace((unsigned char)text[len - 1]); len--)
+		;
+	text[len] = 0;
 	return text;
 }

@@ -191,6 +191,12 @@ static const char *decode_base64(struct arena *arena, const char *text)
 	return strlen(out) == n ? out : NULL;
 }
 
+static void refuse_tag(struct loader *l, const struct yaml_node *node, const char *tag)
+{
+	complain(l, node->line, node->column, "the tag %s cannot be used here",
+		 quote_text(l->arena, tag));
+}
+
 /* Applies a tag other than text's to a scalar. */
 static void apply_tag(struct loader *l, const char *tag, struct yaml_node *node)
 {
@@ -203,26 +209,21 @@ static void apply_tag(struct loader *l, const char *tag, struct yaml_node *node)
 		{ CORE_TAG "int", SCALAR_NUMBER },
 		{ CORE_TAG "float", SCALAR_NUMBER },
 	};
-	struct scalar scalar;
 
 	node->plain = true;
 	for (size_t i = 0; i < ELEMENTS(tags); i++) {
 		if (strcmp(tag, tags[i].name) != 0)
 			continue;
-		scalar_resolve(node, &scalar);
-		if (scalar.type != tags[i].type)
+		if (scalar_type(node) != tags[i].type)
 			complain(l, node->line, node->column, "%s is not what its tag !!%s says",
 				 quote_text(l->arena, node->text), tag + strlen(CORE_TAG));
 		return;
 	}
 	node->plain = false;
-	if (strcmp(tag, CORE_TAG "binary") == 0)
-		node->text = decode_base64(l->arena, node->text);
-	else
-		node->text = NULL;
+	node->text =
+		strcmp(tag, CORE_TAG "binary") == 0 ? decode_base64(l->arena, node->text) : NULL;
 	if (!node->text)
-		complain(l, node->line, node->column, "the tag %s cannot be used here",
-			 quote_text(l->arena, tag));
+		refuse_tag(l, node, tag);
 }
 
 /* Whether a tag is written in front of that scalar; scalars are asked about in their order. */
@@ -248,36 +249,25 @@ static void convert_scalar(struct loader *l, const yaml_node_t *from, bool tagge
 		apply_tag(l, tag, to);
 }
 
-static void convert_sequence(struct loader *l, const yaml_node_t *from, struct yaml_node *nodes,
-			     struct yaml_node *to)
+static void convert_collection(struct loader *l, const yaml_node_t *from, struct yaml_node *nodes,
+			       struct yaml_node *to)
 {
+	const bool sequence = from->type == YAML_SEQUENCE_NODE;
 	const yaml_node_item_t *item = from->data.sequence.items.start;
-
-	to->kind = NODE_SEQUENCE;
-	to->n = (size_t)(from->data.sequence.items.top - item);
-	to->entries = arena_alloc(l->arena, to->n * sizeof(*to->entries));
-	for (size_t i = 0; to->entries && i < to->n; i++)
-		to->entries[i].value = &nodes[item[i] - 1];
-	if (strcmp((const char *)from->tag, YAML_SEQ_TAG) != 0)
-		complain(l, AT(from->start_mark), "the tag %s cannot be used here",
-			 quote_text(l->arena, (const char *)from->tag));
-}
-
-static void convert_mapping(struct loader *l, const yaml_node_t *from, struct yaml_node *nodes,
-			    struct yaml_node *to)
-{
 	const yaml_node_pair_t *pair = from->data.mapping.pairs.start;
+	const char *tag = (const char *)from->tag;
 
-	to->kind = NODE_MAPPING;
-	to->n = (size_t)(from->data.mapping.pairs.top - pair);
+	to->kind = sequence ? NODE_SEQUENCE : NODE_MAPPING;
+	to->n = (size_t)(sequence ? from->data.sequence.items.top - item
+				  : from->data.mapping.pairs.top - pair);
 	to->entries = arena_alloc(l->arena, to->n * sizeof(*to->entries));
 	for (size_t i = 0; to->entries && i < to->n; i++) {
-		to->entries[i].key = &nodes[pair[i].key - 1];
-		to->entries[i].value = &nodes[pair[i].value - 1];
+		if (!sequence)
+			to->entries[i].key = &nodes[pair[i].key - 1];
+		to->entries[i].value = &nodes[(sequence ? item[i] : pair[i].value) - 1];
 	}
-	if (strcmp((const char *)from->tag, YAML_MAP_TAG) != 0)
-		complain(l, AT(from->start_mark), "the tag %s cannot be used here",
-			 quote_text(l->arena, (const char *)from->tag));
+	if (strcmp(tag, sequence ? YAML_SEQ_TAG : YAML_MAP_TAG) != 0)
+		refuse_tag(l, to, tag);
 }
 
 /* Every node once, in the document's order; the first is the root. */
@@ -292,12 +282,10 @@ static const struct yaml_node *convert(struct loader *l, const yaml_document_t *
 
 		nodes[i].line = (unsigned)from->start_mark.line + 1;
 		nodes[i].column = (unsigned)from->start_mark.column + 1;
-		if (from->type == YAML_SEQUENCE_NODE)
-			convert_sequence(l, from, nodes, &nodes[i]);
-		else if (from->type == YAML_MAPPING_NODE)
-			convert_mapping(l, from, nodes, &nodes[i]);
-		else
+		if (from->type == YAML_SCALAR_NODE)
 			convert_scalar(l, from, has_tag(l, from, &next_tag), &nodes[i]);
+		else
+			convert_collection(l, from, nodes, &nodes[i]);
 	}
 	return n ? nodes : NULL;
 }
@@ -323,16 +311,13 @@ static const struct yaml_node *parse(struct loader *l)
 			 doc.version_directive->major, doc.version_directive->minor);
 	root = convert(l, &doc);
 	yaml_document_delete(&doc);
-	if (root) {
-		if (!yaml_parser_load(&parser, &doc)) {
-			complain_of_syntax(l, &parser);
-		} else {
-			second = yaml_document_get_root_node(&doc);
-			if (second)
-				complain(l, AT(second->start_mark),
-					 "a second document; a file holds one");
-			yaml_document_delete(&doc);
-		}
+	if (root && !yaml_parser_load(&parser, &doc)) {
+		complain_of_syntax(l, &parser);
+	} else if (root) {
+		second = yaml_document_get_root_node(&doc);
+		if (second)
+			complain(l, AT(second->start_mark), "a second document; a file holds one");
+		yaml_document_delete(&doc);
 	}
 	yaml_parser_delete(&parser);
 	return root;

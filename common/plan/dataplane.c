@@ -42,15 +42,6 @@ static void complain(struct reader *r, const struct yaml_node *at, const char *f
 	diag_add(r->diags, SEVERITY_ERROR, &origin, NULL, "%s", text ? text : "out of memory");
 }
 
-static bool is_null(const struct yaml_node *node)
-{
-	struct scalar scalar = { .type = SCALAR_TEXT };
-
-	if (node->kind == NODE_SCALAR)
-		scalar_resolve(node, &scalar);
-	return scalar.type == SCALAR_NULL;
-}
-
 /* Whether a key is the field: "redirectPortInbound" or, as protobuf's JSON also takes it,
  * "redirect_port_inbound". */
 static bool is_field(const char *key, const char *field)
@@ -84,7 +75,7 @@ static const struct yaml_node *get(struct reader *r, const struct yaml_node *map
 				 "'%s' is here twice: the last one counts", field);
 		value = map->entries[i].value;
 	}
-	return value && !is_null(value) ? value : NULL;
+	return value && scalar_type(value) != SCALAR_NULL ? value : NULL;
 }
 
 /* kuma-dp takes over what "<<" names by rules of its own; better none of it than another reading. */
@@ -198,7 +189,7 @@ static void read_networking(struct reader *r, const struct yaml_node *root, stru
 
 static void read_root(struct reader *r, const struct yaml_node *root, struct dataplane *ret)
 {
-	if (!root || is_null(root)) {
+	if (!root || scalar_type(root) == SCALAR_NULL) {
 		complain(r, root, "is empty: a Dataplane resource is wanted");
 		return;
 	}

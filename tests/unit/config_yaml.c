@@ -54,12 +54,8 @@ Test(yaml, takes_files_that_say_nothing)
 
 		load(&d, texts[i]);
 		cr_assert(d.ok, "%s", texts[i]);
-		if (d.root) {
-			struct scalar scalar;
-
-			scalar_resolve(d.root, &scalar);
-			cr_assert_eq(scalar.type, SCALAR_NULL);
-		}
+		if (d.root)
+			cr_assert_eq(scalar_type(d.root), SCALAR_NULL);
 	}
 }
 
