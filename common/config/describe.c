@@ -3,12 +3,9 @@
 
 #include <string.h>
 
-#include "common/config/describe_man.h"
-#include "common/config/quote.h"
 #include "common/config/value.h"
 
-#define WIDTH       100 /* columns of a line of help */
-#define HELP_INDENT 10
+#define WIDTH 100 /* columns of a line of help */
 
 /* Adds text, broken at blanks, each line behind prefix (of width columns). */
 static void add_wrapped(struct strbuf *out, const char *prefix, const char *text)
@@ -49,13 +46,9 @@ static void add_metavar(struct strbuf *out, const struct setting *setting)
 
 void describe_option(struct strbuf *out, const char *name, const char *metavar, const char *help)
 {
-	char indent[HELP_INDENT + 1];
-
-	memset(indent, ' ', HELP_INDENT);
-	indent[HELP_INDENT] = 0;
 	strbuf_addf(out, "  --%s%s%s\n", name, metavar && *metavar ? "=" : "",
 		    metavar ? metavar : "");
-	add_wrapped(out, indent, help);
+	add_wrapped(out, "          ", help);
 }
 
 void describe_setting(struct strbuf *out, const struct setting *setting)
@@ -88,49 +81,35 @@ static void print_help(struct strbuf *out)
 	}
 }
 
-static unsigned depth_of(const char *path)
+/* Two blanks for every dot in the first len bytes of the path. */
+static void add_indent(struct strbuf *out, const char *path, size_t len)
 {
-	unsigned depth = 0;
-
-	for (; *path; path++)
-		depth += *path == '.';
-	return depth;
-}
-
-static void add_indent(struct strbuf *out, unsigned depth)
-{
-	for (; depth; depth--)
-		strbuf_add(out, "  ");
+	for (size_t i = 0; i < len; i++)
+		strbuf_add(out, path[i] == '.' ? "  " : "");
 }
 
 /* The headers of the sections that path is in and before was not. */
 static void add_sections(struct strbuf *out, const char *path, const char *before)
 {
-	unsigned depth = 0;
-	size_t start = 0;
 	bool same = true;
 
-	for (;;) {
-		size_t len = strcspn(path + start, ".");
-
-		if (!path[start + len])
-			return;
-		same = same && strncmp(path, before, start + len + 1) == 0;
-		if (!same) {
-			add_indent(out, depth);
-			strbuf_add_len(out, path + start, len);
-			strbuf_add(out, ":\n");
-		}
-		start += len + 1;
-		depth++;
+	for (const char *start = path, *dot; (dot = strchr(start, '.')); start = dot + 1) {
+		same = same && strncmp(path, before, (size_t)(dot - path) + 1) == 0;
+		if (same)
+			continue;
+		add_indent(out, path, (size_t)(start - path));
+		strbuf_add_len(out, start, (size_t)(dot - start));
+		strbuf_add(out, ":\n");
 	}
 }
 
-static const char *last_component(const char *path)
+/* "KEY: " behind the blanks that it needs. */
+static void add_key(struct strbuf *out, const char *path)
 {
 	const char *dot = strrchr(path, '.');
 
-	return dot ? dot + 1 : path;
+	add_indent(out, path, strlen(path));
+	strbuf_addf(out, "%s: ", dot ? dot + 1 : path);
 }
 
 /* What the shipped file sets: enough to see where one's own values go. */
@@ -166,43 +145,37 @@ static const char file_head[] =
  * can be switched on by itself. */
 static void print_yaml(struct strbuf *out)
 {
-	struct config config = { 0 };
-	struct arena arena = { 0 };
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	struct diag_list diags = { .arena = &arena };
+	struct loaded defaults;
 	const char *before = "";
 
+	if (layers_load(&arena, &(struct layers){ 0 }, &defaults, &diags) < 0) {
+		out->failed = true;
+		return;
+	}
 	strbuf_add(out, file_head);
 	for (size_t i = 0; i < n_settings; i++) {
 		const struct setting *setting = &settings[i];
-		unsigned depth = depth_of(setting->path);
 		const char *example = example_of(setting);
 		_strbuf_ struct strbuf prefix = { 0 };
-		struct diag_list diags = { .arena = &arena };
-		struct value_target target = {
-			.arena = &arena,
-			.config = &config,
-			.setting = setting,
-			.origin.kind = ORIGIN_DEFAULT,
-			.diags = &diags,
-		};
 
 		if (setting->flags & SETTING_NO_YAML)
 			continue;
 		strbuf_addc(out, '\n');
 		add_sections(out, setting->path, before);
 		before = setting->path;
-		add_indent(&prefix, depth);
+		add_indent(&prefix, setting->path, strlen(setting->path));
 		strbuf_add(&prefix, "# ");
 		add_wrapped(out, strbuf_text(&prefix), setting->help);
 		strbuf_add(out, example ? "" : "#");
-		add_indent(out, depth);
-		strbuf_addf(out, "%s: ", last_component(setting->path));
+		add_key(out, setting->path);
 		if (example)
 			strbuf_add(out, example);
-		else if (value_from_text(&target, setting->dflt))
-			value_print_yaml(setting, &config, out);
+		else
+			value_print_yaml(setting, &defaults.config, out);
 		strbuf_addc(out, '\n');
 	}
-	arena_done(&arena);
 }
 
 void describe_config(const struct loaded *loaded, struct strbuf *out)
@@ -219,8 +192,7 @@ void describe_config(const struct loaded *loaded, struct strbuf *out)
 		} else {
 			add_sections(out, setting->path, before);
 			before = setting->path;
-			add_indent(out, depth_of(setting->path));
-			strbuf_addf(out, "%s: ", last_component(setting->path));
+			add_key(out, setting->path);
 			value_print_yaml(setting, &loaded->config, out);
 			strbuf_add(out, " #");
 		}

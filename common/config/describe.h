@@ -19,6 +19,9 @@ enum describe_format {
 /* The names of the formats, NULL-terminated. */
 extern const char *const describe_formats[];
 
+/* tproxyd.yaml(5), in mdoc(7). */
+void describe_man(struct strbuf *out);
+
 void describe(enum describe_format format, struct strbuf *out);
 
 /* One option of a help text: its name without dashes, what it takes (NULL: nothing), its help. */

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "common/config/describe_man.h"
+#include "common/config/describe.h"
 
-#include <string.h>
-
-#include "common/config/schema.h"
 #include "common/config/value.h"
 
 static const char head[] =
@@ -66,16 +63,11 @@ static void add_values(struct strbuf *out, const struct setting *setting)
 {
 	const char *metavar = value_metavar(setting);
 
-	if (!setting->names) {
-		if (metavar)
-			strbuf_addf(out, ".Pp\nTakes %s", metavar);
-		else
-			strbuf_add(out, ".Pp\nTakes true or false");
-	} else {
-		strbuf_add(out, ".Pp\nTakes ");
-		for (const char *const *name = setting->names; *name; name++)
-			strbuf_addf(out, "%s%s", *name, !name[1] ? "" : name[2] ? ", " : " or ");
-	}
+	strbuf_add(out, ".Pp\nTakes ");
+	if (!setting->names)
+		strbuf_add(out, metavar ? metavar : "true or false");
+	for (const char *const *name = setting->names; name && *name; name++)
+		strbuf_addf(out, "%s%s", *name, !name[1] ? "" : name[2] ? ", " : " or ");
 	if (*setting->dflt)
 		strbuf_addf(out, "; default %s.\n", setting->dflt);
 	else
