@@ -319,8 +319,8 @@ static bool executables_from_node(const struct value_target *target, const struc
 	if (scalar_type(node) == SCALAR_NULL || !list_from_node(target, node, &given))
 		return false;
 	pairs = given.items;
-	for (size_t i = 0; i < given.n; i++)
-		ok = set_executable(target, &list, pairs[i]) && ok;
+	for (size_t i = 0; ok && i < given.n; i++)
+		ok = set_executable(target, &list, pairs[i]);
 	return store(target, ok, &list, field);
 }
 

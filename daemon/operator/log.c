@@ -20,23 +20,6 @@ static struct log_sink {
 	bool journal; /* stderr is a stream to the journal: send fields instead of text */
 } log_sink = { .level = LOG_LEVEL_INFO };
 
-static int priority_of(enum log_level level)
-{
-	switch (level) {
-	case LOG_LEVEL_ERROR:
-		return LOG_ERR;
-	case LOG_LEVEL_WARNING:
-		return LOG_WARNING;
-	case LOG_LEVEL_NOTICE:
-		return LOG_NOTICE;
-	case LOG_LEVEL_INFO:
-		return LOG_INFO;
-	case LOG_LEVEL_DEBUG:
-		return LOG_DEBUG;
-	}
-	return LOG_ERR;
-}
-
 bool log_is_journal(void)
 {
 	return log_sink.journal;
@@ -65,41 +48,36 @@ enum log_level log_get_level(void)
 	return log_sink.level;
 }
 
-/* What children and files say is quoted in messages: it must not make lines, priorities or colours
- * of its own. */
-static void add_line(struct strbuf *out, const char *text)
+void log_make_one_line(char *text)
 {
 	for (; *text; text++)
 		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			strbuf_addc(out, ' ');
-		else
-			strbuf_addc(out, *text);
+			*text = ' ';
 }
 
-static void emit(enum log_level level, const char *id, const char *const *fields, const char *text)
+/* Changes the text. */
+static void emit(enum log_level level, const char *id, const char *const *fields, char *text)
 {
 	_strbuf_ struct strbuf message = { 0 };
-	char priority[16], message_id[64] = "";
+	char priority[24], message_id[64] = "";
+	const int number = LOG_ERR + (int)level; /* both count the same way */
 	struct iovec iov[16];
 	int n = 0;
 
+	/* What children and files say is quoted in messages: it must not make lines, priorities or
+	 * colours of its own. */
+	log_make_one_line(text);
 	if (!log_sink.journal) {
-		const char *line;
-
-		add_line(&message, text);
-		line = message.failed ? "error: no memory, not even to say for what"
-				      : strbuf_text(&message);
 		/* sd-daemon(3): the prefix is understood by systemd and dropped by terminals'
 		 * users. */
 		if (isatty(STDERR_FILENO))
-			fprintf(stderr, "tproxyd: %s\n", line);
+			fprintf(stderr, "tproxyd: %s\n", text);
 		else
-			fprintf(stderr, "<%d>%s\n", priority_of(level), line);
+			fprintf(stderr, "<%d>%s\n", number, text);
 		return;
 	}
-	strbuf_add(&message, "MESSAGE=");
-	add_line(&message, text);
-	(void)snprintf(priority, sizeof(priority), "PRIORITY=%d", priority_of(level));
+	strbuf_addf(&message, "MESSAGE=%s", text);
+	(void)snprintf(priority, sizeof(priority), "PRIORITY=%d", number);
 	iov[n++] = (struct iovec){ message.text, message.len };
 	iov[n++] = (struct iovec){ priority, strlen(priority) };
 	if (id) {
@@ -110,18 +88,6 @@ static void emit(enum log_level level, const char *id, const char *const *fields
 		iov[n++] = (struct iovec){ (char *)(uintptr_t)*fields, strlen(*fields) };
 	if (!message.failed)
 		(void)sd_journal_sendv(iov, n);
-}
-
-static void emit_format(enum log_level level, const char *fmt, va_list args) _printf_(2, 0);
-
-static void emit_format(enum log_level level, const char *fmt, va_list args)
-{
-	char text[LOG_TEXT_MAX];
-
-	if (level > log_sink.level)
-		return;
-	(void)vsnprintf(text, sizeof(text), fmt, args);
-	emit(level, NULL, NULL, text);
 }
 
 void log_error(const struct error *err, const char *fmt, ...)
@@ -141,42 +107,6 @@ void log_error(const struct error *err, const char *fmt, ...)
 		fields[0] = number;
 	}
 	emit(LOG_LEVEL_ERROR, NULL, fields, text);
-}
-
-void log_warning(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	emit_format(LOG_LEVEL_WARNING, fmt, args);
-	va_end(args);
-}
-
-void log_notice(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	emit_format(LOG_LEVEL_NOTICE, fmt, args);
-	va_end(args);
-}
-
-void log_info(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	emit_format(LOG_LEVEL_INFO, fmt, args);
-	va_end(args);
-}
-
-void log_debug(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	emit_format(LOG_LEVEL_DEBUG, fmt, args);
-	va_end(args);
 }
 
 void log_event(enum log_level level, const char *id, const char *const *fields, const char *fmt,
@@ -218,5 +148,6 @@ void log_diag(const struct diag *diag)
 		(void)snprintf(line, sizeof(line), "TPROXYD_CONFIG_LINE=%u", diag->origin.line);
 		fields[n++] = line;
 	}
-	emit(levels[diag->severity], NULL, fields, strbuf_text(&text));
+	if (text.text)
+		emit(levels[diag->severity], NULL, fields, text.text);
 }

@@ -25,15 +25,19 @@ void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
 void log_error(const struct error *err, const char *fmt, ...) _printf_(2, 3); /* err may be NULL */
-void log_warning(const char *fmt, ...) _printf_(1, 2);
-void log_notice(const char *fmt, ...) _printf_(1, 2);
-void log_info(const char *fmt, ...) _printf_(1, 2);
-void log_debug(const char *fmt, ...) _printf_(1, 2);
 
-/* A catalogued event: id is one of messages.h, fields a NULL-terminated list
- * of "NAME=value" texts. */
+#define log_warning(...) log_event(LOG_LEVEL_WARNING, NULL, NULL, __VA_ARGS__)
+#define log_notice(...)  log_event(LOG_LEVEL_NOTICE, NULL, NULL, __VA_ARGS__)
+#define log_info(...)    log_event(LOG_LEVEL_INFO, NULL, NULL, __VA_ARGS__)
+#define log_debug(...)   log_event(LOG_LEVEL_DEBUG, NULL, NULL, __VA_ARGS__)
+
+/* An event: id is one of messages.h, or NULL where it is not catalogued; fields (may be NULL) a
+ * NULL-terminated list of "NAME=value" texts. */
 void log_event(enum log_level level, const char *id, const char *const *fields, const char *fmt,
 	       ...) _printf_(4, 5);
 
 /* A diagnostic at its own level; about the configuration with TPROXYD_CONFIG_FILE and _LINE. */
 void log_diag(const struct diag *diag);
+
+/* Puts blanks in the place of control characters: whoever reads lines would take one for the end. */
+void log_make_one_line(char *text);

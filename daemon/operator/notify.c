@@ -7,14 +7,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-/* A line break would begin another variable of the protocol: what children and files say must not
- * get that far. */
-static void make_one_line(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = ' ';
-}
+#include "daemon/operator/log.h"
 
 void notify_status(char last[static 256], const char *fmt, ...)
 {
@@ -24,7 +17,8 @@ void notify_status(char last[static 256], const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	make_one_line(text);
+	/* A line break would begin another variable of the protocol. */
+	log_make_one_line(text);
 	if (strcmp(text, last) == 0)
 		return;
 	memcpy(last, text, sizeof(text));
@@ -51,6 +45,6 @@ void notify_failed(int code, const char *text)
 	char line[1024];
 
 	(void)snprintf(line, sizeof(line), "%s", text);
-	make_one_line(line);
+	log_make_one_line(line);
 	(void)sd_notifyf(0, "ERRNO=%d\nSTATUS=%s", code < 0 ? -code : code, line);
 }
