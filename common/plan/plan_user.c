@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/parse.h"
+#include "common/plan/new_user.h"
 
 #define SETTING "kumaDPUser"
 
@@ -11,25 +12,17 @@
  * `check` before the first start finds nothing wrong. */
 static void missing(struct planner *p, const char *asked)
 {
-	const char *name = *asked ? asked : KUMA_DP_USER;
-	const char *taken_by = p->facts->uid_5678_name;
-	uint64_t uid;
-	bool by_number = parse_decimal(asked, UINT32_MAX, &uid);
+	struct new_user user;
+	struct error err;
 
-	if (by_number)
-		name = KUMA_DP_USER;
-	if (by_number && uid != KUMA_DP_UID)
-		say(p, HOST_ERROR, SETTING,
-		    "no user has UID %s: name one that exists, or a name to be created", asked);
+	if (new_user_judge(asked, p->facts->uid_5678_name, &user, &err) < 0)
+		say(p, HOST_ERROR, SETTING, "%s", err.text);
 	else if (!p->config->user.create)
 		say(p, HOST_ERROR, SETTING, "user '%s' does not exist, and user.create is false",
-		    by_number ? asked : name);
-	else if (strcmp(name, KUMA_DP_USER) == 0 && taken_by)
-		say(p, HOST_ERROR, SETTING, "user '%s' cannot be created: UID %d belongs to '%s'",
-		    name, KUMA_DP_UID, taken_by);
+		    user.name);
 	else
 		say(p, HOST_NOTICE, SETTING,
-		    "user '%s' does not exist yet: `tproxyd prepare` creates it", name);
+		    "user '%s' does not exist yet: `tproxyd prepare` creates it", user.name);
 }
 
 static void plan_user_for_run(struct planner *p, const char *asked)
@@ -50,7 +43,8 @@ static void plan_user_for_run(struct planner *p, const char *asked)
 		say(p, HOST_ERROR, SETTING,
 		    "UID %d belongs to '%s', not to '%s': name the user that the proxy is to run as",
 		    KUMA_DP_UID, owner, KUMA_DP_USER);
-	else if (parse_decimal(asked, UINT32_MAX, &uid) && uid != user->uid)
+	else if (new_user_is_number(asked) &&
+		 !(parse_decimal(asked, UINT32_MAX, &uid) && uid == user->uid))
 		say(p, HOST_ERROR, SETTING,
 		    "'%s' is no UID of this host but the name of a user with UID %u: ask for that "
 		    "UID",

@@ -13,7 +13,6 @@
 #include "daemon/process/spawn.h"
 
 #define TOOL_TIMEOUT_USEC ((uint64_t)30 * 1000 * 1000)
-#define NAME_CHARACTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 #define UID_LAST          ((uint64_t)UINT32_MAX - 1) /* (uid_t)-1 means "none" */
 
 /* Whether a failed NSS lookup only says that there is no such entry (getpwnam(3), ERRORS). */
@@ -129,7 +128,8 @@ static int create_by_useradd(const char *name, const char *number, struct error 
 	const char *groupadd = first_executable((const char *const[]){
 		"/usr/sbin/groupadd", "/sbin/groupadd", "/usr/bin/groupadd", NULL });
 	/* Without a number the lists end there. */
-	const char *const group[] = { groupadd, "--system", name, number ? "--gid" : NULL,
+	bool free_gid = number && !getgrgid(KUMA_DP_UID);
+	const char *const group[] = { groupadd, "--system", name, free_gid ? "--gid" : NULL,
 				      number,   NULL };
 	const char *const user[] = {
 		useradd_path(), "--system", "--no-create-home",      "--home-dir",
@@ -187,32 +187,11 @@ int user_lookup(struct arena *arena, const char *asked, struct facts_user *ret,
 	return 0;
 }
 
-int user_create(const char *asked, struct error *err)
+int user_create(const struct new_user *user, struct error *err)
 {
-	const struct passwd *holder;
-	const char *name = asked[0] ? asked : KUMA_DP_USER;
-	const char *number = NULL;
-	uint64_t uid;
+	const char *number = user->uid_5678 ? "5678" : NULL;
+	int r = access(useradd_path(), X_OK) == 0 ? create_by_useradd(user->name, number, err)
+						  : create_by_sysusers(user->name, number, err);
 
-	if (parse_decimal(asked, UID_LAST, &uid)) {
-		if (uid != KUMA_DP_UID)
-			return error_set(
-				err, -EINVAL,
-				"UID %s belongs to no user, and a user to create needs a name",
-				asked);
-		name = KUMA_DP_USER;
-	}
-	/* It stands on a command line and in a line of sysusers.d(5). */
-	if (name[0] == '-' || name[strspn(name, NAME_CHARACTERS)])
-		return error_set(err, -EINVAL, "create user: \"%s\" cannot be a user's name", name);
-	if (strcmp(name, KUMA_DP_USER) == 0) {
-		holder = getpwuid(KUMA_DP_UID);
-		if (holder)
-			return error_set(err, -EEXIST, "create user %s: UID %d belongs to user %s",
-					 name, KUMA_DP_UID, holder->pw_name);
-		number = "5678";
-	}
-	int r = access(useradd_path(), X_OK) == 0 ? create_by_useradd(name, number, err)
-						  : create_by_sysusers(name, number, err);
-	return r < 0 ? error_wrap(err, r, "create user %s", name) : 0;
+	return r < 0 ? error_wrap(err, r, "create user %s", user->name) : 0;
 }

@@ -6,6 +6,7 @@
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/plan/facts.h"
+#include "common/plan/new_user.h"
 
 /* Looks up what kumaDPUser names (a UID, else a name; "": UID 5678, else kuma-dp). That nobody is
  * found is no error: ret->found is false. *ret_5678_name is who has UID 5678, or NULL. */
@@ -16,7 +17,6 @@ int user_lookup(struct arena *arena, const char *asked, struct facts_user *ret,
  * groups are asked, which takes longer than all the rest of an installation. */
 int user_groups(struct arena *arena, struct facts_user *user, struct error *err) _must_check_;
 
-/* Creates the user that asked names: UID 5678 with a group of that number for "" and "kuma-dp", a
- * free system UID for another name; no login, no home. useradd, else systemd-sysusers. A number
- * other than 5678 without a user is an error: such a user has no name to create. */
-int user_create(const char *asked, struct error *err) _must_check_;
+/* Creates the user: UID 5678 with a group of that number, where it is free, or a free system UID; no
+ * login, no home. By useradd, else systemd-sysusers. */
+int user_create(const struct new_user *user, struct error *err) _must_check_;

@@ -18,15 +18,17 @@ static int user_prepare(struct arena *arena, const struct config *config, struct
 	const char *asked = config->kuma_dp_user;
 	const char *name_5678;
 	struct facts_user user;
+	struct new_user wanted;
 	int r;
 
 	r = user_lookup(arena, asked, &user, &name_5678, err);
 	if (r < 0 || user.found || !config->user.create)
 		return r;
-	r = user_create(asked, err);
-	if (r < 0)
-		return r;
-	r = user_lookup(arena, asked, &user, &name_5678, err);
+	r = new_user_judge(asked, name_5678, &wanted, err);
+	if (r == 0)
+		r = user_create(&wanted, err);
+	if (r == 0)
+		r = user_lookup(arena, asked, &user, &name_5678, err);
 	if (r < 0)
 		return r;
 	if (!user.found)

@@ -17,6 +17,11 @@ static void somebody(const char *name, uid_t uid)
 	fx.facts.uid_5678_name = uid == 5678 ? name : NULL;
 }
 
+static void forget(void)
+{
+	fx.diags.n = fx.diags.n_errors = 0;
+}
+
 Test(user, is_kuma_dp_by_default)
 {
 	build_run("");
@@ -66,6 +71,19 @@ Test(user, given_as_a_number_must_exist)
 	expect_refused(USER, "no user has UID 4321");
 }
 
+Test(user, is_promised_only_where_prepare_makes_it)
+{
+	nobody();
+	build_run("kumaDPUser: \"+5678\"\n");
+	expect_refused(USER, "no user has UID +5678 (sign and zeros are no part of a UID)");
+	forget();
+	build_run("kumaDPUser: 4294967296\n");
+	expect_refused(USER, "no user has UID 4294967296: name one that exists");
+	forget();
+	build_run("kumaDPUser: an-ordinary-name-of-40-letters-or-so-xxx\n");
+	expect_refused(USER, "cannot be created: a name to create has at most 31 letters");
+}
+
 Test(user, given_as_5678_is_created_as_kuma_dp)
 {
 	nobody();
@@ -110,6 +128,13 @@ Test(user, given_as_a_number_is_not_the_name_of_another_uid)
 	somebody("1234", 77);
 	build_run("kumaDPUser: 1234\n");
 	expect_refused(USER, "'1234' is no UID of this host but the name of a user with UID 77");
+}
+
+Test(user, given_as_a_number_that_no_uid_can_be_is_not_a_name_either)
+{
+	somebody("4294967296", 77);
+	build_run("kumaDPUser: 4294967296\n");
+	expect_refused(USER, "'4294967296' is no UID of this host but the name of a user");
 }
 
 Test(user, must_exist_for_install)
