@@ -28,7 +28,6 @@ void chain_append(struct build *b, struct chain *chain, const struct rule *rule)
 	*slot = *rule;
 	if (!b->plan->comments)
 		slot->comment = NULL;
-	b->table->n_rules++;
 }
 
 struct each build_servers(const struct build *b, enum each_kind kind)

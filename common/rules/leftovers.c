@@ -205,7 +205,7 @@ static void mark(struct finder *f, enum table t)
 /* Names the rules that may or may not be kumactl's. */
 static void tell_doubts(struct finder *f, enum table t)
 {
-	for (size_t i = 0; i < f->tables[t].n && !f->arena->failed; i++) {
+	for (size_t i = 0; i < f->tables[t].n; i++) {
 		const struct saved_chain *chain = &f->tables[t].items[i];
 		const char *numbers = chain->ours ? NULL
 						  : leftovers_rules(f->arena, chain->name,
@@ -239,9 +239,7 @@ static void print_table(struct finder *f, enum table t, struct strbuf *out)
 						chain->rules.n == 1 ? "" : "s"));
 			continue;
 		}
-		numbers = chain->own ? leftovers_rules(f->arena, chain->name, chain->own,
-						       chain->rules.n)
-				     : NULL;
+		numbers = leftovers_rules(f->arena, chain->name, chain->own, chain->rules.n);
 		if (!numbers)
 			continue;
 		delete_rules(chain, &rules);
@@ -267,8 +265,10 @@ void leftovers_find(struct arena *arena, const char *save, struct leftovers *ret
 	if (arena->failed)
 		return;
 	learn(&f);
-	for (size_t i = 0; i < ELEMENTS(order) && !arena->failed; i++) {
+	for (size_t i = 0; i < ELEMENTS(order); i++) {
 		mark(&f, order[i]);
+		if (arena->failed)
+			return;
 		tell_doubts(&f, order[i]);
 		print_table(&f, order[i], &out);
 	}

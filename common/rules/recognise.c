@@ -219,29 +219,11 @@ static bool is_server(const struct traces *t, const struct ip_addr *addr)
 	return false;
 }
 
-static void recognise_raw_prerouting(const struct traces *t, const struct shape_list *rules,
-				     bool *own)
+static bool is_zone_answer(const struct traces *t, const struct shape *s)
 {
-	for (size_t i = 0; i < rules->n && t->zones; i++) {
-		const struct shape *s = &rules->items[i];
-
-		if (s->sport != DNS_PORT)
-			continue;
-		if ((t->zones_all && matches(s, &zone_answer_all)) ||
-		    (matches(s, &zone_answer_server) && is_server(t, &s->src.net.addr)))
-			own[i] = true;
-	}
-}
-
-static void recognise_log(const struct traces *t, const char *prefix,
-			  const struct shape_list *rules, bool *own)
-{
-	for (size_t i = 0; i < rules->n && t->log; i++) {
-		const struct shape *s = &rules->items[i];
-
-		if (is_log(s, prefix) && s->number == t->log_level)
-			own[i] = true;
-	}
+	return t->zones && s->sport == DNS_PORT &&
+	       ((t->zones_all && matches(s, &zone_answer_all)) ||
+		(matches(s, &zone_answer_server) && is_server(t, &s->src.net.addr)));
 }
 
 static bool is_own_port(const struct traces *t, uint16_t port)
@@ -348,13 +330,17 @@ void recognise(const struct traces *traces, const struct recognised *chain)
 	if (!traces->guess || traces->commented ||
 	    (!output && strcmp(chain->chain, "PREROUTING") != 0))
 		return;
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct shape *s = &rules->items[i];
+
+		if (chain->table == TABLE_RAW && !output)
+			own[i] = own[i] || is_zone_answer(traces, s);
+		if (chain->table == TABLE_NAT && traces->log && s->number == traces->log_level)
+			own[i] = own[i] || is_log(s, output ? LOG_OUTPUT : LOG_PREROUTING);
+	}
 	if (chain->table == TABLE_RAW && output)
 		recognise_raw_output(traces, rules, own);
-	else if (chain->table == TABLE_RAW)
-		recognise_raw_prerouting(traces, rules, own);
-	if (chain->table == TABLE_NAT)
-		recognise_log(traces, output ? LOG_OUTPUT : LOG_PREROUTING, rules, own);
-	if (chain->table == TABLE_NAT && output)
+	else if (chain->table == TABLE_NAT && output)
 		recognise_nat_output(traces, rules, own);
 	else if (chain->table == TABLE_NAT)
 		recognise_nat_prerouting(traces, rules, own);

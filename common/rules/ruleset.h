@@ -21,8 +21,6 @@ struct table_rules {
 	/* built-in ones in hook order, then ours in the order they are created */
 	struct chain *chains;
 	size_t n;
-	/* unexpanded, in all chains; a table without rules and chains is left out */
-	size_t n_rules;
 };
 
 struct family_rules {

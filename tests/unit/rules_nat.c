@@ -193,7 +193,7 @@ Test(mangle, is_per_family_and_stays_without_dns_but_not_while_draining)
 		plan.family[FAMILY_V6].drop_invalid = true;
 		ruleset_build(&arena, &plan, level, &rules);
 		cr_expect_eq(rules.family[FAMILY_V4].table[TABLE_MANGLE].n, 0);
-		cr_expect_eq(rules.family[FAMILY_V6].table[TABLE_MANGLE].n_rules,
+		cr_expect_eq(rules.family[FAMILY_V6].table[TABLE_MANGLE].n,
 			     level >= LEVEL_NO_DNS ? 1 : 0);
 	}
 }

@@ -170,7 +170,7 @@ Test(print_restore, counts_inserts_per_chain_whatever_is_appended_between_them)
 	};
 	struct ruleset rules = {
 		.level = LEVEL_FULL,
-		.family[FAMILY_V6] = { .enabled = true, .table[TABLE_MANGLE] = { chains, 3, 4 } },
+		.family[FAMILY_V6] = { .enabled = true, .table[TABLE_MANGLE] = { chains, 3 } },
 	};
 	_strbuf_ struct strbuf out = { 0 };
 
