@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/base/diag.h"
 
-#include <stdarg.h>
-
 #include "common/base/array.h"
 
-static void add(struct diag_list *list, struct diag diag, const struct origin *origin,
-		const char *fmt, va_list args) _printf_(4, 0);
-
-/* Appends diag with origin's and fmt's words; the texts are copied. */
-static void add(struct diag_list *list, struct diag diag, const struct origin *origin,
-		const char *fmt, va_list args)
+void diag_vadd(struct diag_list *list, struct diag diag, const char *fmt, va_list args)
 {
-	if (origin)
-		diag.origin = *origin;
 	if (diag.origin.name)
 		diag.origin.name = arena_strdup(list->arena, diag.origin.name);
 	if (diag.setting)
@@ -27,10 +18,13 @@ static void add(struct diag_list *list, struct diag diag, const struct origin *o
 void diag_add(struct diag_list *list, enum severity severity, const struct origin *origin,
 	      const char *setting, const char *fmt, ...)
 {
+	struct diag diag = { .severity = severity, .setting = setting };
 	va_list args;
 
+	if (origin)
+		diag.origin = *origin;
 	va_start(args, fmt);
-	add(list, (struct diag){ .severity = severity, .setting = setting }, origin, fmt, args);
+	diag_vadd(list, diag, fmt, args);
 	va_end(args);
 }
 
@@ -40,8 +34,10 @@ void diag_add_host(struct diag_list *list, enum severity severity, const struct 
 	struct diag diag = { .severity = severity, .setting = setting, .host = true };
 	va_list args;
 
+	if (origin)
+		diag.origin = *origin;
 	va_start(args, fmt);
-	add(list, diag, origin, fmt, args);
+	diag_vadd(list, diag, fmt, args);
 	va_end(args);
 }
 

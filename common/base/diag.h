@@ -6,6 +6,7 @@
  * is built, printed by `check`, logged by the daemon. Warnings and notices are diagnostics too.
  */
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -57,6 +58,10 @@ void diag_add(struct diag_list *list, enum severity severity, const struct origi
 /* The same about the host (struct diag.host). */
 void diag_add_host(struct diag_list *list, enum severity severity, const struct origin *origin,
 		   const char *setting, const char *fmt, ...) _printf_(5, 6);
+
+/* Appends diag with the text of fmt; what it names is copied into the list's arena. */
+void diag_vadd(struct diag_list *list, struct diag diag, const char *fmt, va_list args)
+	_printf_(3, 0);
 
 /* Whether an error of the given kind (about the host or about the configuration) is in the list. */
 bool diag_has_error(const struct diag_list *list, bool host);

@@ -23,14 +23,12 @@ static void complain(struct check *c, const char *setting, const char *fmt, ...)
 
 static void complain(struct check *c, const char *setting, const char *fmt, ...)
 {
+	struct diag diag = { .origin = *loaded_origin(c->loaded, setting), .setting = setting };
 	va_list args;
-	const char *text;
 
 	va_start(args, fmt);
-	text = arena_vprintf(c->diags->arena, fmt, args);
+	diag_vadd(c->diags, diag, fmt, args);
 	va_end(args);
-	diag_add(c->diags, SEVERITY_ERROR, loaded_origin(c->loaded, setting), setting, "%s",
-		 text ? text : fmt);
 }
 
 /* Whether a file could not be understood as a whole, or this setting's value could not: what

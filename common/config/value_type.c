@@ -10,19 +10,16 @@
 
 bool value_fault(const struct value_target *target, const char *fmt, ...)
 {
-	struct origin origin = target->origin;
-	const char *text;
+	struct diag diag = { .origin = target->origin, .setting = target->setting->path };
 	va_list args;
 
 	if (target->at) {
-		origin.line = target->at->line;
-		origin.column = target->at->column;
+		diag.origin.line = target->at->line;
+		diag.origin.column = target->at->column;
 	}
 	va_start(args, fmt);
-	text = arena_vprintf(target->arena, fmt, args);
+	diag_vadd(target->diags, diag, fmt, args);
 	va_end(args);
-	diag_add(target->diags, SEVERITY_ERROR, &origin, target->setting->path, "%s",
-		 text ? text : fmt);
 	return false;
 }
 

@@ -33,19 +33,14 @@ static void complain(struct loader *l, size_t line, size_t column, const char *f
 
 static void complain(struct loader *l, size_t line, size_t column, const char *fmt, ...)
 {
-	struct origin origin = {
-		.kind = ORIGIN_FILE,
-		.name = l->name,
-		.line = (unsigned)line,
-		.column = (unsigned)column,
+	struct diag diag = {
+		.origin = { ORIGIN_FILE, l->name, (unsigned)line, (unsigned)column },
 	};
 	va_list args;
-	const char *text;
 
 	va_start(args, fmt);
-	text = arena_vprintf(l->arena, fmt, args);
+	diag_vadd(l->diags, diag, fmt, args);
 	va_end(args);
-	diag_add(l->diags, SEVERITY_ERROR, &origin, NULL, "%s", text ? text : fmt);
 	l->broken = true;
 }
 

@@ -32,14 +32,12 @@ static void complain(struct reader *r, const struct yaml_node *at, const char *f
 
 static void complain(struct reader *r, const struct yaml_node *at, const char *fmt, ...)
 {
-	struct origin origin = origin_of(r, at);
-	const char *text;
+	struct diag diag = { .origin = origin_of(r, at) };
 	va_list args;
 
 	va_start(args, fmt);
-	text = arena_vprintf(r->arena, fmt, args);
+	diag_vadd(r->diags, diag, fmt, args);
 	va_end(args);
-	diag_add(r->diags, SEVERITY_ERROR, &origin, NULL, "%s", text ? text : "out of memory");
 }
 
 /* Whether a key is the field: "redirectPortInbound" or, as protobuf's JSON also takes it,
