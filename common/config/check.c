@@ -55,56 +55,43 @@ struct rule {
 	const char *setting, *text;
 };
 
-static void check_rules(struct check *c, const struct rule *rules, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (rules[i].broken && !is_unknown(c->diags, rules[i].setting))
-			diag_add(c->diags, rules[i].severity,
-				 loaded_origin(c->loaded, rules[i].setting), rules[i].setting, "%s",
-				 rules[i].text);
-}
-
 static bool dns(const struct config *config)
 {
 	return config->redirect.dns.enabled || config->redirect.dns.capture_all;
 }
 
-static void check_kuma_dp(struct check *c)
+/* A table: all its lines are alike. */
+static void check_rules(struct check *c)
 {
+	const bool run = c->purpose == CHECK_RUN;
 	const struct config *config = c->config;
 	const bool named = *config->kuma_dp.name, file = *config->kuma_dp.dataplane_file;
 	const bool other_mesh = strcmp(config->kuma_dp.mesh, "default") != 0;
-	/* clang-format off */
-	const struct rule rules[] = {
-		{ !*config->kuma_dp.cp_address, SEVERITY_ERROR, "kumaDP.cpAddress",
-		  "is needed: the URL of the control plane, https://HOST:PORT" },
-		{ !*config->kuma_dp.token_file, SEVERITY_ERROR, "kumaDP.tokenFile",
-		  "is needed: the file with the data plane token" },
-		{ !file && !named, SEVERITY_ERROR, "kumaDP.dataplaneFile",
-		  "is needed: the file with the Dataplane resource (or kumaDP.name, for one that the control plane has already)" },
-		{ file && named, SEVERITY_ERROR, "kumaDP.name",
-		  "and kumaDP.dataplaneFile are both set; only one of them can be" },
-		{ named && !*config->kuma_dp.mesh, SEVERITY_ERROR, "kumaDP.mesh",
-		  "is empty; with kumaDP.name it has to name the mesh" },
-		{ file && !named && other_mesh, SEVERITY_WARNING, "kumaDP.mesh",
-		  "has no effect with kumaDP.dataplaneFile: the resource names its mesh" },
-		{ config->kuma_dp.dataplane_vars.n && !file, SEVERITY_WARNING, "kumaDP.dataplaneVars",
-		  "has no effect without kumaDP.dataplaneFile" },
-		{ config->kuma_dp.drain_time <= 0, SEVERITY_ERROR, "kumaDP.drainTime",
-		  "has to be longer than 0s" },
-	};
-	/* clang-format on */
-
-	check_rules(c, rules, ELEMENTS(rules));
-}
-
-static void check_redirect(struct check *c)
-{
-	const struct config *config = c->config;
 	const struct config_direction *in = &config->redirect.inbound;
 	const struct config_direction *out = &config->redirect.outbound;
+	const enum core_dns_mode mode = config->core_dns.mode;
+	const bool runs_coredns = mode == CORE_DNS_TPROXYD || mode == CORE_DNS_KUMA_DP;
+	const bool runs_none = mode == CORE_DNS_EMBEDDED || mode == CORE_DNS_OFF;
+	const int64_t timeout = config->readiness.timeout, interval = config->readiness.interval;
+	const int64_t delay = config->restart.delay;
 	/* clang-format off */
 	const struct rule rules[] = {
+		{ run && !*config->kuma_dp.cp_address, SEVERITY_ERROR, "kumaDP.cpAddress",
+		  "is needed: the URL of the control plane, https://HOST:PORT" },
+		{ run && !*config->kuma_dp.token_file, SEVERITY_ERROR, "kumaDP.tokenFile",
+		  "is needed: the file with the data plane token" },
+		{ run && !file && !named, SEVERITY_ERROR, "kumaDP.dataplaneFile",
+		  "is needed: the file with the Dataplane resource (or kumaDP.name, for one that the control plane has already)" },
+		{ run && file && named, SEVERITY_ERROR, "kumaDP.name",
+		  "and kumaDP.dataplaneFile are both set; only one of them can be" },
+		{ run && named && !*config->kuma_dp.mesh, SEVERITY_ERROR, "kumaDP.mesh",
+		  "is empty; with kumaDP.name it has to name the mesh" },
+		{ run && file && !named && other_mesh, SEVERITY_WARNING, "kumaDP.mesh",
+		  "has no effect with kumaDP.dataplaneFile: the resource names its mesh" },
+		{ run && config->kuma_dp.dataplane_vars.n && !file, SEVERITY_WARNING, "kumaDP.dataplaneVars",
+		  "has no effect without kumaDP.dataplaneFile" },
+		{ run && config->kuma_dp.drain_time <= 0, SEVERITY_ERROR, "kumaDP.drainTime",
+		  "has to be longer than 0s" },
 		{ in->exclude_ports_for_uids.n, SEVERITY_ERROR, "redirect.inbound.excludePortsForUIDs",
 		  "cannot be used: an inbound packet has no user, and iptables would exclude everything; redirect.outbound.excludePortsForUIDs can" },
 		{ in->include_ports.n && in->exclude_ports.n, SEVERITY_WARNING, "redirect.inbound.excludePorts",
@@ -120,52 +107,40 @@ static void check_redirect(struct check *c)
 		  "is needed where ebpf.enabled is true" },
 		{ config->backend == BACKEND_NFTABLES, SEVERITY_ERROR, "backend",
 		  "nftables is not built yet; auto and iptables can be used" },
-	};
-	/* clang-format on */
-
-	check_rules(c, rules, ELEMENTS(rules));
-}
-
-static void check_service(struct check *c)
-{
-	const struct config *config = c->config;
-	const enum core_dns_mode mode = config->core_dns.mode;
-	const bool runs_coredns = mode == CORE_DNS_TPROXYD || mode == CORE_DNS_KUMA_DP;
-	const bool runs_none = mode == CORE_DNS_EMBEDDED || mode == CORE_DNS_OFF;
-	const int64_t timeout = config->readiness.timeout, interval = config->readiness.interval;
-	const int64_t delay = config->restart.delay;
-	/* clang-format off */
-	const struct rule rules[] = {
-		{ config->dry_run, SEVERITY_ERROR, "dryRun",
+		{ run && config->dry_run, SEVERITY_ERROR, "dryRun",
 		  "cannot be used by the service; \"tproxyd install --dry-run\" prints the rules" },
-		{ dns(config) && mode == CORE_DNS_OFF, SEVERITY_ERROR, "coreDNS.mode",
+		{ run && dns(config) && mode == CORE_DNS_OFF, SEVERITY_ERROR, "coreDNS.mode",
 		  "is off while redirect.dns.enabled (or captureAll) is true: nobody would answer" },
-		{ !dns(config) && runs_coredns, SEVERITY_WARNING, "coreDNS.mode",
+		{ run && !dns(config) && runs_coredns, SEVERITY_WARNING, "coreDNS.mode",
 		  "starts a DNS server that nothing is redirected to: redirect.dns.enabled is false" },
-		{ *config->core_dns.corefile && runs_none, SEVERITY_ERROR, "coreDNS.corefile",
+		{ run && *config->core_dns.corefile && runs_none, SEVERITY_ERROR, "coreDNS.corefile",
 		  "can be used only where coreDNS.mode is auto, kuma-dp or tproxyd" },
-		{ config->safety.keep_connections == AUTO_BOOL_FALSE, SEVERITY_WARNING, "safety.keepConnections",
+		{ run && config->safety.keep_connections == AUTO_BOOL_FALSE, SEVERITY_WARNING, "safety.keepConnections",
 		  "is false: open TCP connections may be reset when the redirect is switched on" },
-		{ config->safety.protect_ssh == AUTO_BOOL_FALSE, SEVERITY_WARNING, "safety.protectSSH",
+		{ run && config->safety.protect_ssh == AUTO_BOOL_FALSE, SEVERITY_WARNING, "safety.protectSSH",
 		  "is false: SSH goes through the proxy, and a proxy that fails locks you out" },
-		{ timeout <= 0, SEVERITY_ERROR, "readiness.timeout",
+		{ run && timeout <= 0, SEVERITY_ERROR, "readiness.timeout",
 		  "has to be longer than 0s" },
-		{ interval <= 0, SEVERITY_ERROR, "readiness.interval",
+		{ run && interval <= 0, SEVERITY_ERROR, "readiness.interval",
 		  "has to be longer than 0s" },
-		{ timeout > 0 && interval > timeout, SEVERITY_ERROR, "readiness.interval",
+		{ run && timeout > 0 && interval > timeout, SEVERITY_ERROR, "readiness.interval",
 		  "is longer than readiness.timeout" },
-		{ delay <= 0, SEVERITY_ERROR, "restart.delay",
+		{ run && delay <= 0, SEVERITY_ERROR, "restart.delay",
 		  "has to be longer than 0s" },
-		{ delay > config->restart.max_delay, SEVERITY_ERROR, "restart.delay",
+		{ run && delay > config->restart.max_delay, SEVERITY_ERROR, "restart.delay",
 		  "is longer than restart.maxDelay" },
-		{ config->failure.hold_rules < 0, SEVERITY_ERROR, "failure.holdRules",
+		{ run && config->failure.hold_rules < 0, SEVERITY_ERROR, "failure.holdRules",
 		  "cannot be negative" },
-		{ config->store_firewalld, SEVERITY_NOTICE, "storeFirewalld",
+		{ run && config->store_firewalld, SEVERITY_NOTICE, "storeFirewalld",
 		  "has no effect in the service, which puts the rules in whenever it starts; direct rules would make firewalld flush all tables of iptables at every reload, these rules too" },
 	};
 	/* clang-format on */
 
-	check_rules(c, rules, ELEMENTS(rules));
+	for (size_t i = 0; i < ELEMENTS(rules); i++)
+		if (rules[i].broken && !is_unknown(c->diags, rules[i].setting))
+			diag_add(c->diags, rules[i].severity,
+				 loaded_origin(c->loaded, rules[i].setting), rules[i].setting, "%s",
+				 rules[i].text);
 }
 
 static void check_flags(struct check *c)
@@ -371,11 +346,7 @@ void check_config(const struct loaded *loaded, enum check_purpose purpose, struc
 		.loaded = loaded, .config = &loaded->config, .purpose = purpose, .diags = diags
 	};
 
-	if (purpose == CHECK_RUN)
-		check_kuma_dp(&c);
-	check_redirect(&c);
-	if (purpose == CHECK_RUN)
-		check_service(&c);
+	check_rules(&c);
 	check_flags(&c);
 	check_paths(&c);
 	check_ports(&c);
