@@ -51,13 +51,14 @@ static int read_file(struct config_files *files, const char *path)
 /* A file that the user named: it has to be there. */
 static void read_named(struct config_files *files, const char *path)
 {
+	bool standard = strcmp(path, "-") == 0;
 	int ret = 0;
 
-	if (strcmp(path, "-") != 0)
+	if (!standard)
 		ret = read_file(files, path);
 	else if (!files->stdin_read)
 		ret = read_all(files, STDIN_FILENO, "standard input");
-	files->stdin_read |= strcmp(path, "-") == 0;
+	files->stdin_read |= standard;
 	if (ret < 0)
 		cannot_read(files, path, ret);
 }
@@ -101,12 +102,10 @@ static void read_system(struct config_files *files, const char *named)
 	const char *variable = getenv("TPROXYD_CONFIG_FILE");
 	int ret;
 
+	if (!named && variable && *variable)
+		named = variable;
 	if (named) {
 		read_named(files, named);
-		return;
-	}
-	if (variable && *variable) {
-		read_named(files, variable);
 		return;
 	}
 	ret = read_file(files, CONFIG_FILE);

@@ -79,41 +79,17 @@ static int usage(struct reader *r, const char *fmt, ...)
 /* Whether the setting is an option of a verb that gets its settings from there. */
 static bool is_option(enum options_source source, const struct setting *setting)
 {
-	switch (source) {
-	case OPTIONS_SYSTEM:
-		return setting->flag;
-	case OPTIONS_NAMED:
-		return setting->flag && (setting->kumactl || (setting->flags & SETTING_INSTALL));
-	case OPTIONS_KUMACTL_UNINSTALL:
-		return setting->flag && (setting->flags & SETTING_UNINSTALL);
-	case OPTIONS_NONE:
-		break;
-	}
-	return false;
+	if (!setting->flag || source == OPTIONS_NONE)
+		return false;
+	if (source == OPTIONS_NAMED)
+		return setting->kumactl || (setting->flags & SETTING_INSTALL);
+	return source == OPTIONS_SYSTEM || (setting->flags & SETTING_UNINSTALL);
 }
 
-static const struct option_row *find_row(const struct reader *r, const char *name)
+/* Whether the option is one of the verb's. */
+static bool is_general(const struct reader *r, const struct general_option *option)
 {
-	for (size_t i = 0; i < r->line->n_rows; i++)
-		if (strcmp(r->line->rows[i].name, name) == 0)
-			return &r->line->rows[i];
-	return NULL;
-}
-
-static const struct general_option *find_general(const struct reader *r, const char *name)
-{
-	for (size_t i = 0; i < ELEMENTS(general_options); i++)
-		if ((general_options[i].sources & IN(r->line->source)) &&
-		    strcmp(general_options[i].name, name) == 0)
-			return &general_options[i];
-	return NULL;
-}
-
-static const struct setting *find_setting(const struct reader *r, const char *name)
-{
-	const struct setting *setting = setting_by_flag(name);
-
-	return setting && is_option(r->line->source, setting) ? setting : NULL;
+	return option->sources & IN(r->line->source);
 }
 
 /* The nearer of best and name to what was written. */
@@ -136,7 +112,7 @@ static int unknown_option(struct reader *r, const char *name)
 	for (size_t i = 0; i < r->line->n_rows; i++)
 		consider(name, r->line->rows[i].name, &best, &distance);
 	for (size_t i = 0; i < ELEMENTS(general_options); i++)
-		if ((general_options[i].sources & IN(r->line->source)) && general_options[i].help)
+		if (is_general(r, &general_options[i]) && general_options[i].help)
 			consider(name, general_options[i].name, &best, &distance);
 	for (size_t i = 0; i < n_settings; i++)
 		if (is_option(r->line->source, &settings[i]))
@@ -207,22 +183,20 @@ static int take_option(struct reader *r, const char *word)
 {
 	const char *equals = strchr(word, '='), *value = equals ? equals + 1 : NULL;
 	const char *name = arena_strndup(r->arena, word, strcspn(word, "="));
-	const struct general_option *general;
-	const struct setting *setting;
-	const struct option_row *row;
+	const struct setting *setting = name ? setting_by_flag(name) : NULL;
 
 	if (!name)
 		return error_sys(r->err, -ENOMEM, "read the command line");
 	if (strcmp(name, "help") == 0)
 		return take_switch(r, name, value, &r->help);
-	row = find_row(r, name);
-	if (row)
-		return take_switch(r, row->name, value, row->flag);
-	general = find_general(r, name);
-	if (general)
-		return take_general(r, general, value);
-	setting = find_setting(r, name);
-	if (setting)
+	for (size_t i = 0; i < r->line->n_rows; i++)
+		if (strcmp(r->line->rows[i].name, name) == 0)
+			return take_switch(r, name, value, r->line->rows[i].flag);
+	for (size_t i = 0; i < ELEMENTS(general_options); i++)
+		if (is_general(r, &general_options[i]) &&
+		    strcmp(general_options[i].name, name) == 0)
+			return take_general(r, &general_options[i], value);
+	if (setting && is_option(r->line->source, setting))
 		return take_setting(r, setting, name, value);
 	return unknown_option(r, name);
 }
@@ -250,31 +224,24 @@ static int take_words(struct reader *r)
 	return ret;
 }
 
-static const char *join(struct arena *arena, const char *const *words, const char *separator)
-{
-	const char *text = words[0];
-
-	for (size_t i = 1; text && words[i]; i++)
-		text = arena_printf(arena, "%s%s%s", text, separator, words[i]);
-	return text;
-}
-
 /* The one-shot verbs take words that mean nothing, as kumactl does. */
 static int take_choice(struct reader *r)
 {
 	const char *const *choices = r->line->choices;
+	_strbuf_ struct strbuf words = { 0 };
 
 	if (!choices && r->words.n && !(IN(r->line->source) & ONE_SHOT))
 		return usage(r, "'%s' is not an option", r->words.items[0]);
 	if (!choices)
 		return 0;
-	for (size_t i = 0; choices[i] && r->words.n == 1; i++) {
-		if (strcmp(choices[i], r->words.items[0]) == 0) {
+	for (size_t i = 0; choices[i]; i++) {
+		if (r->words.n == 1 && strcmp(choices[i], r->words.items[0]) == 0) {
 			r->options->choice = i;
 			return 0;
 		}
+		strbuf_addf(&words, "%s%s", i ? ", " : "", choices[i]);
 	}
-	return usage(r, "one of these words is needed: %s", join(r->arena, choices, ", "));
+	return usage(r, "one of these words is needed: %s", strbuf_text(&words));
 }
 
 /* kumactl refuses the two flags together; in files both may be true. */
@@ -303,14 +270,15 @@ static void print_help(const struct reader *r)
 {
 	_strbuf_ struct strbuf out = { 0 };
 
-	strbuf_addf(&out, "Usage: tproxyd %s [OPTION...]%s%s\n\n", r->line->argv[0],
-		    r->line->choices ? " " : "",
-		    r->line->choices ? join(r->arena, r->line->choices, "|") : "");
+	strbuf_addf(&out, "Usage: tproxyd %s [OPTION...]", r->line->argv[0]);
+	for (const char *const *word = r->line->choices; word && *word; word++)
+		strbuf_addf(&out, "%c%s", word == r->line->choices ? ' ' : '|', *word);
+	strbuf_add(&out, "\n\n");
 	describe_option(&out, "help", NULL, "Print this and exit.");
 	for (size_t i = 0; i < r->line->n_rows; i++)
 		describe_option(&out, r->line->rows[i].name, NULL, r->line->rows[i].help);
 	for (size_t i = 0; i < ELEMENTS(general_options); i++)
-		if ((general_options[i].sources & IN(r->line->source)) && general_options[i].help)
+		if (is_general(r, &general_options[i]) && general_options[i].help)
 			describe_option(&out, general_options[i].name, general_options[i].metavar,
 					general_options[i].help);
 	for (size_t i = 0; i < n_settings; i++)
@@ -321,17 +289,16 @@ static void print_help(const struct reader *r)
 
 static int load(struct reader *r)
 {
-	bool variables = r->line->source == OPTIONS_SYSTEM || r->line->source == OPTIONS_NAMED;
-	struct layers layers = { .environ = variables ? environ : NULL };
+	struct layers layers = { .flags = r->flags.items, .n_flags = r->flags.n };
 
 	if (r->line->source == OPTIONS_SYSTEM)
 		config_files_system(&r->files, r->config_file);
 	else if (r->line->source == OPTIONS_NAMED)
 		config_files_named(&r->files, r->config_file, &r->configs);
+	if (r->line->source == OPTIONS_SYSTEM || r->line->source == OPTIONS_NAMED)
+		layers.environ = environ;
 	layers.files = r->files.items;
 	layers.n_files = r->files.n;
-	layers.flags = r->flags.items;
-	layers.n_flags = r->flags.n;
 	if (layers_load(r->arena, &layers, &r->options->loaded, &r->options->diags) < 0)
 		return error_sys(r->err, -ENOMEM, "load the configuration");
 	return 0;
@@ -349,7 +316,7 @@ int options_load(struct arena *arena, const struct command_line *line, struct op
 	};
 	int code;
 
-	*ret = (struct options){ .arena = arena, .diags.arena = arena };
+	*ret = (struct options){ .diags.arena = arena };
 	code = take_words(&r);
 	if (code != 0)
 		return code;

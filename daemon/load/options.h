@@ -42,7 +42,6 @@ struct command_line {
 };
 
 struct options {
-	struct arena *arena;
 	struct loaded loaded;
 	struct diag_list diags;
 	size_t choice; /* which of the choices was given */

@@ -34,12 +34,9 @@ struct client {
 };
 
 struct control {
+	struct control_setup setup;
 	sd_event_source *io;
 	int fd;
-	char *path;
-	int64_t priority;
-	control_answer_t *answer;
-	void *userdata;
 	struct client clients[CLIENTS_MAX]; /* fd -1: free */
 };
 
@@ -73,8 +70,8 @@ static void answer(struct client *client)
 	if (!client->root && strcmp(client->request, "status") != 0)
 		reply = json_refusal("only root may ask for that");
 	else
-		reply = client->control->answer(client->request, argument,
-						client->control->userdata);
+		reply = client->control->setup.answer(client->request, argument,
+						      client->control->setup.userdata);
 	client->reply = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
 	client->left = client->reply ? strlen(client->reply) : 0;
 	/* A line: its end takes the place of the text's. */
@@ -162,7 +159,7 @@ static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint
 		return 0;
 	*client = (struct client){ .control = control, .fd = take_fd(&peer), .root = root };
 	if (sd_event_add_io(event, &client->io, client->fd, EPOLLIN, on_client, client) < 0 ||
-	    sd_event_source_set_priority(client->io, control->priority) < 0 ||
+	    sd_event_source_set_priority(client->io, control->setup.priority) < 0 ||
 	    sd_event_add_time_relative(event, &client->timer, CLOCK_MONOTONIC, CLIENT_USEC, 0,
 				       on_client_timeout, client) < 0)
 		client_close(client);
@@ -192,34 +189,26 @@ static int listen_at(const char *path, int *ret_fd, struct error *err)
 
 int control_new(const struct control_setup *setup, struct control **ret, struct error *err)
 {
-	struct control *control = calloc(1, sizeof(*control));
+	_cleanup_(control_freep) struct control *control = calloc(1, sizeof(*control));
 	int r;
 
 	if (!control)
 		return error_sys(err, -ENOMEM, "create the control socket");
 	control->fd = -1;
-	control->priority = setup->priority;
-	control->answer = setup->answer;
-	control->userdata = setup->userdata;
+	control->setup = *setup;
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		control->clients[i].fd = -1;
 	r = listen_at(setup->path, &control->fd, err);
-	if (r >= 0) {
-		control->path = strdup(setup->path);
-		r = control->path ? sd_event_add_io(setup->event, &control->io, control->fd,
-						    EPOLLIN, on_connection, control)
-				  : -ENOMEM;
-		if (r >= 0)
-			r = sd_event_source_set_priority(control->io, setup->priority);
-		if (r < 0)
-			(void)error_sys(err, r, "watch the control socket");
-	}
-	if (r < 0) {
-		control_free(control);
+	if (r < 0)
 		return r;
-	}
+	r = sd_event_add_io(setup->event, &control->io, control->fd, EPOLLIN, on_connection,
+			    control);
+	if (r >= 0)
+		r = sd_event_source_set_priority(control->io, setup->priority);
+	if (r < 0)
+		return error_sys(err, r, "watch the control socket");
 	(void)sd_event_source_set_description(control->io, "control socket");
-	*ret = control;
+	*ret = take_ptr(control);
 	return 0;
 }
 
@@ -230,11 +219,10 @@ void control_free(struct control *control)
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		client_close(&control->clients[i]);
 	sd_event_source_disable_unref(control->io);
-	if (control->fd >= 0)
+	if (control->fd >= 0) {
 		(void)close(control->fd);
-	if (control->path)
-		(void)unlink(control->path);
-	free(control->path);
+		(void)unlink(control->setup.path);
+	}
 	free(control);
 }
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
+#include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "daemon/operator/json.h"
 
@@ -22,7 +23,7 @@ typedef json_t *control_answer_t(const char *request, const char *argument, void
 
 struct control_setup {
 	sd_event *event;
-	const char *path; /* an old socket there is replaced; mode 0666 */
+	const char *path; /* lives as long as the control; an old socket is replaced; mode 0666 */
 	int64_t priority; /* of its event sources: behind all that keeps the host going */
 	control_answer_t *answer;
 	void *userdata;
@@ -30,7 +31,8 @@ struct control_setup {
 
 int control_new(const struct control_setup *setup, struct control **ret, struct error *err)
 	_must_check_;
-void control_free(struct control *control); /* closes and removes the socket */
+void control_free(struct control *control); /* closes and removes the socket; NULL is nothing */
+DEFINE_CLEANUP(struct control *, control_free, NULL);
 
 /* The other end: sends one request and waits for the reply, at most timeout_usec. The reply is heap
  * memory owned by the caller. Returns CONTROL_NOBODY when no daemon answers there. */
