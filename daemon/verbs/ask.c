@@ -4,42 +4,69 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/cleanup.h"
 #include "common/config/schema.h"
 #include "daemon/operator/control.h"
-#include "daemon/operator/log.h"
 #include "daemon/load/options.h"
-#include "daemon/verbs/reply.h"
 #include "daemon/verbs/verbs.h"
 
 #define ANSWER_USEC ((uint64_t)5 * 1000 * 1000)
 
-/* Asks and judges. Returns the reply, to be freed by the caller, or NULL with err filled in. */
-static char *ask(const char *request, struct error *err)
+static void print_value(const json_t *value)
 {
-	_free_ char *reply = NULL;
-	int r = control_call(CONTROL_SOCKET, request, ANSWER_USEC, &reply, err);
-
-	if (r == CONTROL_NOBODY)
-		(void)error_set(err, -ESRCH, "tproxyd is not running");
-	if (r != 0 || !reply || reply_check(reply, err) < 0)
-		return NULL;
-	return take_ptr(reply);
+	if (json_is_string(value))
+		printf(" %s\n", json_string_value(value));
+	else if (json_is_boolean(value))
+		printf(" %s\n", json_is_true(value) ? "true" : "false");
+	else
+		printf(" %" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
 }
 
-/* Asks and prints the answer: as it is, or for people. */
+/* The depth is what the daemon wrote. */
+static void print_object(json_t *object, int indent)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(object, name, value)
+	{
+		if (indent == 0 && strcmp(name, "ok") == 0)
+			continue;
+		printf("%*s%s:", indent, "", name);
+		if (json_is_object(value)) {
+			putchar('\n');
+			print_object(value, indent + 2);
+		} else {
+			print_value(value);
+		}
+	}
+}
+
+/* Asks and prints the answer: as it is, or for people, a line per member without "ok". */
 static int ask_and_print(const char *request, bool json, struct error *err)
 {
-	_free_ char *reply = ask(request, err);
+	_free_ char *reply = NULL;
+	json_auto_t *object = NULL;
+	int r = control_call(CONTROL_SOCKET, request, ANSWER_USEC, &reply, err);
+	const char *why;
 
-	if (!reply)
-		return err->code;
+	if (r == CONTROL_NOBODY)
+		return error_set(err, -ESRCH, "tproxyd is not running");
+	if (r < 0)
+		return r;
+	object = json_loads(reply, 0, NULL);
+	if (!json_is_object(object))
+		return error_set(err, -EPROTO, "tproxyd's answer is not a JSON object");
+	if (!json_is_true(json_object_get(object, "ok"))) {
+		why = json_string_value(json_object_get(object, "error"));
+		return error_set(err, -EIO, "%s", why ? why : "it does not say why");
+	}
 	if (json)
 		return fputs(reply, stdout) < 0 ? error_sys(err, -errno, "write") : 0;
-	return reply_print(reply, stdout, err);
+	print_object(object, 0);
+	return 0;
 }
 
 int verb_status(int argc, char *argv[], struct error *err)

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <stdio.h>
-#include <stdlib.h>
-#include <sysexits.h>
-
 #include "daemon/load/generation.h"
-#include "daemon/operator/log.h"
 #include "daemon/verbs/verbs.h"
 
 int verb_check(int argc, char *argv[], struct error *err)

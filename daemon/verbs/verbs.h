@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* The verbs of the command line, one file each; main.c has the table of them. */
+/* The verbs of the command line, one file for those that go together; main.c has the table of them. */
 
 #include "common/base/attr.h"
 #include "common/base/error.h"
