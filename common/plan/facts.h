@@ -62,12 +62,20 @@ struct facts_program {
 	bool has_alternate;          /* coredns: Kuma's build */
 };
 
-struct facts_socket { /* a TCP listener */
+struct facts_socket { /* a TCP listener, or a UDP socket */
 	struct ip_addr addr;
 	uint16_t port;
 	uid_t uid;
 	bool sshd; /* belongs to ssh.service, ssh.socket, sshd*.service (cgroup of the socket) */
+	bool connected; /* UDP: takes nothing but what its one peer sends */
 };
+
+/* Whether what is sent to the address may reach it. */
+static inline bool facts_socket_takes(const struct facts_socket *s, const struct ip_addr *addr)
+{
+	return s->addr.family == addr->family &&
+	       (ip_is_unspecified(&s->addr) || ip_equal(&s->addr, addr));
+}
 
 struct socket_list {
 	struct facts_socket *items;

@@ -23,27 +23,36 @@ struct socket {
 	struct facts_socket facts;
 	uint8_t state;
 	uint32_t inode;
+	bool v4_too; /* IPv6 on all addresses, and those of IPv4 as well */
 };
 
 struct listing {
 	struct arena *arena;
+	uint8_t protocol;                /* IPPROTO_UDP; 0: TCP */
 	const struct sshd_sockets *sshd; /* NULL: nobody asks which are sshd's */
 	struct socket *items;
 	size_t n;
 };
 
-/* The cgroup in which the socket was made; 0: the kernel does not say. */
-static uint64_t cgroup_of(const struct nlmsghdr *message)
+/* What the kernel says beside the message; NULL: nothing of that type and length. */
+static const struct nlattr *attribute_of(const struct nlmsghdr *message, uint16_t type, size_t len)
 {
 	const struct nlattr *a;
 
 	netlink_for_each(a, message, sizeof(struct inet_diag_msg))
 	{
-		if (mnl_attr_get_type(a) == INET_DIAG_CGROUP_ID &&
-		    mnl_attr_get_payload_len(a) == sizeof(uint64_t))
-			return mnl_attr_get_u64(a);
+		if (mnl_attr_get_type(a) == type && mnl_attr_get_payload_len(a) == len)
+			return a;
 	}
-	return 0;
+	return NULL;
+}
+
+/* The cgroup in which the socket was made; 0: the kernel does not say. */
+static uint64_t cgroup_of(const struct nlmsghdr *message)
+{
+	const struct nlattr *a = attribute_of(message, INET_DIAG_CGROUP_ID, sizeof(uint64_t));
+
+	return a ? mnl_attr_get_u64(a) : 0;
 }
 
 static struct ip_addr local_address(const struct inet_diag_msg *msg)
@@ -71,6 +80,15 @@ static bool is_sshds(const struct sshd_sockets *sshd, const struct inet_diag_msg
 	return sshd_sockets_has(sshd, cgroup_of(message), msg->idiag_inode);
 }
 
+static bool takes_v4_too(const struct inet_diag_msg *msg, const struct nlmsghdr *message)
+{
+	const struct ip_addr addr = local_address(msg);
+	const struct nlattr *v6_only = attribute_of(message, INET_DIAG_SKV6ONLY, sizeof(uint8_t));
+
+	return addr.family == FAMILY_V6 && ip_is_unspecified(&addr) && v6_only &&
+	       !mnl_attr_get_u8(v6_only);
+}
+
 static int on_socket(const struct nlmsghdr *message, void *userdata)
 {
 	const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(message);
@@ -90,6 +108,7 @@ static int on_socket(const struct nlmsghdr *message, void *userdata)
 			   .facts.sshd = listing->sshd && is_sshds(listing->sshd, msg, message),
 			   .state = msg->idiag_state,
 			   .inode = msg->idiag_inode,
+			   .v4_too = takes_v4_too(msg, message),
 		   });
 	return message->nlmsg_flags & NLM_F_MULTI ? MNL_CB_OK : MNL_CB_STOP;
 }
@@ -107,7 +126,7 @@ static int diag_ask(enum family family, const struct ip_addr *addr, uint16_t por
 	request->nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	request->nlmsg_flags = addr ? 0 : NLM_F_DUMP;
 	body->sdiag_family = family == FAMILY_V4 ? AF_INET : AF_INET6;
-	body->sdiag_protocol = IPPROTO_TCP;
+	body->sdiag_protocol = ret->protocol ? ret->protocol : IPPROTO_TCP;
 	body->idiag_states = states;
 	body->id.idiag_sport = htons(port);
 	body->id.idiag_cookie[0] = body->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
@@ -119,7 +138,7 @@ static int diag_ask(enum family family, const struct ip_addr *addr, uint16_t por
 	return r == NETLINK_LOST ? -EIO : r;
 }
 
-/* Adds the TCP sockets of both families in these states; port 0: with any local port. */
+/* Adds the sockets of both families in these states; port 0: with any local port. */
 static int diag_dump(uint16_t port, uint32_t states, struct listing *ret, struct error *err)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
@@ -171,6 +190,24 @@ int sock_tcp_listeners(struct arena *arena, struct socket_list *ret, struct erro
 	*ret = (struct socket_list){ 0 };
 	for (size_t i = 0; i < listing.n && r == 0; i++)
 		array_push(arena, ret, listing.items[i].facts);
+	return r;
+}
+
+int sock_udp(struct arena *arena, uint16_t port, struct socket_list *ret, struct error *err)
+{
+	struct listing listing = { .arena = arena, .protocol = IPPROTO_UDP };
+	int r = diag_dump(port, ~0U, &listing, err);
+
+	*ret = (struct socket_list){ 0 };
+	for (size_t i = 0; i < listing.n && r == 0; i++) {
+		struct facts_socket socket = listing.items[i].facts;
+
+		socket.connected = listing.items[i].state == TCP_ESTABLISHED;
+		array_push(arena, ret, socket);
+		socket.addr.family = FAMILY_V4;
+		if (listing.items[i].v4_too)
+			array_push(arena, ret, socket);
+	}
 	return r;
 }
 

@@ -21,6 +21,11 @@ int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid,
 int sock_tcp_listeners(struct arena *arena, struct socket_list *ret, struct error *err)
 	_must_check_;
 
+/* All UDP sockets of this network namespace with that local port; memory from arena. What takes IPv4 at its
+ * IPv6 address "::" is there twice. */
+int sock_udp(struct arena *arena, uint16_t port, struct socket_list *ret, struct error *err)
+	_must_check_;
+
 /* How many TCP connections (any state in which data can still move) have a local port among ports
  * and belong to uid. */
 int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret, struct error *err)

@@ -260,6 +260,40 @@ static void look_for_listeners(struct probe *probe)
 				  &(struct ip_addr){ .family = f });
 }
 
+/* An answer proves nothing while anybody else receives what is sent to the port, even beside the
+ * proxy; nor does one that came of a socket that is closed by now. */
+static void judge_question(struct probe *probe, enum question_kind kind, const char *name)
+{
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	const struct ip_addr *addr = &loopback[kind == QUESTION_DNS_V6 ? FAMILY_V6 : FAMILY_V4];
+	struct probe_result *result = &probe->result;
+	struct socket_list sockets;
+	struct error err;
+	bool proxys = false;
+
+	if (sock_udp(&arena, dns_port(&probe->target, kind), &sockets, &err) < 0) {
+		result->dns = false;
+		add_missing(result, "%s: %s", name, err.text);
+		return;
+	}
+	for (size_t i = 0; i < sockets.n; i++) {
+		const struct facts_socket *s = &sockets.items[i];
+
+		if (!facts_socket_takes(s, addr))
+			continue;
+		if (s->uid != probe->target.uid) {
+			result->dns = false;
+			add_missing(result, "%s: user %u listens there", name, s->uid);
+			return;
+		}
+		proxys = proxys || !s->connected;
+	}
+	if (proxys && probe->question[kind].state == ANSWERED)
+		return;
+	result->dns = false;
+	add_missing(result, "%s", name);
+}
+
 static void judge_dns(struct probe *probe)
 {
 	static const char *const names[QUESTION_COUNT] = {
@@ -269,14 +303,9 @@ static void judge_dns(struct probe *probe)
 	};
 
 	probe->result.dns = true;
-	for (unsigned i = QUESTION_DNS_V4; i < QUESTION_COUNT; i++) {
-		enum question_state state = probe->question[i].state;
-
-		if (state == NOT_ASKED || state == ANSWERED)
-			continue;
-		probe->result.dns = false;
-		add_missing(&probe->result, "%s", names[i]);
-	}
+	for (unsigned i = QUESTION_DNS_V4; i < QUESTION_COUNT; i++)
+		if (probe->question[i].state != NOT_ASKED)
+			judge_question(probe, i, names[i]);
 }
 
 static int on_round_end(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)

@@ -4,8 +4,8 @@
 /*
  * Whether the proxy serves: one round of questions, asked in parallel without blocking: Envoy's
  * admin endpoint (HTTP), the listeners on the redirect ports (sock_diag), a UDP DNS query per
- * family and, in the CoreDNS modes, Envoy's own DNS port. A round ends when everything has answered
- * or its time is over.
+ * family and, in the CoreDNS modes, Envoy's own DNS port, each with whose socket it is (sock_diag).
+ * A round ends when everything has answered or its time is over.
  */
 
 #include <netinet/in.h>
@@ -35,7 +35,8 @@ struct probe_result {
 	bool admin;     /* Envoy says ready */
 	pid_t envoy;    /* SO_PEERCRED of the admin socket; 0: not known */
 	bool listeners; /* all redirect ports, every family, by the right user */
-	bool dns;       /* everything asked about DNS answered (true where DNS is not redirected) */
+	/* everything asked about DNS answered, the right user alone (true where DNS is not redirected) */
+	bool dns;
 	/* what is missing, for STATUS: "Envoy (PRE_INITIALIZING), port 15006 on IPv6"; "" when
 	 * nothing */
 	char missing[160];

@@ -44,6 +44,7 @@ static const struct proxy serving = {
 	.envoy_dns = "127.0.0.1",
 };
 
+/* With SO_REUSEADDR: of UDP, others who have it too can then bind the port as well. */
 static int open_port(const char *addr, int type, uint16_t port)
 {
 	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
@@ -54,6 +55,7 @@ static int open_port(const char *addr, int type, uint16_t port)
 	(void)inet_pton(AF_INET, addr, &four.sin_addr);
 	if (v6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (bind(fd, v6 ? (struct sockaddr *)&six : (struct sockaddr *)&four,
 		 v6 ? sizeof(six) : sizeof(four)) < 0 ||
 	    (type == SOCK_STREAM && listen(fd, 5) < 0))
@@ -369,6 +371,63 @@ Test(probe, does_not_take_another_users_listener_for_the_proxy)
 	cr_expect_not(round.result.listeners);
 	cr_expect(round.result.dns, "DNS is not redirected here");
 	proxy_down(&proxy);
+}
+
+Test(probe, does_not_believe_another_user_who_answers_dns)
+{
+	struct proxy proxy = serving;
+	struct probe_target target;
+	struct round round;
+	char expected[160];
+
+	proxy_up(&proxy);
+	target = target_of(&proxy);
+	target.uid = getuid() + 1;
+	target.admin_socket = "/nonexistent";
+	target.outbound_port = target.inbound_port = 0;
+	round = ask(&target, PATIENCE);
+	(void)snprintf(
+		expected, sizeof(expected),
+		"Envoy, DNS on IPv4: user %u listens there, DNS on IPv6: user %u listens there, "
+		"Envoy's DNS: user %u listens there",
+		getuid(), getuid(), getuid());
+	cr_expect_str_eq(round.result.missing, expected);
+	cr_expect_not(round.result.dns);
+	proxy_down(&proxy);
+}
+
+/* The proxy serves as another user, and we have a socket at that port too. */
+static void expect_beside(const char *addr, uint16_t port, const char *missing)
+{
+	struct proxy proxy = serving;
+	struct probe_target target;
+	struct round round;
+	int fd;
+
+	proxy.uid = SOME_ID;
+	proxy.admin_tcp = true;
+	proxy_up(&proxy);
+	target = target_of(&proxy);
+	fd = open_port(addr, SOCK_DGRAM, port);
+	round = ask(&target, SHORT);
+	/* Which of the two has the question is the kernel's choice. */
+	cr_expect_str_eq(round.result.missing, missing, "%s: %s", addr, round.result.missing);
+	cr_expect_eq(round.result.dns, missing[0] == 0);
+	(void)close(fd);
+	proxy_down(&proxy);
+}
+
+Test(probe, does_not_believe_the_proxy_while_another_user_listens_beside_it)
+{
+	if (getuid() != 0)
+		cr_skip_test("needs root");
+	expect_beside("127.0.0.1", 15054, "Envoy's DNS: user 0 listens there");
+	expect_beside("0.0.0.0", 15054, "Envoy's DNS: user 0 listens there");
+	expect_beside("127.0.0.1", 15053, "DNS on IPv4: user 0 listens there");
+	expect_beside("::1", 15053, "DNS on IPv6: user 0 listens there");
+	expect_beside("::", 15053, "DNS on IPv6: user 0 listens there");
+	expect_beside("127.0.0.2", 15053, "");
+	expect_beside("::1", 15054, "");
 }
 
 Test(probe, ends_in_time_where_dns_is_silent)

@@ -126,6 +126,68 @@ Test(diag_sock, does_not_take_a_connection_for_a_listener)
 	(void)close(connection);
 }
 
+static int bind_udp(const char *text, uint16_t port, int v6only)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = socket_address(text, port, &addr);
+	int fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (addr.ss_family == AF_INET6)
+		cr_assert_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)), 0);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&addr, len), 0, "bind: %s", strerror(errno));
+	return fd;
+}
+
+/* How many UDP sockets take what is sent there. */
+static unsigned takers(const char *text, uint16_t port, bool connected)
+{
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	struct socket_list list = { 0 };
+	struct ip_addr addr = ip(text);
+	struct error err = { 0 };
+	unsigned n = 0;
+
+	cr_assert_eq(sock_udp(&arena, port, &list, &err), 0, "%s", err.text);
+	for (size_t i = 0; i < list.n; i++) {
+		cr_expect_eq(list.items[i].port, port);
+		cr_expect_eq(list.items[i].uid, getuid());
+		n += list.items[i].connected == connected &&
+		     facts_socket_takes(&list.items[i], &addr);
+	}
+	return n;
+}
+
+Test(diag_sock, finds_the_udp_sockets_that_take_what_is_sent_to_an_address)
+{
+	int peer;
+
+	cr_expect_eq(takers("127.0.0.1", 15053, false), 0);
+	peer = bind_udp("127.0.0.1", 15053, 0);
+	cr_expect_eq(takers("127.0.0.1", 15053, false), 1);
+	cr_expect_eq(takers("127.0.0.2", 15053, false), 0);
+	cr_expect_eq(takers("127.0.0.1", 15054, false), 0);
+	(void)bind_udp("0.0.0.0", 15054, 0);
+	cr_expect_eq(takers("127.0.0.2", 15054, false), 1);
+
+	struct sockaddr_storage addr;
+	socklen_t len = socket_address("127.0.0.1", 15054, &addr);
+	cr_assert_eq(connect(peer, (struct sockaddr *)&addr, len), 0);
+	cr_expect_eq(takers("127.0.0.1", 15053, false), 0);
+	cr_expect_eq(takers("127.0.0.1", 15053, true), 1);
+}
+
+Test(diag_sock, knows_that_one_udp_socket_can_serve_both_families)
+{
+	if (no_ipv6())
+		cr_skip_test("needs IPv6");
+	(void)bind_udp("::", 15053, 0);
+	cr_expect_eq(takers("::1", 15053, false), 1);
+	cr_expect_eq(takers("127.0.0.1", 15053, false), 1);
+	(void)bind_udp("::", 15054, 1);
+	cr_expect_eq(takers("::1", 15054, false), 1);
+	cr_expect_eq(takers("127.0.0.1", 15054, false), 0);
+}
+
 Test(diag_sock, tells_whose_listener_it_is)
 {
 	struct ip_addr addr = ip("127.0.0.1");

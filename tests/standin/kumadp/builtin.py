@@ -2,6 +2,7 @@
 """The builtin engine: Python in the places of Envoy and CoreDNS, each in a process of its own as there."""
 
 import asyncio
+import errno
 import resource
 
 from . import dns, http, journal, refusal, tcp
@@ -31,7 +32,14 @@ async def be_envoy(settings):
     if delay:
         await asyncio.sleep(delay)
     if settings.envoy_answers_dns():
-        keep.append(dns.serve_envoy(settings))
+        try:
+            keep.append(dns.serve_envoy(settings))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            # Envoy does without a listener that it cannot have.
+            journal.say_as_envoy("warning", "config", "error adding listener 'kuma:dns': cannot bind "
+                                 f"'127.0.0.1:{settings.envoy_dns_port}': Address already in use")
     keep.append(await tcp.serve(settings, counts))
     journal.say_as_envoy("info", "main", "all dependencies initialized. starting workers")
     admin.state = "LIVE"
