@@ -4,8 +4,6 @@
 /* The schema as text for people and programs: help, an example file, completions; and a loaded
  * configuration as YAML with the origin of every value. */
 
-#include <stdbool.h>
-
 #include "common/base/strbuf.h"
 #include "common/config/layers.h"
 

@@ -5,18 +5,20 @@
 
 void say(struct planner *p, enum blame blame, const char *setting, const char *fmt, ...)
 {
-	const struct origin file = { .kind = ORIGIN_FILE, .name = p->file };
-	const struct origin *origin = setting ? loaded_origin(p->loaded, setting) : NULL;
-	enum severity severity = blame % ABOUT_HOST;
-	const char *text;
+	struct diag diag = {
+		.severity = blame % ABOUT_HOST,
+		.host = blame & ABOUT_HOST,
+		.setting = setting,
+	};
 	va_list args;
 
+	if (p->file)
+		diag.origin = (struct origin){ .kind = ORIGIN_FILE, .name = p->file };
+	else if (setting)
+		diag.origin = *loaded_origin(p->loaded, setting);
 	va_start(args, fmt);
-	text = arena_vprintf(p->arena, fmt, args);
+	diag_vadd(p->diags, diag, fmt, args);
 	va_end(args);
-	(blame & ABOUT_HOST ? diag_add_host : diag_add)(p->diags, severity,
-							p->file ? &file : origin, setting, "%s",
-							text ? text : "out of memory");
 }
 
 bool planner_kuma_dp_is(const struct planner *p, unsigned major, unsigned minor)

@@ -2,7 +2,6 @@
 #include "daemon/operator/control.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -229,20 +228,19 @@ void control_free(struct control *control)
 static int exchange(int fd, const char *request, struct strbuf *reply, struct error *err)
 {
 	_strbuf_ struct strbuf line = { 0 };
-	char buf[4096];
-	ssize_t n;
+	int r;
 
 	strbuf_addf(&line, "%s\n", request);
 	if (line.failed)
 		return error_sys(err, -ENOMEM, "ask tproxyd");
 	if (send(fd, line.text, line.len, MSG_NOSIGNAL) != (ssize_t)line.len)
 		return error_sys(err, -errno, "ask tproxyd");
-	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0 && reply->len < REPLY_MAX)
-		strbuf_add_len(reply, buf, (size_t)n);
-	if (n < 0)
-		return errno == EAGAIN ? error_set(err, -ETIMEDOUT, "tproxyd does not answer")
-				       : error_sys(err, -errno, "read tproxyd's answer");
-	if (reply->failed || reply->len == 0)
+	r = io_read_all(fd, REPLY_MAX, reply);
+	if (r == -EAGAIN)
+		return error_set(err, -ETIMEDOUT, "tproxyd does not answer");
+	if (r < 0)
+		return error_sys(err, r, "read tproxyd's answer");
+	if (reply->len == 0)
 		return error_set(err, -EPROTO, "tproxyd gave no answer");
 	return 0;
 }

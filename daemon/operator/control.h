@@ -6,7 +6,6 @@
  * is for everybody, the rest for root (SO_PEERCRED). Both ends are here.
  */
 
-#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "common/base/cleanup.h"
