@@ -56,7 +56,7 @@ static int usage(const char *name)
 		return EXIT_SUCCESS;
 	}
 	if (name)
-		fprintf(stderr, "tproxyd: there is no verb '%s'\n\n", name);
+		log_error(NULL, "There is no verb '%s'", name);
 	print_usage(stderr);
 	return EX_USAGE;
 }

@@ -2,8 +2,9 @@
 #include "common/base/error.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "common/base/utf8.h"
 
 int error_set(struct error *err, int code, const char *fmt, ...)
 {
@@ -13,7 +14,7 @@ int error_set(struct error *err, int code, const char *fmt, ...)
 		return code;
 	err->code = code;
 	va_start(args, fmt);
-	(void)vsnprintf(err->text, sizeof(err->text), fmt, args);
+	utf8_vprint(err->text, sizeof(err->text), fmt, args);
 	va_end(args);
 	return code;
 }
@@ -27,10 +28,10 @@ int error_sys(struct error *err, int code, const char *fmt, ...)
 		return code;
 	err->code = code;
 	va_start(args, fmt);
-	(void)vsnprintf(err->text, sizeof(err->text), fmt, args);
+	utf8_vprint(err->text, sizeof(err->text), fmt, args);
 	va_end(args);
 	len = strlen(err->text);
-	(void)snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(-code));
+	utf8_print(err->text + len, sizeof(err->text) - len, ": %s", strerror(-code));
 	return code;
 }
 
@@ -45,9 +46,9 @@ int error_wrap(struct error *err, int code, const char *fmt, ...)
 	memcpy(inner, err->text, sizeof(inner));
 	err->code = code;
 	va_start(args, fmt);
-	(void)vsnprintf(err->text, sizeof(err->text), fmt, args);
+	utf8_vprint(err->text, sizeof(err->text), fmt, args);
 	va_end(args);
 	len = strlen(err->text);
-	(void)snprintf(err->text + len, sizeof(err->text) - len, ": %s", inner);
+	utf8_print(err->text + len, sizeof(err->text) - len, ": %s", inner);
 	return code;
 }

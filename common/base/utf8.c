@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/base/utf8.h"
 
+#include <stdio.h>
+
 size_t utf8_char(const char *text, uint32_t *ret)
 {
 	const unsigned char *p = (const unsigned char *)text;
@@ -21,15 +23,45 @@ size_t utf8_char(const char *text, uint32_t *ret)
 	return len;
 }
 
-void utf8_add(struct strbuf *out, const char *text)
+size_t utf8_cut(const char *text, size_t len)
 {
+	for (size_t kept = 1; kept <= 3 && kept <= len; kept++) {
+		unsigned char lead = (unsigned char)text[len - kept];
+		size_t whole = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+
+		if (lead >> 6 != 2)
+			return whole > kept ? len - kept : len;
+	}
+	return len;
+}
+
+void utf8_vprint(char *buf, size_t size, const char *fmt, va_list args)
+{
+	if (vsnprintf(buf, size, fmt, args) >= (int)size)
+		buf[utf8_cut(buf, size - 1)] = '\0';
+}
+
+void utf8_print(char *buf, size_t size, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	utf8_vprint(buf, size, fmt, args);
+	va_end(args);
+}
+
+void utf8_add_clean(struct strbuf *out, const char *text, size_t len)
+{
+	const char *end = text + len;
 	uint32_t code;
 
-	for (size_t len; *text; text += len ? len : 1) {
-		len = utf8_char(text, &code);
-		if (len)
-			strbuf_add_len(out, text, len);
-		else
+	for (size_t n; text < end; text += n ? n : 1) {
+		n = utf8_char(text, &code);
+		if (*text == '\t' || *text == '\n')
+			strbuf_addc(out, ' ');
+		else if (n == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0))
 			strbuf_add(out, "\xef\xbf\xbd");
+		else
+			strbuf_add_len(out, text, n);
 	}
 }

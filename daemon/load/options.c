@@ -9,9 +9,10 @@
 
 #include "common/base/array.h"
 #include "common/base/parse.h"
-#include "common/base/strbuf.h"
+#include "common/base/utf8.h"
 #include "common/config/describe.h"
 #include "daemon/load/config_files.h"
+#include "daemon/os/io.h"
 
 struct flag_list {
 	struct layer_flag *items;
@@ -70,7 +71,7 @@ static int usage(struct reader *r, const char *fmt, ...)
 
 	va_start(args, fmt);
 	r->err->code = -EINVAL;
-	(void)vsnprintf(r->err->text, sizeof(r->err->text), fmt, args);
+	utf8_vprint(r->err->text, sizeof(r->err->text), fmt, args);
 	va_end(args);
 	return OPTIONS_USAGE;
 }
@@ -335,6 +336,6 @@ void options_print_diags(const struct diag_list *diags)
 		_strbuf_ struct strbuf line = { 0 };
 
 		diag_print(&diags->items[i], &line);
-		(void)fprintf(stderr, "%s\n", strbuf_text(&line));
+		io_print_line(stderr, strbuf_text(&line));
 	}
 }

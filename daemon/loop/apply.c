@@ -3,8 +3,8 @@
 /* Brings the kernel to the wanted level; what did not work is tried again and told. */
 
 #include <ctype.h>
-#include <stdio.h>
 
+#include "common/base/utf8.h"
 #include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
 #include "daemon/operator/messages.h"
@@ -77,7 +77,7 @@ static void others_busy(struct daemon *d, const struct error *err)
 			log_event(LOG_LEVEL_WARNING, MSG_LOCK_CONTENTION, NULL,
 				  "%c%s for more than a second",
 				  toupper((unsigned char)err->text[0]), err->text + 1);
-		(void)snprintf(d->trouble.why, sizeof(d->trouble.why), "%.199s", err->text);
+		utf8_print(d->trouble.why, sizeof(d->trouble.why), "%s", err->text);
 		if (!(d->carry.ready && s->wish == WISH_RUN))
 			notify_extend(EXTEND_USEC);
 	}
@@ -94,7 +94,7 @@ static void apply_failed(struct daemon *d, enum level wanted, const struct error
 	if (time_to_tell(d, 0) || s->wish == WISH_RUN)
 		log_error(err, "Cannot bring the rules to level %s", level_name(wanted));
 	s->applied = LEVEL_UNKNOWN;
-	(void)snprintf(d->trouble.why, sizeof(d->trouble.why), "%.199s", err->text);
+	utf8_print(d->trouble.why, sizeof(d->trouble.why), "%s", err->text);
 	if (s->wish == WISH_RUN && !d->carry.ready)
 		daemon_fail(d, NULL, "%s", err->text);
 	try_again(d, s->wish == WISH_RUN ? RETRY_FAILED_USEC : RETRY_USEC);

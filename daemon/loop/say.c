@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/utf8.h"
 #include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
 #include "daemon/operator/messages.h"
@@ -132,7 +133,7 @@ void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
+	utf8_vprint(text, sizeof(text), fmt, args);
 	va_end(args);
 	d->exit_status = EXIT_FAILURE;
 	if (situation_of(d)->wish == WISH_STOP)
@@ -140,6 +141,6 @@ void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...)
 	daemon_wish_stop(d);
 	log_event(LOG_LEVEL_ERROR, id, NULL, "%s", text);
 	notify_stopping();
-	(void)snprintf(d->status, sizeof(d->status), "%.255s", text);
+	utf8_print(d->status, sizeof(d->status), "%s", text);
 	notify_failed(EIO, text);
 }

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-/* A string for json_pack()'s "o"; what is not UTF-8 in it (a user's name, say) becomes U+FFFD. */
+/* A string for json_pack()'s "o", made clean: a user's name, say, need not be UTF-8. */
 json_t *json_text(const char *text);
 
 /* The answer to a request that cannot be served. */

@@ -11,7 +11,7 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
-#include "common/base/strbuf.h"
+#include "common/base/utf8.h"
 
 /* The one mutable object of the program that is not owned by a function (style: logging is the
  * exception everybody makes). */
@@ -48,15 +48,7 @@ enum log_level log_get_level(void)
 	return log_sink.level;
 }
 
-void log_make_one_line(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = ' ';
-}
-
-/* Changes the text. */
-static void emit(enum log_level level, const char *id, const char *const *fields, char *text)
+static void emit(enum log_level level, const char *id, const char *const *fields, const char *text)
 {
 	_strbuf_ struct strbuf message = { 0 };
 	char priority[24], message_id[64] = "";
@@ -64,19 +56,22 @@ static void emit(enum log_level level, const char *id, const char *const *fields
 	struct iovec iov[16];
 	int n = 0;
 
-	/* What children and files say is quoted in messages: it must not make lines, priorities or
-	 * colours of its own. */
-	log_make_one_line(text);
 	if (!log_sink.journal) {
+		const char *line;
+
+		utf8_add_clean(&message, text, strlen(text));
+		line = message.failed ? "no memory, not even to say for what"
+				      : strbuf_text(&message);
 		/* sd-daemon(3): the prefix is understood by systemd and dropped by terminals'
 		 * users. */
 		if (isatty(STDERR_FILENO))
-			fprintf(stderr, "tproxyd: %s\n", text);
+			fprintf(stderr, "tproxyd: %s\n", line);
 		else
-			fprintf(stderr, "<%d>%s\n", number, text);
+			fprintf(stderr, "<%d>%s\n", number, line);
 		return;
 	}
-	strbuf_addf(&message, "MESSAGE=%s", text);
+	strbuf_add(&message, "MESSAGE=");
+	utf8_add_clean(&message, text, strlen(text));
 	(void)snprintf(priority, sizeof(priority), "PRIORITY=%d", number);
 	iov[n++] = (struct iovec){ message.text, message.len };
 	iov[n++] = (struct iovec){ priority, strlen(priority) };
@@ -98,11 +93,11 @@ void log_error(const struct error *err, const char *fmt, ...)
 	size_t len;
 
 	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
+	utf8_vprint(text, sizeof(text), fmt, args);
 	va_end(args);
 	if (err && err->code) {
 		len = strlen(text);
-		(void)snprintf(text + len, sizeof(text) - len, ": %s", err->text);
+		utf8_print(text + len, sizeof(text) - len, ": %s", err->text);
 		(void)snprintf(number, sizeof(number), "ERRNO=%d", -err->code);
 		fields[0] = number;
 	}
@@ -118,7 +113,7 @@ void log_event(enum log_level level, const char *id, const char *const *fields, 
 	if (level > log_sink.level)
 		return;
 	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
+	utf8_vprint(text, sizeof(text), fmt, args);
 	va_end(args);
 	emit(level, id, fields, text);
 }
@@ -148,6 +143,5 @@ void log_diag(const struct diag *diag)
 		(void)snprintf(line, sizeof(line), "TPROXYD_CONFIG_LINE=%u", diag->origin.line);
 		fields[n++] = line;
 	}
-	if (text.text)
-		emit(levels[diag->severity], NULL, fields, text.text);
+	emit(levels[diag->severity], NULL, fields, strbuf_text(&text));
 }

@@ -38,6 +38,3 @@ void log_event(enum log_level level, const char *id, const char *const *fields, 
 
 /* A diagnostic at its own level; about the configuration with TPROXYD_CONFIG_FILE and _LINE. */
 void log_diag(const struct diag *diag);
-
-/* Puts blanks in the place of control characters: whoever reads lines would take one for the end. */
-void log_make_one_line(char *text);

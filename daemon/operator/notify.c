@@ -3,11 +3,20 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#include "daemon/operator/log.h"
+#include "common/base/utf8.h"
+
+/* systemd ignores what is not UTF-8, and a line break would begin another variable of the protocol.
+ * Where there is no memory nothing is better than half a sentence. */
+static void make_clean(char *text, size_t size)
+{
+	_strbuf_ struct strbuf clean = { 0 };
+
+	utf8_add_clean(&clean, text, strlen(text));
+	utf8_print(text, size, "%s", clean.failed ? "" : strbuf_text(&clean));
+}
 
 void notify_status(char last[static 256], const char *fmt, ...)
 {
@@ -15,10 +24,9 @@ void notify_status(char last[static 256], const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
+	utf8_vprint(text, sizeof(text), fmt, args);
 	va_end(args);
-	/* A line break would begin another variable of the protocol. */
-	log_make_one_line(text);
+	make_clean(text, sizeof(text));
 	if (strcmp(text, last) == 0)
 		return;
 	memcpy(last, text, sizeof(text));
@@ -44,7 +52,7 @@ void notify_failed(int code, const char *text)
 {
 	char line[1024];
 
-	(void)snprintf(line, sizeof(line), "%s", text);
-	log_make_one_line(line);
+	utf8_print(line, sizeof(line), "%s", text);
+	make_clean(line, sizeof(line));
 	(void)sd_notifyf(0, "ERRNO=%d\nSTATUS=%s", code < 0 ? -code : code, line);
 }

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/utf8.h"
+
 int io_read_all(int fd, size_t max, struct strbuf *ret)
 {
 	char buf[16384];
@@ -39,6 +41,14 @@ int io_write_all(int fd, const void *data, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+void io_print_line(FILE *out, const char *text)
+{
+	_strbuf_ struct strbuf line = { 0 };
+
+	utf8_add_clean(&line, text, strlen(text));
+	(void)fprintf(out, "%s\n", line.failed ? "no memory to print a line" : strbuf_text(&line));
 }
 
 bool io_unix_address(const char *path, struct sockaddr_un *ret)

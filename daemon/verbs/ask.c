@@ -10,18 +10,20 @@
 #include "common/config/schema.h"
 #include "daemon/operator/control.h"
 #include "daemon/load/options.h"
+#include "daemon/os/io.h"
 #include "daemon/verbs/verbs.h"
 
 #define ANSWER_USEC ((uint64_t)5 * 1000 * 1000)
 
 static void print_value(const json_t *value)
 {
+	putchar(' ');
 	if (json_is_string(value))
-		printf(" %s\n", json_string_value(value));
+		io_print_line(stdout, json_string_value(value));
 	else if (json_is_boolean(value))
-		printf(" %s\n", json_is_true(value) ? "true" : "false");
+		printf("%s\n", json_is_true(value) ? "true" : "false");
 	else
-		printf(" %" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
+		printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
 }
 
 /* The depth is what the daemon wrote. */

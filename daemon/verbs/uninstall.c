@@ -6,6 +6,7 @@
 #include "common/base/cleanup.h"
 #include "daemon/operator/control.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/io.h"
 #include "daemon/firewalld/firewalld.h"
 #include "daemon/netfilter/instance.h"
 #include "daemon/operator/log.h"
@@ -31,7 +32,7 @@ struct request {
 static void tell(const struct request *request, struct netfilter_report *report)
 {
 	for (size_t i = 0; i < report->removed.n && !request->quiet; i++)
-		(void)printf("%s\n", report->removed.items[i]);
+		io_print_line(stdout, report->removed.items[i]);
 	for (size_t i = 0; i < report->left.n; i++)
 		log_warning("%s", report->left.items[i]);
 	netfilter_report_done(report);

@@ -29,7 +29,7 @@ def subject(tproxyd):
 
 @pytest.fixture
 def fresh(subject):
-    subject.settings = dict(trial.SETTINGS)
+    subject.settings, subject.resource = dict(trial.SETTINGS), trial.RESOURCE
     subject.arguments, subject.environment, subject.before_exec = [], {}, ""
     subject.host.run(["rm", "-rf", "/etc/tproxyd/tproxyd.d", trial.CONFIG, trial.DATAPLANE])
     return subject
@@ -241,6 +241,15 @@ def test_a_line_break_in_a_value_makes_no_line_of_its_own(fresh):
     for said in (fresh.check(), fresh.run()):
         assert said.status, said.text
         assert not [line for line in said.text.splitlines() if line.startswith("<0>")], said.text
+
+
+def test_what_a_resource_says_does_nothing_to_a_terminal(fresh):
+    fresh.resource = fresh.resource.replace("address: ", 'address: "\\e]0;x\\a\\u009b31m\\nerror: forged" # ', 1)
+    fresh.finish()
+    assert "forged" in fresh.resource
+    for said in (fresh.check(), fresh.run()):
+        assert "\ufffd]0;x\ufffd\ufffd31m error: forged" in said.text, said.text
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]|^error: forged", said.text, re.M), said.text
 
 
 def test_a_bad_configuration_leaves_a_redirect_of_kumactl_alone(fresh):

@@ -13,10 +13,10 @@ static void expect(json_t *value, const char *text)
 	json_decref(value);
 }
 
-Test(json, quotes_what_would_end_a_string)
+Test(json, quotes_what_would_end_a_string_and_keeps_no_control_characters)
 {
 	expect(json_text(""), "\"\"");
-	expect(json_text("a\"b\\c\nd\x1b"), "\"a\\\"b\\\\c\\nd\\u001B\"");
+	expect(json_text("a\"b\\c\nd\x1b"), "\"a\\\"b\\\\c d\xef\xbf\xbd\"");
 }
 
 Test(json, does_not_lose_an_answer_over_what_is_no_utf_8)

@@ -15,7 +15,7 @@ Test(log, begins_a_line_with_its_priority)
 Test(log, makes_one_line_of_a_text_whatever_is_quoted_in_it)
 {
 	log_error(NULL, "kuma-dp said: %s", "a\n<0>b\x1b[31mc\x7f");
-	cr_assert_stderr_eq_str("<3>kuma-dp said: a <0>b [31mc \n");
+	cr_assert_stderr_eq_str("<3>kuma-dp said: a <0>b\xef\xbf\xbd[31mc\xef\xbf\xbd\n");
 }
 
 Test(log, leaves_text_that_is_not_ascii_alone)

@@ -58,6 +58,23 @@ Test(notify, lets_no_text_begin_a_variable_of_its_own)
 	notify_status(last, "Holding: %s", "x\nMAINPID=1");
 	notify_failed(-5, "kuma-dp said: x\nREADY=1\r");
 	expect(fd, "STATUS=Holding: x MAINPID=1");
-	expect(fd, "ERRNO=5\nSTATUS=kuma-dp said: x READY=1 ");
+	expect(fd, "ERRNO=5\nSTATUS=kuma-dp said: x READY=1\xef\xbf\xbd");
+	(void)close(fd);
+}
+
+Test(notify, says_what_is_not_utf_8)
+{
+	char last[256] = "", text[300], *wide = text;
+	int fd = manager_new();
+
+	notify_status(last, "Waiting for caf\xe9");
+	expect(fd, "STATUS=Waiting for caf\xef\xbf\xbd");
+	/* 255 bytes are room for 127 of them. */
+	for (size_t i = 0; i < 149; i++)
+		wide = stpcpy(wide, "\xc3\xbc");
+	notify_status(last, "%s", text);
+	cr_expect_eq(strlen(last), 254);
+	text[254] = 0;
+	cr_expect_str_eq(last, text);
 	(void)close(fd);
 }
