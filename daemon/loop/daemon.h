@@ -20,7 +20,7 @@ int daemon_new(struct generation *generation, struct daemon **ret, struct error 
 
 /* Starts the children and runs until everything is undone again; serves the instance's socket
  * (borrowed). Returns the exit status, or a negative errno when the loop itself failed. */
-int daemon_run(struct daemon *d, int instance, struct error *err) _must_check_;
+int daemon_run(struct daemon *d, struct error *err) _must_check_;
 
 void daemon_free(struct daemon *d);
 DEFINE_CLEANUP(struct daemon *, daemon_free, NULL);

@@ -13,7 +13,6 @@
 
 #include "daemon/loop/daemon.h"
 #include "daemon/loop/state.h"
-#include "daemon/netfilter/instance.h"
 #include "daemon/netfilter/xt/backend.h"
 #include "daemon/operator/log.h"
 #include "daemon/os/fd.h"
@@ -271,12 +270,10 @@ void daemon_free(struct daemon *d)
 	free(d);
 }
 
-int daemon_run(struct daemon *d, int instance, struct error *err)
+int daemon_run(struct daemon *d, struct error *err)
 {
-	int r = instance_serve(d->event, instance, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	d->ops->wake(d);
 	r = sd_event_loop(d->event);
 	return r < 0 ? error_sys(err, r, "run the event loop") : r;

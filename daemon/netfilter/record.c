@@ -20,6 +20,7 @@
 #define BOOT_MAX   64
 #define LINE_BYTES 256
 #define UNKNOWN    "-"
+#define PAGE_BYTES 4096
 
 static const char *const family_words[FAMILY_COUNT] = {
 	[FAMILY_V4] = "ipv4",
@@ -201,57 +202,69 @@ static int make_parent(const char *path, struct error *err)
 
 	if (!parent)
 		return error_sys(err, -ENOMEM, "make the directory of %s", path);
-	if (mkdir(parent, 0755) < 0 && errno != EEXIST)
+	if (mkdir(parent, 0700) < 0 && errno != EEXIST)
 		return error_sys(err, -errno, "make directory %s", parent);
 	return 0;
 }
 
-static int write_file(const char *path, const char *text, size_t len, struct error *err)
+/* Writes the text and room behind it. */
+static int write_file(const char *path, struct strbuf *text, size_t room, struct error *err)
 {
-	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct stat st;
 	int r;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_sys(err, -errno, "open %s", path);
-	r = io_write_all(fd, text, len);
+	if ((size_t)st.st_size > room)
+		room = (size_t)st.st_size;
+	while (text->len < room && !text->failed)
+		strbuf_addc(text, '\n');
+	r = text->failed ? -ENOMEM : io_write_all(fd, text->text, text->len);
 	return r < 0 ? error_sys(err, r, "write %s", path) : 0;
 }
 
-static int remove_file(const char *path, struct error *err)
+static int remove_file(const char *path, const char *spare, struct error *err)
 {
-	if (unlink(path) < 0 && errno != ENOENT)
+	if ((unlink(path) < 0 && errno != ENOENT) || (unlink(spare) < 0 && errno != ENOENT))
 		return error_sys(err, -errno, "remove %s", path);
-	/* Nobody else uses this directory. (The daemon's is systemd's RuntimeDirectory.) */
+	/* Nobody else uses this directory. (The daemon's has the lock, too.) */
 	if (strcmp(path, RECORD_INSTALL) == 0)
 		(void)rmdir(RECORD_INSTALL_DIR);
 	return 0;
 }
 
+/* The file and the one that takes its place next both exist at all times. */
+static int replace_file(const char *path, const char *spare, struct strbuf *text, struct error *err)
+{
+	size_t room = (2 * text->len + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+	int r = write_file(spare, text, room, err);
+
+	if (r < 0)
+		return r;
+	if (renameat2(AT_FDCWD, spare, AT_FDCWD, path, RENAME_EXCHANGE) == 0)
+		return 0;
+	if (rename(spare, path) < 0)
+		return error_sys(err, -errno, "replace %s", path);
+	return write_file(spare, text, room, err);
+}
+
 int record_save(const struct record *record, struct error *err)
 {
 	_strbuf_ struct strbuf text = { 0 };
-	_free_ char *temporary = NULL;
+	_free_ char *spare = NULL;
 	int r;
 
 	if (!record->path)
 		return 0;
-	if (record_empty(record))
-		return remove_file(record->path, err);
-	r = print_record(record, &text, err);
-	if (r < 0)
-		return r;
-	r = make_parent(record->path, err);
-	if (r < 0)
-		return r;
-	if (asprintf(&temporary, "%s.new", record->path) < 0)
+	if (asprintf(&spare, "%s.new", record->path) < 0)
 		return error_sys(err, -ENOMEM, "write %s", record->path);
-
-	r = write_file(temporary, text.text, text.len, err);
-	if (r == 0 && rename(temporary, record->path) < 0)
-		r = error_sys(err, -errno, "replace %s", record->path);
-	if (r < 0)
-		(void)unlink(temporary);
-	return r;
+	if (record_empty(record))
+		return remove_file(record->path, spare, err);
+	r = print_record(record, &text, err);
+	if (r == 0)
+		r = make_parent(record->path, err);
+	return r < 0 ? r : replace_file(record->path, spare, &text, err);
 }
 
 static bool same_item(const struct record_item *a, const struct record_item *b)

@@ -13,6 +13,8 @@
  *     chain ipv4 nat KUMA_MESH_INBOUND DIGEST
  *     rule ipv4 nat OUTPUT DIGEST append
  *
+ * Empty lines behind it keep room: writing it anew needs no space on the disk.
+ *
  * A rule in a built-in chain is known by the digest of its normalised entry (counters zero, jumps
  * by name), a chain by its name and the digest of its rules. A record of another boot or network
  * namespace claims nothing. In the unit's sandbox the boot ID cannot be read and "-" stands for it;
@@ -27,7 +29,9 @@
 #include "common/base/ip.h"
 #include "common/rules/rule.h"
 
-#define RECORD_RUN         "/run/tproxyd/record"
+/* It outlives the service: systemd removes RuntimeDirectory= whether rules are left or not. */
+#define STATE_DIR          "/run/tproxyd-state"
+#define RECORD_RUN         STATE_DIR "/record"
 #define RECORD_INSTALL_DIR "/run/tproxyd-install"
 #define RECORD_INSTALL     RECORD_INSTALL_DIR "/record"
 
@@ -62,7 +66,8 @@ struct record {
 int record_load(const char *path, struct record *ret, struct error *err) _must_check_;
 
 /* Writes it atomically (mode 0600; the directory is made where it is missing); removes the file
- * when the record is empty. */
+ * when the record is empty. A record that was saved can be saved again on a disk that is full, as
+ * long as it is no more than twice as long. */
 int record_save(const struct record *record, struct error *err) _must_check_;
 
 /* Adds the items of `more`; of those that have an equal in the record (the place among the rules of

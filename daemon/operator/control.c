@@ -14,11 +14,12 @@
 #include "daemon/os/io.h"
 #include "daemon/operator/json.h"
 
-#define CLIENTS_MAX 16
-#define STRANGERS   12 /* of them may not be root's: the rest is always free for it */
-#define REQUEST_MAX 128
-#define CLIENT_USEC ((uint64_t)5 * 1000 * 1000)
-#define REPLY_MAX   ((size_t)1024 * 1024)
+#define CLIENTS_MAX   16
+#define STRANGERS     12 /* of them may not be root's: the rest is always free for it */
+#define SNAPSHOT_USEC ((uint64_t)1000 * 1000) /* strangers get the same answer so long */
+#define REQUEST_MAX   128
+#define CLIENT_USEC   ((uint64_t)5 * 1000 * 1000)
+#define REPLY_MAX     ((size_t)1024 * 1024)
 
 /* One connection: reads a line, then writes the reply, then is gone. */
 struct client {
@@ -32,10 +33,18 @@ struct client {
 	size_t sent, left;
 };
 
+/* One for everybody and one for root. */
+struct listener {
+	sd_event_source *io;
+	int fd; /* -1: there is none */
+	struct sockaddr_un address;
+};
+
 struct control {
 	struct control_setup setup;
-	sd_event_source *io;
-	int fd;
+	struct listener listeners[2];
+	char *snapshot; /* the last answer to a stranger */
+	uint64_t snapshot_usec;
 	struct client clients[CLIENTS_MAX]; /* fd -1: free */
 };
 
@@ -57,21 +66,43 @@ static int on_client_timeout(_unused_ sd_event_source *source, _unused_ uint64_t
 	return 0;
 }
 
+static char *ask(const struct control *control, const char *request, const char *argument)
+{
+	json_auto_t *reply = control->setup.answer(request, argument, control->setup.userdata);
+
+	return reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+}
+
+/* An answer may cost much: listing the rules of a host with thousands of them. */
+static char *answer_stranger(struct control *control, const char *request)
+{
+	json_auto_t *refusal = NULL;
+	uint64_t now;
+
+	if (strcmp(request, "status") != 0) {
+		refusal = json_refusal("only root may ask for that");
+		return refusal ? json_dumps(refusal, JSON_COMPACT) : NULL;
+	}
+	if (sd_event_now(control->setup.event, CLOCK_MONOTONIC, &now) < 0)
+		return NULL;
+	if (!control->snapshot || now >= control->snapshot_usec + SNAPSHOT_USEC) {
+		free(control->snapshot);
+		control->snapshot = ask(control, request, "");
+		control->snapshot_usec = now;
+	}
+	return control->snapshot ? strdup(control->snapshot) : NULL;
+}
+
 static void answer(struct client *client)
 {
 	char *argument = strchr(client->request, ' ');
-	json_auto_t *reply = NULL;
 
 	if (argument)
 		*argument++ = 0;
 	else
 		argument = client->request + strlen(client->request);
-	if (!client->root && strcmp(client->request, "status") != 0)
-		reply = json_refusal("only root may ask for that");
-	else
-		reply = client->control->setup.answer(client->request, argument,
-						      client->control->setup.userdata);
-	client->reply = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+	client->reply = client->root ? ask(client->control, client->request, argument)
+				     : answer_stranger(client->control, client->request);
 	client->left = client->reply ? strlen(client->reply) : 0;
 	/* A line: its end takes the place of the text's. */
 	if (client->reply)
@@ -148,7 +179,6 @@ static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint
 			 void *userdata)
 {
 	struct control *control = userdata;
-	sd_event *event = sd_event_source_get_event(control->io);
 	_close_ int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	bool root = peer >= 0 && is_root(peer);
 	struct client *client = find_place(control, root);
@@ -157,58 +187,74 @@ static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint
 	if (peer < 0 || !client)
 		return 0;
 	*client = (struct client){ .control = control, .fd = take_fd(&peer), .root = root };
-	if (sd_event_add_io(event, &client->io, client->fd, EPOLLIN, on_client, client) < 0 ||
+	if (sd_event_add_io(control->setup.event, &client->io, client->fd, EPOLLIN, on_client,
+			    client) < 0 ||
 	    sd_event_source_set_priority(client->io, control->setup.priority) < 0 ||
-	    sd_event_add_time_relative(event, &client->timer, CLOCK_MONOTONIC, CLIENT_USEC, 0,
-				       on_client_timeout, client) < 0)
+	    sd_event_add_time_relative(control->setup.event, &client->timer, CLOCK_MONOTONIC,
+				       CLIENT_USEC, 0, on_client_timeout, client) < 0)
 		client_close(client);
 	return 0;
 }
 
-static int listen_at(const char *path, int *ret_fd, struct error *err)
+static int listen_at(struct control *control, struct listener *listener, mode_t mode,
+		     struct error *err)
 {
-	struct sockaddr_un addr;
-	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const struct sockaddr_un *address = &listener->address;
+	const char *path = address->sun_path;
+	int r;
 
-	if (fd < 0)
-		return error_sys(err, -errno, "create the control socket");
-	if (!io_unix_address(path, &addr))
-		return error_set(err, -ENAMETOOLONG, "control socket: %s is too long", path);
 	if (unlink(path) < 0 && errno != ENOENT)
 		return error_sys(err, -errno, "replace %s", path);
-	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener->fd < 0 ||
+	    bind(listener->fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
 		return error_sys(err, -errno, "bind %s", path);
-	if (chmod(path, 0666) < 0)
+	if (chmod(path, mode) < 0)
 		return error_sys(err, -errno, "set the mode of %s", path);
-	if (listen(fd, CLIENTS_MAX) < 0)
+	if (listen(listener->fd, CLIENTS_MAX) < 0)
 		return error_sys(err, -errno, "listen on %s", path);
-	*ret_fd = take_fd(&fd);
+	r = sd_event_add_io(control->setup.event, &listener->io, listener->fd, EPOLLIN,
+			    on_connection, control);
+	if (r >= 0)
+		r = sd_event_source_set_priority(listener->io, control->setup.priority);
+	if (r < 0)
+		return error_sys(err, r, "watch the control socket");
+	(void)sd_event_source_set_description(listener->io, "control socket");
+	return 0;
+}
+
+static int address_of(const char *path, const char *end, struct sockaddr_un *ret, struct error *err)
+{
+	_strbuf_ struct strbuf whole = { 0 };
+
+	strbuf_addf(&whole, "%s%s", path, end);
+	if (whole.failed || !io_unix_address(whole.text, ret))
+		return error_set(err, -ENAMETOOLONG, "control socket: %s is too long", path);
 	return 0;
 }
 
 int control_new(const struct control_setup *setup, struct control **ret, struct error *err)
 {
+	static const char *const ends[] = { "", CONTROL_ROOT };
+	static const mode_t modes[] = { 0666, 0600 };
 	_cleanup_(control_freep) struct control *control = calloc(1, sizeof(*control));
-	int r;
+	int r = 0;
 
 	if (!control)
 		return error_sys(err, -ENOMEM, "create the control socket");
-	control->fd = -1;
 	control->setup = *setup;
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		control->clients[i].fd = -1;
-	r = listen_at(setup->path, &control->fd, err);
-	if (r < 0)
-		return r;
-	r = sd_event_add_io(setup->event, &control->io, control->fd, EPOLLIN, on_connection,
-			    control);
-	if (r >= 0)
-		r = sd_event_source_set_priority(control->io, setup->priority);
-	if (r < 0)
-		return error_sys(err, r, "watch the control socket");
-	(void)sd_event_source_set_description(control->io, "control socket");
-	*ret = take_ptr(control);
-	return 0;
+	for (size_t i = 0; i < ELEMENTS(ends); i++)
+		control->listeners[i].fd = -1;
+	for (size_t i = 0; i < ELEMENTS(ends) && r == 0; i++) {
+		r = address_of(setup->path, ends[i], &control->listeners[i].address, err);
+		if (r == 0)
+			r = listen_at(control, &control->listeners[i], modes[i], err);
+	}
+	if (r == 0)
+		*ret = take_ptr(control);
+	return r;
 }
 
 void control_free(struct control *control)
@@ -217,11 +263,16 @@ void control_free(struct control *control)
 		return;
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		client_close(&control->clients[i]);
-	sd_event_source_disable_unref(control->io);
-	if (control->fd >= 0) {
-		(void)close(control->fd);
-		(void)unlink(control->setup.path);
+	for (size_t i = 0; i < ELEMENTS(control->listeners); i++) {
+		struct listener *listener = &control->listeners[i];
+
+		sd_event_source_disable_unref(listener->io);
+		if (listener->fd < 0)
+			continue;
+		(void)close(listener->fd);
+		(void)unlink(listener->address.sun_path);
 	}
+	free(control->snapshot);
 	free(control);
 }
 
@@ -257,8 +308,9 @@ int control_call(const char *path, const char *request, uint64_t timeout_usec, c
 
 	if (fd < 0)
 		return error_sys(err, -errno, "create a socket");
-	if (!io_unix_address(path, &addr))
-		return error_set(err, -ENAMETOOLONG, "control socket: %s is too long", path);
+	r = address_of(path, geteuid() == 0 ? CONTROL_ROOT : "", &addr, err);
+	if (r < 0)
+		return r;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0)
 		return error_sys(err, -errno, "limit the time to wait for tproxyd");

@@ -3,7 +3,8 @@
 
 /*
  * The control socket: AF_UNIX stream, one request line and one JSON reply per connection. `status`
- * is for everybody, the rest for root (SO_PEERCRED). Both ends are here.
+ * is for everybody, the rest for root (SO_PEERCRED). Root has a socket of its own beside it, where
+ * nobody else can stand in its way. Both ends are here.
  */
 
 #include <systemd/sd-event.h>
@@ -13,6 +14,7 @@
 #include "daemon/operator/json.h"
 
 #define CONTROL_SOCKET "/run/tproxyd/control"
+#define CONTROL_ROOT   ".root" /* the end of the name of root's */
 
 struct control;
 
@@ -22,7 +24,7 @@ typedef json_t *control_answer_t(const char *request, const char *argument, void
 
 struct control_setup {
 	sd_event *event;
-	const char *path; /* lives as long as the control; an old socket is replaced; mode 0666 */
+	const char *path; /* old sockets are replaced; mode 0666 and, root's, 0600 */
 	int64_t priority; /* of its event sources: behind all that keeps the host going */
 	control_answer_t *answer;
 	void *userdata;
@@ -30,7 +32,7 @@ struct control_setup {
 
 int control_new(const struct control_setup *setup, struct control **ret, struct error *err)
 	_must_check_;
-void control_free(struct control *control); /* closes and removes the socket; NULL is nothing */
+void control_free(struct control *control); /* closes and removes the sockets; NULL is nothing */
 DEFINE_CLEANUP(struct control *, control_free, NULL);
 
 /* The other end: sends one request and waits for the reply, at most timeout_usec. The reply is heap

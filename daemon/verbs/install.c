@@ -90,7 +90,7 @@ static int apply(const struct generation *g, struct error *err)
 {
 	_firewalld_change_ struct firewalld_change stored = { 0 };
 	_close_ int instance = -EBADF;
-	int r = instance_acquire(&instance, NULL, err);
+	int r = instance_acquire(&instance, err);
 
 	/* Whatever can go wrong with the file does before a rule is touched. */
 	if (r == 0 && g->plan.store_firewalld)

@@ -6,6 +6,7 @@
 #include "common/config/check.h"
 #include "daemon/operator/log.h"
 #include "daemon/load/options.h"
+#include "daemon/netfilter/instance.h"
 #include "daemon/netfilter/xt/backend.h"
 #include "daemon/host/user.h"
 #include "daemon/verbs/verbs.h"
@@ -62,5 +63,7 @@ int verb_prepare(int argc, char *argv[], struct error *err)
 		return EX_CONFIG;
 	}
 	r = user_prepare(&arena, &options.loaded.config, err);
+	if (r == 0)
+		r = instance_prepare(err);
 	return r < 0 ? r : backend_xt.prepare(err);
 }

@@ -55,12 +55,12 @@ static int supervise(struct generation **g, struct error *err)
 {
 	_close_ int instance = -EBADF;
 	_cleanup_(daemon_freep) struct daemon *d = NULL;
-	int r = instance_acquire(&instance, NULL, err);
+	int r = instance_acquire(&instance, err);
 
 	if (r < 0)
 		return r;
 	r = daemon_new(take_ptr(*g), &d, err);
-	return r < 0 ? r : daemon_run(d, instance, err);
+	return r < 0 ? r : daemon_run(d, err);
 }
 
 int verb_run(int argc, char *argv[], struct error *err)

@@ -2,9 +2,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sysexits.h>
+#include <unistd.h>
 
-#include "common/base/cleanup.h"
-#include "daemon/operator/control.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/io.h"
 #include "daemon/firewalld/firewalld.h"
@@ -16,11 +15,10 @@
 #include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/verbs/verbs.h"
 
-/* For the lock of others. After a crash there is no second try: the unit
- * gives a stop 60 s in all. */
+/* For the lock of others. The unit gives a stop 60 s in all; what is not done then is
+ * tproxyd-cleanup.service's. */
 #define LOCK_WAIT_USEC          ((uint64_t)10 * 1000 * 1000)
 #define LOCK_WAIT_RECORDED_USEC ((uint64_t)45 * 1000 * 1000)
-#define ANSWER_USEC             ((uint64_t)1000 * 1000)
 
 struct request {
 	bool recorded; /* only what the daemon's record lists */
@@ -64,15 +62,6 @@ static int remove_nft(const struct request *request, struct error *err)
 
 	tell(request, &report);
 	return r;
-}
-
-/* Anybody can have taken the name of the instance when a daemon was killed, but only root can
- * listen on the control socket. */
-static bool daemon_lives(void)
-{
-	_free_ char *reply = NULL;
-
-	return control_call(CONTROL_SOCKET, "status", ANSWER_USEC, &reply, NULL) != CONTROL_NOBODY;
 }
 
 /* Takes out what "install --store-firewalld" has stored. */
@@ -119,18 +108,16 @@ static int remove_all(const struct request *request, struct error *err)
 static int uninstall(const struct request *request, struct error *err)
 {
 	_close_ int instance = -EBADF;
-	bool roots = false;
-	int r = instance_acquire(&instance, &roots, err);
+	int r;
 
-	if (r == -EBUSY && request->recorded) {
-		if (roots || daemon_lives())
-			return 0; /* a live daemon takes care of its rules */
-	} else if (r < 0) {
+	if (request->recorded && access(RECORD_RUN, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	r = instance_acquire(&instance, err);
+	if (r == -EBUSY && request->recorded)
+		return 0; /* a live daemon takes care of its rules */
+	if (r < 0)
 		return r;
-	}
-	if (request->recorded)
-		return remove_rules(request, err);
-	return remove_all(request, err);
+	return request->recorded ? remove_rules(request, err) : remove_all(request, err);
 }
 
 int verb_uninstall(int argc, char *argv[], struct error *err)

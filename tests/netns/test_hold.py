@@ -259,3 +259,24 @@ def test_a_status_is_json_whatever_is_in_it(trial, tmp_path):
     assert daemon.status()["user"]["name"] == "k\ufffd\ufffdma\xfc"
     assert "phase: redirecting" in daemon.host.run([PROGRAM, "status"]).stdout
     daemon.stop()
+
+
+def test_a_disk_that_is_full_does_not_keep_a_dead_proxys_rules_in(trial, tmp_path, world):
+    """The record was written with room for what a step down needs."""
+    trial.set(failure__holdRules="1s")
+    daemon = Daemon(trial, tmp_path)
+    daemon.await_("READY=1")
+    assert daemon.level() == "full"
+    full = trial.host.run(["sh", "-c", "cat /dev/zero >/run/zeros; printf x >/run/one-more"], check=False)
+    assert "No space left" in full.stderr
+    envoy = daemon.child("envoy")
+    os.kill(envoy, signal.SIGSTOP)
+    try:
+        daemon.await_("STATUS=Released")
+        assert daemon.level() == "drain"
+    finally:
+        os.kill(envoy, signal.SIGCONT)
+    daemon.await_status(lambda found: found["phase"] == "redirecting")
+    assert daemon.level() == "full"
+    daemon.stop()
+    assert daemon.level() == "none"

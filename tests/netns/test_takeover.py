@@ -302,7 +302,7 @@ def test_both_records_are_worked_from(host):
     """As after a kill: rules without comments of which nothing but the records tells."""
     host.restore_foreign()
     before = host.legacy()
-    for record, plan, rules in (("/run/tproxyd/record", "e06:bare", "IPv4 nat: rules 1, 2, 5 of OUTPUT"),
+    for record, plan, rules in (("/run/tproxyd-state/record", "e06:bare", "IPv4 nat: rules 1, 2, 5 of OUTPUT"),
                                 ("/run/tproxyd-install/record", "e10:bare", "IPv6 mangle: rule 2 of PREROUTING")):
         host.drive("apply", plan, "full", "recorded", record)
         would = host.tproxyd("uninstall", "--dry-run").stdout

@@ -326,11 +326,30 @@ Test(control, says_that_there_was_no_answer)
 	struct error err = { 0 };
 	char *reply = NULL;
 
-	memcpy(addr.sun_path, s.path, sizeof(s.path));
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s%s", s.path,
+		       geteuid() == 0 ? CONTROL_ROOT : "");
 	cr_assert_eq(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
 	cr_assert_eq(listen(fd, 4), 0);
 	cr_expect_lt(control_call(s.path, "status", 50000, &reply, &err), 0);
 	cr_expect_str_eq(err.text, "tproxyd does not answer");
 	cr_expect_null(reply);
 	(void)close(fd);
+}
+
+Test(control, strangers_share_an_answer_and_root_has_a_socket_of_its_own)
+{
+	struct stat st;
+	char path[80];
+
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	(void)snprintf(path, sizeof(path), "%s" CONTROL_ROOT, s.path);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_mode & 0777, 0600);
+	if (getuid() != 0)
+		return;
+	for (unsigned i = 0; i < 3; i++)
+		expect_call(NOBODY, "status", "{\"ok\":true}\n");
+	cr_expect_eq(s.answers, 1);
+	expect_call(0, "status", "{\"ok\":true}\n");
+	cr_expect_eq(s.answers, 2);
 }

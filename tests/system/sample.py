@@ -95,6 +95,7 @@ def drop_in(machine, name, text):
 def prepare(machine):
     """Brings into being what a stop may leave behind (tables, lock), and returns the state to compare with."""
     machine.make_legacy_tables()
+    machine.sh("install -d -m 700 /run/tproxyd-state; install -m 600 /dev/null /run/tproxyd-state/lock")
     return machine.state()
 
 

@@ -54,17 +54,35 @@ def test_a_second_instance_is_refused_with_the_pid_of_the_first(machine):
     assert sample.ask(machine, "backend.mesh") == "NOERROR 240.0.0.1"
 
 
-def test_a_name_held_by_somebody_else_is_called_what_it_is(machine):
+def test_what_a_stop_could_not_take_out_goes_as_soon_as_it_can(machine):
+    """Another program holds the lock for longer than a stop may last, and the daemon was killed."""
     sample.configure(machine)
-    hold = ("import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.bind('\\0tproxyd'); s.listen(); "
-            "print('held', flush=True); sys.stdin.read()")
-    holder = machine.start_command(["/usr/bin/python3", "-c", hold], user="nobody", stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "held\n"
-    refused = tproxyd(machine, "run")
-    assert refused.returncode == 1
-    assert re.search(r"process \d+ of user 65534, which is not a tproxyd, holds the name", refused.stderr)
-    holder.communicate("")
+    sample.drop_in(machine, "short", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\nTimeoutStopSec=3\n")
+    before = sample.prepare(machine)
+    sample.start(machine)
+    with locked(machine):
+        machine.systemctl("kill", "--signal=KILL", "--kill-who=main", sample.UNIT)
+        machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "failed", 30)
+        assert sample.is_redirected(machine) and machine.exists("/run/tproxyd-state/record")
+        assert machine.show("tproxyd-cleanup.service", "ActiveState") == "activating"
+    machine.wait_until(lambda: not sample.is_redirected(machine), 30)
+    machine.wait_until(lambda: machine.show("tproxyd-cleanup.service", "ActiveState") == "inactive", 30)
+    sample.assert_as_before(machine, before)
+
+
+def test_a_start_goes_on_with_what_a_stop_could_not_take_out(machine):
+    sample.configure(machine)
+    sample.drop_in(machine, "short", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\nTimeoutStopSec=3\n")
+    before = sample.prepare(machine)
+    sample.start(machine)
+    with locked(machine):
+        machine.systemctl("kill", "--signal=KILL", "--kill-who=main", sample.UNIT)
+        machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "failed", 30)
+        machine.systemctl("start", "--no-block", sample.UNIT)
+        machine.wait_until(lambda: machine.show("tproxyd-cleanup.service", "ActiveState") != "activating", 30)
+    machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "active", 60)
+    sample.stop(machine)
+    sample.assert_as_before(machine, before)
 
 
 @pytest.mark.parametrize("what", BAD)
