@@ -263,11 +263,11 @@ def test_a_status_is_json_whatever_is_in_it(trial, tmp_path):
 
 def test_a_disk_that_is_full_does_not_keep_a_dead_proxys_rules_in(trial, tmp_path, world):
     """The record was written with room for what a step down needs."""
-    trial.set(failure__holdRules="1s")
+    trial.host.run(["sh", "-c", "mkdir -m 700 /run/tproxyd-state; mount -nt tmpfs -o size=64k tmpfs /run/tproxyd-state"])
     daemon = Daemon(trial, tmp_path)
     daemon.await_("READY=1")
     assert daemon.level() == "full"
-    full = trial.host.run(["sh", "-c", "cat /dev/zero >/run/zeros; printf x >/run/one-more"], check=False)
+    full = trial.host.run(["sh", "-c", "cat /dev/zero >/run/tproxyd-state/zeros"], check=False)
     assert "No space left" in full.stderr
     envoy = daemon.child("envoy")
     os.kill(envoy, signal.SIGSTOP)

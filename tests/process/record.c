@@ -29,7 +29,7 @@ static void place_done(struct place *p)
 {
 	char parent[64];
 
-	(void)record_save(&(struct record){ .path = p->path }, NULL);
+	cr_expect_eq(record_save(&(struct record){ .path = p->path }, NULL), 0);
 	(void)snprintf(parent, sizeof(parent), "%s/run", p->dir);
 	(void)rmdir(parent);
 	cr_expect_eq(rmdir(p->dir), 0, "something else was left in %s", p->dir);
