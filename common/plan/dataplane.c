@@ -142,6 +142,7 @@ static void read_inbounds(struct reader *r, const struct yaml_node *networking,
 		return;
 	for (size_t i = 0; i < list->n; i++) {
 		const struct yaml_node *inbound = list->entries[i].value;
+		const char *address;
 		uint16_t port;
 
 		if (inbound->kind != NODE_MAPPING) {
@@ -150,10 +151,11 @@ static void read_inbounds(struct reader *r, const struct yaml_node *networking,
 		}
 		refuse_merge_keys(r, inbound);
 		port = get_port(r, inbound, "port");
-		if (port)
-			array_push(r->arena, &ret->inbound_ports, port);
-		else if (!failed(r))
+		address = get_text(r, inbound, "address");
+		if (!port && !failed(r))
 			complain(r, inbound, "inbound: an item has no port");
+		array_push(r->arena, &ret->inbound_ports, port);
+		array_push(r->arena, &ret->inbound_addresses, address);
 	}
 }
 

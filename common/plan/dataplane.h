@@ -17,7 +17,9 @@ struct dataplane {
 	const char *type, *name, *mesh; /* NULL: absent */
 	const char *address;            /* networking.address; NULL: absent */
 	struct port_list inbound_ports; /* networking.inbound[].port */
-	bool has_outbound;              /* networking.outbound has entries */
+	/* networking.inbound[].address of each; NULL: networking.address */
+	struct string_list inbound_addresses;
+	bool has_outbound; /* networking.outbound has entries */
 	bool has_transparent_proxying;
 	uint16_t redirect_port_inbound, redirect_port_outbound; /* 0: absent */
 	bool ipv4_only;      /* transparentProxying.ipFamilyMode: IPv4 */

@@ -40,8 +40,10 @@ int plan_build(struct arena *arena, const struct loaded *loaded, const struct fa
 		plan_ports(&p);
 	}
 	plan_safety(&p);
-	if (purpose == CHECK_RUN)
+	if (purpose == CHECK_RUN) {
+		plan_inbound(&p);
 		plan_firewall(&p);
+	}
 	if (arena->failed || diags->arena->failed)
 		return -ENOMEM;
 	*ret = plan;

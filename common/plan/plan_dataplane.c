@@ -64,50 +64,58 @@ static const char *own_addresses(struct planner *p)
 	return ret ? ret : "none";
 }
 
-static void warn_of_plaintext_over_v6(struct planner *p, const struct dataplane *dataplane)
+/* What DNS takes for a name. One of digits alone is a mistyped address. */
+static bool is_name(const char *text)
 {
-	_strbuf_ struct strbuf ports = { 0 };
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
+	static const char digits[] = "0123456789.";
 
-	if (!p->plan->family[FAMILY_V6].enabled || !p->plan->inbound.enabled ||
-	    !dataplane->inbound_ports.n)
-		return;
-	for (size_t i = 0; i < dataplane->inbound_ports.n; i++)
-		strbuf_addf(&ports, "%s%u", i ? ", " : "", dataplane->inbound_ports.items[i]);
-	say(p, HOST_WARNING, SETTING,
-	    "networking.address is IPv4, and this host has IPv6: the mesh's mTLS does not cover "
-	    "what arrives over IPv6, so that port%s %s can be reached in plaintext there; close "
-	    "the ports for IPv6 in the firewall, or let the application listen on IPv4 alone",
-	    dataplane->inbound_ports.n > 1 ? "s" : "", strbuf_text(&ports));
+	text += strspn(text, digits);
+	if (!*text)
+		return false;
+	while (*text && strspn(text, digits) + strspn(text, letters))
+		text++;
+	return !*text;
 }
 
-static void judge_address(struct planner *p, const struct dataplane *dataplane)
+/* field names an address that others are told. */
+static void judge_address(struct planner *p, const char *field, const char *address)
 {
 	struct ip_addr addr;
 
-	if (!dataplane->address || !*dataplane->address) {
+	if (!ip_parse(address, &addr)) {
+		if (is_name(address))
+			say(p, CONFIG_NOTICE, SETTING,
+			    "%s '%s' is a name: that it is this host is not checked", field,
+			    address);
+		else
+			say(p, CONFIG_ERROR, SETTING,
+			    "%s '%s' is neither an IP address (without prefix length, port and "
+			    "brackets) nor a name",
+			    field, address);
+		return;
+	}
+	if (ip_is_unspecified(&addr) || ip_is_loopback(&addr)) {
+		say(p, CONFIG_ERROR, SETTING, "%s %s is not an address that others can reach",
+		    field, address);
+		return;
+	}
+	if (!planner_is_own(p, &addr))
+		say(p, HOST_ERROR, SETTING, "%s %s is not an address of this host (which has %s)",
+		    field, address, own_addresses(p));
+}
+
+static void judge_addresses(struct planner *p, const struct dataplane *dataplane)
+{
+	const struct string_list *inbounds = &dataplane->inbound_addresses;
+
+	if (dataplane->address && *dataplane->address)
+		judge_address(p, "networking.address", dataplane->address);
+	else
 		say(p, CONFIG_ERROR, SETTING, "networking.address must be given");
-		return;
-	}
-	if (!ip_parse(dataplane->address, &addr)) {
-		say(p, CONFIG_NOTICE, SETTING,
-		    "networking.address '%s' is a name: that it is this host is not checked",
-		    dataplane->address);
-		return;
-	}
-	if (ip_is_unspecified(&addr)) {
-		say(p, CONFIG_ERROR, SETTING,
-		    "networking.address %s is not an address that others can reach",
-		    dataplane->address);
-		return;
-	}
-	if (planner_is_own(p, &addr)) {
-		if (addr.family == FAMILY_V4)
-			warn_of_plaintext_over_v6(p, dataplane);
-		return;
-	}
-	say(p, HOST_ERROR, SETTING,
-	    "networking.address %s is not an address of this host (which has %s)",
-	    dataplane->address, own_addresses(p));
+	for (size_t i = 0; i < inbounds->n; i++)
+		if (inbounds->items[i] && *inbounds->items[i])
+			judge_address(p, "networking.inbound: address", inbounds->items[i]);
 }
 
 /* The mesh cannot work when the application is exempt from it. */
@@ -148,7 +156,7 @@ void plan_dataplane(struct planner *p)
 		return;
 	p->file = path;
 	judge_redirect(p, &children->dataplane);
-	judge_address(p, &children->dataplane);
+	judge_addresses(p, &children->dataplane);
 	p->file = NULL;
 	judge_listeners(p, &children->dataplane);
 }

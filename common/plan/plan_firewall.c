@@ -21,24 +21,9 @@ struct exam {
 	struct string_list said;          /* rules */
 };
 
-static bool listed(const uint16_t *ports, size_t n, uint16_t port)
-{
-	for (size_t i = 0; i < n; i++)
-		if (ports[i] == port)
-			return true;
-	return false;
-}
-
 static bool is_redirected(const struct planner *p, uint16_t port)
 {
-	const struct plan *plan = p->plan;
-	const struct plan_direction *inbound = &plan->inbound;
-
-	if (port == inbound->port || listed(plan->ssh_ports.items, plan->ssh_ports.n, port))
-		return false;
-	if (inbound->include_ports.n)
-		return listed(inbound->include_ports.items, inbound->include_ports.n, port);
-	return !listed(inbound->exclude_ports.items, inbound->exclude_ports.n, port);
+	return port != p->plan->inbound.port && planner_redirects(p, port);
 }
 
 /* NULL: nothing is known of the port, or it is none (0). */

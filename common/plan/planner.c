@@ -37,3 +37,22 @@ bool planner_is_own(const struct planner *p, const struct ip_addr *addr)
 			return true;
 	return false;
 }
+
+bool planner_lists(const struct port_list *list, uint16_t port)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (list->items[i] == port)
+			return true;
+	return false;
+}
+
+bool planner_redirects(const struct planner *p, uint16_t port)
+{
+	const struct plan_direction *inbound = &p->plan->inbound;
+
+	if (!inbound->enabled || planner_lists(&p->plan->ssh_ports, port))
+		return false;
+	if (inbound->include_ports.n)
+		return planner_lists(&inbound->include_ports, port);
+	return !planner_lists(&inbound->exclude_ports, port);
+}

@@ -42,6 +42,11 @@ bool planner_kuma_dp_is(const struct planner *p, unsigned major, unsigned minor)
 /* Whether it is an address of this host. */
 bool planner_is_own(const struct planner *p, const struct ip_addr *addr);
 
+bool planner_lists(const struct port_list *list, uint16_t port);
+
+/* Whether the inbound redirect takes connections to the port. */
+bool planner_redirects(const struct planner *p, uint16_t port);
+
 void plan_user(struct planner *p);
 void plan_families(struct planner *p);
 void plan_exclusions(struct planner *p);
@@ -50,4 +55,5 @@ void plan_dns_mode(struct planner *p);
 void plan_dataplane(struct planner *p);
 void plan_ports(struct planner *p);
 void plan_safety(struct planner *p);
+void plan_inbound(struct planner *p);
 void plan_firewall(struct planner *p);

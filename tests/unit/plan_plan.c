@@ -8,8 +8,7 @@ Test(plan, of_a_healthy_host_has_no_errors_or_notices)
 	build_run("redirect: {dns: {enabled: true}}\n");
 	expect_accepted();
 	cr_expect_eq(fx.diags.n, 1, "%s", all_said());
-	expect_said(SEVERITY_WARNING, "kumaDP.dataplaneFile",
-		    "port 8080 can be reached in plaintext");
+	expect_said(SEVERITY_WARNING, "kumaDP.dataplaneFile", "(8080) can be reached in plaintext");
 }
 
 Test(plan, of_an_install_says_nothing)

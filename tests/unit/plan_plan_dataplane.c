@@ -102,6 +102,50 @@ Test(resource, needs_an_address_that_can_be_reached)
 	expect_refused(FILE_SETTING, "0.0.0.0 is not an address that others can reach");
 }
 
+Test(resource, needs_an_address_that_is_not_loopback)
+{
+	static const char *const loopback[] = { "127.0.0.1", "127.0.1.1", "::1",
+						"::ffff:127.0.0.1" };
+
+	for (size_t i = 0; i < ELEMENTS(loopback); i++) {
+		fixture_done();
+		fixture_init();
+		build_resource(arena_printf(&fx.arena,
+					    "type: Dataplane\nmesh: m\nname: n\n"
+					    "networking: {address: '%s'}\n",
+					    loopback[i]));
+		expect_refused(FILE_SETTING, "is not an address that others can reach");
+	}
+}
+
+Test(resource, needs_an_address_without_ornament)
+{
+	static const char *const wrong[] = { "192.0.2.10/24", "[2001:db8::10]", "192.0.2.10:8080",
+					     "fe80::1%eth0",  "192.0.2",        "192.0.2.300",
+					     "2001:db8:::1",  "web example",    "http://web" };
+
+	for (size_t i = 0; i < ELEMENTS(wrong); i++) {
+		fixture_done();
+		fixture_init();
+		build_resource(arena_printf(&fx.arena,
+					    "type: Dataplane\nmesh: m\nname: n\n"
+					    "networking: {address: '%s'}\n",
+					    wrong[i]));
+		expect_refused(FILE_SETTING,
+			       arena_printf(&fx.arena,
+					    "networking.address '%s' is neither an IP address "
+					    "(without prefix length, port and brackets) nor a name",
+					    wrong[i]));
+	}
+}
+
+Test(resource, needs_such_addresses_for_its_inbounds_too)
+{
+	build_resource(DATAPLANE("  inbound: [{port: 1, address: 127.0.0.1}, {port: 2}]\n"));
+	expect_refused(FILE_SETTING, "networking.inbound: address 127.0.0.1 is not an address that "
+				     "others can reach");
+}
+
 Test(resource, may_have_a_name_for_its_address)
 {
 	build_resource("type: Dataplane\nmesh: m\nname: n\nnetworking: {address: web.example}\n");
@@ -143,7 +187,8 @@ Test(resource, leaves_its_ports_open_in_plaintext_over_ipv6)
 {
 	build_resource(DATAPLANE(INBOUND "  - port: 8443\n"));
 	expect_accepted();
-	expect_said(SEVERITY_WARNING, FILE_SETTING, "ports 8080, 8443 can be reached in plaintext");
+	expect_said(SEVERITY_WARNING, FILE_SETTING,
+		    "inbounds of the Dataplane (8080, 8443) can be reached in plaintext");
 }
 
 Test(resource, leaves_nothing_open_where_ipv6_is_not_redirected)

@@ -89,7 +89,7 @@ Test(ports, of_the_metrics_are_taken_where_kuma_dp_runs_coredns)
 
 Test(ports, of_inbounds_may_be_shared_by_two_addresses)
 {
-	with_inbound(DATAPLANE("  inbound: [{port: 80, address: 10.0.0.1}, {port: 80}]\n"));
+	with_inbound(DATAPLANE("  inbound: [{port: 80, address: '2001:db8::10'}, {port: 80}]\n"));
 	build_run("");
 	expect_accepted();
 }
