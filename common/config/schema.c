@@ -361,7 +361,7 @@ const struct setting settings[] = {
 		AS_ENUM(safety.protect_ssh, enum auto_bool, auto_bools, "auto"),
 		.flags = SETTING_INSTALL,
 		.affects = AFFECTS_RULES,
-		.help = "Exclude the ports that sshd listens on and those of open SSH sessions. auto: true for the service, false for install.",
+		.help = "Keep the ports of SSH servers (sshd, dropbear, tinysshd) and of open SSH sessions out of the mesh. auto: true for the service, false for install.",
 	},
 
 	/* The user that the proxy runs as. */

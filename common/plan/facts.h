@@ -66,7 +66,6 @@ struct facts_socket { /* a TCP listener, or a UDP socket */
 	struct ip_addr addr;
 	uint16_t port;
 	uid_t uid;
-	bool sshd; /* belongs to ssh.service, ssh.socket, sshd*.service (cgroup of the socket) */
 	bool connected; /* UDP: takes nothing but what its one peer sends */
 };
 
@@ -79,6 +78,18 @@ static inline bool facts_socket_takes(const struct facts_socket *s, const struct
 
 struct socket_list {
 	struct facts_socket *items;
+	size_t n;
+};
+
+/* A TCP port without which an operator may be locked out. */
+struct facts_ssh_port {
+	uint16_t port;
+	bool unknown;    /* whether SSH is served there cannot be told */
+	const char *why; /* "sshd listens there" */
+};
+
+struct ssh_port_list {
+	struct facts_ssh_port *items;
 	size_t n;
 };
 
@@ -99,7 +110,8 @@ struct facts {
 
 	struct facts_file resolv_conf;
 	struct socket_list listeners;
-	struct port_list ssh_session_ports; /* local ports of live inbound connections to sshd */
+	struct ssh_port_list ssh_ports; /* ascending, each once */
+	bool ssh_unseen; /* an SSH server runs, but its ports cannot be told */
 
 	/* what kuma-dp is given */
 	struct facts_program kuma_dp, envoy, core_dns;

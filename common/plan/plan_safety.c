@@ -16,48 +16,41 @@ static bool holds(const struct port_list *list, uint16_t port)
 	return false;
 }
 
-/* Inserts in ascending order, once. */
-static void add_port(struct planner *p, struct port_list *list, uint16_t port)
+static void protect_port(struct planner *p, const struct facts_ssh_port *ssh)
 {
-	size_t at = list->n;
+	const struct plan_direction *inbound = &p->plan->inbound;
 
-	if (holds(list, port))
+	if (holds(&p->plan->children.dataplane.inbound_ports, ssh->port))
+		say(p, HOST_WARNING, PROTECT_SSH,
+		    "port %u is an inbound of the Dataplane, but it is left out of the mesh: %s",
+		    ssh->port, ssh->why);
+	/* includePorts voids excludePorts. */
+	if (!inbound->include_ports.n && holds(&inbound->exclude_ports, ssh->port))
 		return;
-	array_push(p->arena, list, port);
-	if (p->arena->failed)
-		return;
-	for (; at > 0 && list->items[at - 1] > port; at--)
-		list->items[at] = list->items[at - 1];
-	list->items[at] = port;
+	array_push(p->arena, &p->plan->ssh_ports, ssh->port);
+	if (ssh->unknown)
+		say(p, HOST_WARNING, PROTECT_SSH,
+		    "port %u is left out of the mesh, because %s; to be sure of it, name it in "
+		    "redirect.inbound.excludePorts",
+		    ssh->port, ssh->why);
+	else
+		say(p, HOST_NOTICE, PROTECT_SSH, "port %u is left out of the mesh: %s", ssh->port,
+		    ssh->why);
 }
 
 static void protect_ssh(struct planner *p)
 {
-	const struct facts *facts = p->facts;
-	const struct plan_direction *inbound = &p->plan->inbound;
-	const struct port_list *declared = &p->plan->children.dataplane.inbound_ports;
-	struct port_list found = { 0 };
+	const struct ssh_port_list *found = &p->facts->ssh_ports;
 
-	for (size_t i = 0; i < facts->listeners.n; i++)
-		if (facts->listeners.items[i].sshd)
-			add_port(p, &found, facts->listeners.items[i].port);
-	for (size_t i = 0; i < facts->ssh_session_ports.n; i++)
-		add_port(p, &found, facts->ssh_session_ports.items[i]);
-	if (!found.n)
+	if (p->facts->ssh_unseen)
+		say(p, HOST_WARNING, PROTECT_SSH,
+		    "an SSH server runs, but on which ports cannot be seen from here, and 'tproxyd "
+		    "prepare' has not told: name them in redirect.inbound.excludePorts");
+	else if (!found->n)
 		say(p, HOST_NOTICE, PROTECT_SSH,
-		    "no port of sshd is found: nothing is excluded for it");
-	for (size_t i = 0; i < found.n; i++) {
-		uint16_t port = found.items[i];
-
-		if (holds(declared, port))
-			say(p, HOST_WARNING, PROTECT_SSH,
-			    "port %u is an inbound of the Dataplane, but sshd serves it: it "
-			    "is left out of the mesh",
-			    port);
-		/* includePorts voids excludePorts. */
-		if (inbound->include_ports.n || !holds(&inbound->exclude_ports, port))
-			array_push(p->arena, &p->plan->ssh_ports, port);
-	}
+		    "no port of an SSH server is found: nothing is excluded for it");
+	for (size_t i = 0; i < found->n; i++)
+		protect_port(p, &found->items[i]);
 }
 
 /* That one of them is off is warned of with the configuration. */

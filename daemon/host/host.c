@@ -9,6 +9,7 @@
 #include "daemon/firewall/firewall.h"
 #include "daemon/host/parts.h"
 #include "daemon/host/nft.h"
+#include "daemon/host/ssh.h"
 #include "daemon/host/user.h"
 
 /* Judges a file that a setting names; an empty setting names none. */
@@ -41,6 +42,22 @@ void host_resolv_conf(struct arena *arena, const struct config *config, struct f
 		   HOST_FILE_READ_US | HOST_FILE_TEXT, &facts->resolv_conf);
 }
 
+/* Who listens, and where SSH is served. */
+static int sockets(struct arena *arena, struct facts *facts, struct error *err)
+{
+	struct tcp_socket_list list;
+	int r = sock_tcp_list(arena, &list, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < list.n; i++)
+		if (list.items[i].listens)
+			array_push(arena, &facts->listeners, list.items[i].at);
+	if (!ssh_ports_take(arena, SSH_HANDED_OVER, facts))
+		ssh_ports_find(arena, &list, facts);
+	return 0;
+}
+
 int host_facts(struct arena *arena, const struct config *config, enum check_purpose purpose,
 	       struct facts *ret, struct error *err)
 {
@@ -63,10 +80,7 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 		host_file_plain(arena, config->redirect.dns.resolv_config_path, &facts.resolv_conf);
 	/* Sockets matter to an installation only where SSH is to be kept out of it. */
 	if (purpose == CHECK_RUN || config->safety.protect_ssh == AUTO_BOOL_TRUE) {
-		r = sock_tcp_listeners(arena, &facts.listeners, err);
-		if (r == 0)
-			r = sock_ssh_sessions(arena, &facts.listeners, &facts.ssh_session_ports,
-					      err);
+		r = sockets(arena, &facts, err);
 		if (r < 0)
 			return r;
 	}

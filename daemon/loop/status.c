@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,6 +59,22 @@ static json_t *rules(struct daemon *d)
 	return take_ptr(all);
 }
 
+/* The ports that are left out for SSH, and why. */
+static json_t *ssh_ports(const struct generation *generation)
+{
+	const struct ssh_port_list *found = &generation->facts.ssh_ports;
+	json_auto_t *all = json_object();
+	char port[8];
+
+	for (size_t i = 0; i < found->n; i++) {
+		(void)snprintf(port, sizeof(port), "%u", found->items[i].port);
+		if (generation->plan.ssh_ports.n &&
+		    json_object_set_new(all, port, json_text(found->items[i].why)) < 0)
+			return NULL;
+	}
+	return take_ptr(all);
+}
+
 /* What is true now. */
 static json_t *status(struct daemon *d)
 {
@@ -65,14 +82,15 @@ static json_t *status(struct daemon *d)
 	const struct probe_result *last = &d->probe.last;
 
 	return json_pack(
-		"{s:b,s:s,s:o,s:i,s:I,s:i,s:s,s:{s:o,s:I},s:o,s:{s:b,s:b,s:b,s:o},s:o}", "ok", 1,
-		"phase", phase_name(d->carry.said), "status", json_text(d->status), "pid",
+		"{s:b,s:s,s:o,s:i,s:I,s:i,s:s,s:{s:o,s:I},s:o,s:{s:b,s:b,s:b,s:o},s:o,s:o}", "ok",
+		1, "phase", phase_name(d->carry.said), "status", json_text(d->status), "pid",
 		(int)getpid(), "uptime-seconds",
 		(json_int_t)((d->ops->now(d) - d->carry.started_usec) / 1000000), "generation",
 		(int)d->current->number, "log-level", log_level_names[log_get_level()], "user",
 		"name", json_text(plan->user.name), "uid", (json_int_t)plan->user.uid, "processes",
 		processes(d), "readiness", "envoy", last->admin, "listeners", last->listeners,
-		"dns", last->dns, "missing", json_text(last->missing), "rules", rules(d));
+		"dns", last->dns, "missing", json_text(last->missing), "ssh-ports",
+		ssh_ports(d->current), "rules", rules(d));
 }
 
 static json_t *set_log_level(const char *name)

@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 
 #include "daemon/os/netlink.h"
-#include "daemon/os/sshd.h"
 
 /* A process of the user can still receive or send; what only the kernel has to finish is not
  * counted. */
@@ -23,13 +22,13 @@ struct socket {
 	struct facts_socket facts;
 	uint8_t state;
 	uint32_t inode;
-	bool v4_too; /* IPv6 on all addresses, and those of IPv4 as well */
+	uint64_t cgroup; /* in which it was made; 0: the kernel does not say */
+	bool v4_too;     /* IPv6 on all addresses, and those of IPv4 as well */
 };
 
 struct listing {
 	struct arena *arena;
-	uint8_t protocol;                /* IPPROTO_UDP; 0: TCP */
-	const struct sshd_sockets *sshd; /* NULL: nobody asks which are sshd's */
+	uint8_t protocol; /* IPPROTO_UDP; 0: TCP */
 	struct socket *items;
 	size_t n;
 };
@@ -47,7 +46,6 @@ static const struct nlattr *attribute_of(const struct nlmsghdr *message, uint16_
 	return NULL;
 }
 
-/* The cgroup in which the socket was made; 0: the kernel does not say. */
 static uint64_t cgroup_of(const struct nlmsghdr *message)
 {
 	const struct nlattr *a = attribute_of(message, INET_DIAG_CGROUP_ID, sizeof(uint64_t));
@@ -68,16 +66,6 @@ static struct ip_addr local_address(const struct inet_diag_msg *msg)
 	addr.family = FAMILY_V4;
 	memcpy(addr.bytes, msg->idiag_family == AF_INET6 ? src + 12 : src, 4);
 	return addr;
-}
-
-/* Where nothing tells units apart, root's port 22 is sshd's: to protect a port too many is better
- * than to lock the operator out. */
-static bool is_sshds(const struct sshd_sockets *sshd, const struct inet_diag_msg *msg,
-		     const struct nlmsghdr *message)
-{
-	if (sshd->no_cgroups && msg->idiag_uid == 0 && ntohs(msg->id.idiag_sport) == 22)
-		return true;
-	return sshd_sockets_has(sshd, cgroup_of(message), msg->idiag_inode);
 }
 
 static bool takes_v4_too(const struct inet_diag_msg *msg, const struct nlmsghdr *message)
@@ -105,9 +93,9 @@ static int on_socket(const struct nlmsghdr *message, void *userdata)
 			   .facts.addr = local_address(msg),
 			   .facts.port = ntohs(msg->id.idiag_sport),
 			   .facts.uid = msg->idiag_uid,
-			   .facts.sshd = listing->sshd && is_sshds(listing->sshd, msg, message),
 			   .state = msg->idiag_state,
 			   .inode = msg->idiag_inode,
+			   .cgroup = cgroup_of(message),
 			   .v4_too = takes_v4_too(msg, message),
 		   });
 	return message->nlmsg_flags & NLM_F_MULTI ? MNL_CB_OK : MNL_CB_STOP;
@@ -169,27 +157,21 @@ int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid,
 	return 1;
 }
 
-/* All TCP sockets in these states, of which it is known whether they are sshd's. */
-static int dump_with_sshd(struct arena *arena, uint32_t states, struct listing *ret,
-			  struct error *err)
+int sock_tcp_list(struct arena *arena, struct tcp_socket_list *ret, struct error *err)
 {
-	struct sshd_sockets sshd;
+	_cleanup_(arena_done) struct arena listed = { 0 };
+	struct listing listing = { .arena = &listed };
+	int r = diag_dump(0, 1U << TCP_LISTEN | 1U << TCP_ESTABLISHED, &listing, err);
 
-	*ret = (struct listing){ .arena = arena, .sshd = &sshd };
-	sshd_sockets_find(arena, &sshd);
-	if (arena->failed)
-		return error_sys(err, -ENOMEM, "look for sshd's sockets");
-	return diag_dump(0, states, ret, err);
-}
+	*ret = (struct tcp_socket_list){ 0 };
+	for (size_t i = 0; i < listing.n && r == 0; i++) {
+		const struct socket *s = &listing.items[i];
+		bool listens = s->state == TCP_LISTEN;
 
-int sock_tcp_listeners(struct arena *arena, struct socket_list *ret, struct error *err)
-{
-	struct listing listing;
-	int r = dump_with_sshd(arena, 1U << TCP_LISTEN, &listing, err);
-
-	*ret = (struct socket_list){ 0 };
-	for (size_t i = 0; i < listing.n && r == 0; i++)
-		array_push(arena, ret, listing.items[i].facts);
+		if (listens || s->facts.uid == 0)
+			array_push(arena, ret,
+				   (struct tcp_socket){ s->facts, listens, s->inode, s->cgroup });
+	}
 	return r;
 }
 
@@ -231,39 +213,4 @@ int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret
 	}
 	*ret = count;
 	return 0;
-}
-
-static bool is_sshd_port(const struct socket_list *listeners, uint16_t port)
-{
-	for (size_t i = 0; i < listeners->n; i++)
-		if (listeners->items[i].sshd && listeners->items[i].port == port)
-			return true;
-	return false;
-}
-
-static bool has_port(const struct port_list *ports, uint16_t port)
-{
-	for (size_t i = 0; i < ports->n; i++)
-		if (ports->items[i] == port)
-			return true;
-	return false;
-}
-
-int sock_ssh_sessions(struct arena *arena, const struct socket_list *listeners,
-		      struct port_list *ret, struct error *err)
-{
-	struct listing listing;
-	int r = dump_with_sshd(arena, 1U << TCP_ESTABLISHED, &listing, err);
-
-	*ret = (struct port_list){ 0 };
-	for (size_t i = 0; i < listing.n && r == 0; i++) {
-		const struct facts_socket *s = &listing.items[i].facts;
-
-		/* A session may outlive its listener (a changed port); it has inherited its unit and
-		 * its owner. What users connect from there is theirs. */
-		if (((s->sshd && s->uid == 0) || is_sshd_port(listeners, s->port)) &&
-		    !has_port(ret, s->port))
-			array_push(arena, ret, s->port);
-	}
-	return r;
 }

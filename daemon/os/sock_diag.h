@@ -16,10 +16,21 @@
 int sock_tcp_listener(const struct ip_addr *addr, uint16_t port, uid_t *ret_uid, struct error *err)
 	_must_check_;
 
-/* All TCP listeners of this network namespace; memory from arena. sshd is found by the unit in
- * whose cgroup the socket was made (INET_DIAG_CGROUP_ID). */
-int sock_tcp_listeners(struct arena *arena, struct socket_list *ret, struct error *err)
-	_must_check_;
+struct tcp_socket {
+	struct facts_socket at;
+	bool listens;    /* else it is connected */
+	uint32_t inode;  /* as /proc/PID/fd has it; 0: nobody has accepted the connection yet */
+	uint64_t cgroup; /* in which it was made, by the inode of its directory; 0: not told */
+};
+
+struct tcp_socket_list {
+	struct tcp_socket *items;
+	size_t n;
+};
+
+/* All TCP listeners of this network namespace and root's established connections; memory from
+ * arena. */
+int sock_tcp_list(struct arena *arena, struct tcp_socket_list *ret, struct error *err) _must_check_;
 
 /* All UDP sockets of this network namespace with that local port; memory from arena. What takes IPv4 at its
  * IPv6 address "::" is there twice. */
@@ -30,7 +41,3 @@ int sock_udp(struct arena *arena, uint16_t port, struct socket_list *ret, struct
  * and belong to uid. */
 int sock_tcp_connections(const uint16_t *ports, size_t n, uid_t uid, size_t *ret, struct error *err)
 	_must_check_;
-
-/* Distinct local ports of established inbound connections of sshd. */
-int sock_ssh_sessions(struct arena *arena, const struct socket_list *listeners,
-		      struct port_list *ret, struct error *err) _must_check_;

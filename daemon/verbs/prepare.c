@@ -8,6 +8,7 @@
 #include "daemon/load/options.h"
 #include "daemon/netfilter/instance.h"
 #include "daemon/netfilter/xt/backend.h"
+#include "daemon/host/ssh.h"
 #include "daemon/host/user.h"
 #include "daemon/verbs/verbs.h"
 
@@ -65,5 +66,7 @@ int verb_prepare(int argc, char *argv[], struct error *err)
 	r = user_prepare(&arena, &options.loaded.config, err);
 	if (r == 0)
 		r = instance_prepare(err);
-	return r < 0 ? r : backend_xt.prepare(err);
+	if (r == 0)
+		r = backend_xt.prepare(err);
+	return r < 0 ? r : ssh_ports_hand_over(&arena, SSH_HANDED_OVER, err);
 }

@@ -186,7 +186,7 @@ static bool program_store(struct arena *arena, struct facts_program *ret, const 
 	return !blank || sscanf(blank, " %u.%u.%u", &ret->major, &ret->minor, &ret->patch) == 3;
 }
 
-/* "ADDRESS PORT UID" or "ADDRESS PORT UID sshd". */
+/* "ADDRESS PORT UID". */
 static bool listener_store(struct arena *arena, struct facts *facts, const char *text)
 {
 	struct facts_socket listener = { 0 };
@@ -197,7 +197,6 @@ static bool listener_store(struct arena *arena, struct facts *facts, const char 
 	    !ip_parse(addr, &listener.addr))
 		return false;
 	listener.port = (uint16_t)port;
-	listener.sshd = strstr(text, " sshd") != NULL;
 	array_push(arena, &facts->listeners, listener);
 	return true;
 }
@@ -217,9 +216,11 @@ static bool lists_store(const struct entry *entry, struct facts *facts)
 		array_push(entry->arena, &facts->addresses, addr);
 		return true;
 	}
-	if (strcmp(entry->path, "sshSessionPorts") == 0) {
-		facts->ssh_session_ports.n = entry->index;
-		array_push(entry->arena, &facts->ssh_session_ports, (uint16_t)number(entry->text));
+	if (strcmp(entry->path, "sshPorts") == 0) {
+		facts->ssh_ports.n = entry->index;
+		array_push(entry->arena, &facts->ssh_ports,
+			   (struct facts_ssh_port){ .port = (uint16_t)number(entry->text),
+						    .why = "sshd listens there" });
 		return true;
 	}
 	return false;

@@ -3,13 +3,8 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <signal.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
-#include "daemon/os/sshd.h"
 #include "tests/present.h"
 #include "tests/process/namespace.h"
 
@@ -203,48 +198,82 @@ Test(diag_sock, tells_whose_listener_it_is)
 	cr_expect_eq(uid, SOME_ID);
 }
 
-static const struct facts_socket *find(struct socket_list list, const char *text, uint16_t port)
+static struct tcp_socket_list list(struct arena *arena)
+{
+	struct tcp_socket_list sockets;
+	struct error err = { 0 };
+
+	cr_assert_eq(sock_tcp_list(arena, &sockets, &err), 0, "%s", err.text);
+	return sockets;
+}
+
+static const struct tcp_socket *find(struct tcp_socket_list list, const char *text, uint16_t port,
+				     bool listens)
 {
 	struct ip_addr addr = ip(text);
 
 	for (size_t i = 0; i < list.n; i++)
-		if (list.items[i].port == port && ip_equal(&list.items[i].addr, &addr))
+		if (list.items[i].at.port == port && list.items[i].listens == listens &&
+		    ip_equal(&list.items[i].at.addr, &addr))
 			return &list.items[i];
 	return NULL;
 }
 
-Test(diag_sock, lists_all_listeners_of_the_namespace)
+static uint64_t inode_of(int fd)
+{
+	struct stat st;
+
+	cr_assert_eq(fstat(fd, &st), 0);
+	return st.st_ino;
+}
+
+Test(diag_sock, lists_listeners_and_connections_of_the_namespace)
 {
 	struct arena arena = { 0 };
-	struct socket_list sockets;
-	struct error err = { 0 };
-	size_t before;
+	struct tcp_socket_list sockets = list(&arena);
+	int listener = listen_on("127.0.0.1", 8080, 0), accepted;
 
-	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &err), 0, "%s", err.text);
-	before = sockets.n;
-	(void)listen_on("127.0.0.1", 8080, 0);
+	cr_expect_eq(sockets.n, 0);
 	(void)listen_on("0.0.0.0", 8081, 0);
 	(void)connect_to("127.0.0.1", 8080);
-	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &err), 0, "%s", err.text);
-	cr_expect_eq(sockets.n, before + 2);
-	cr_expect_not_null(find(sockets, "127.0.0.1", 8080));
-	cr_expect_eq(present(find(sockets, "0.0.0.0", 8081))->uid, getuid());
-	cr_expect_not(present(find(sockets, "0.0.0.0", 8081))->sshd);
+	accepted = accept(listener, NULL, NULL);
+	sockets = list(&arena);
+	cr_expect_eq(present(find(sockets, "127.0.0.1", 8080, true))->inode, inode_of(listener));
+	cr_expect_eq(present(find(sockets, "0.0.0.0", 8081, true))->at.uid, getuid());
+	if (getuid() == 0)
+		cr_expect_eq(present(find(sockets, "127.0.0.1", 8080, false))->inode,
+			     inode_of(accepted));
+	arena_done(&arena);
+}
+
+Test(diag_sock, lists_connections_of_root_alone)
+{
+	struct arena arena = { 0 };
+	int listener;
+
+	if (getuid() != 0)
+		cr_skip_test("needs root");
+	cr_assert_eq(setresuid(SOME_ID, SOME_ID, 0), 0);
+	listener = listen_on("127.0.0.1", 8080, 0);
+	(void)connect_to("127.0.0.1", 8080);
+	cr_assert_geq(accept(listener, NULL, NULL), 0);
+	cr_assert_eq(setresuid(0, 0, 0), 0);
+	cr_expect_eq(present(find(list(&arena), "127.0.0.1", 8080, true))->at.uid, SOME_ID);
+	cr_expect_null(find(list(&arena), "127.0.0.1", 8080, false));
 	arena_done(&arena);
 }
 
 Test(diag_sock, lists_more_listeners_than_one_datagram_holds)
 {
 	struct arena arena = { 0 };
-	struct socket_list sockets;
-	struct error err = { 0 };
+	struct tcp_socket_list sockets;
 
 	for (uint16_t port = 20000; port < 20600; port++)
 		(void)listen_on("127.0.0.1", port, 0);
-	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &err), 0, "%s", err.text);
+	sockets = list(&arena);
 	cr_expect_geq(sockets.n, 600);
 	for (uint16_t port = 20000; port < 20600; port++)
-		cr_expect_not_null(find(sockets, "127.0.0.1", port), "port %u", port);
+		cr_expect_not_null(find(sockets, "127.0.0.1", port, true), "port %u", port);
 	arena_done(&arena);
 }
 
@@ -295,162 +324,4 @@ Test(diag_sock, counts_ipv6_connections_and_mapped_ones)
 	(void)connect_to("::1", 15001);
 	(void)connect_to("127.0.0.1", 15001);
 	cr_expect_eq(connections(15001, 15006, getuid()), 2);
-}
-
-Test(diag_sock, tells_on_which_ports_ssh_sessions_are_open)
-{
-	struct facts_socket sockets[] = {
-		{ .port = 22, .sshd = true },
-		{ .port = 2222, .sshd = true },
-		{ .port = 2222, .sshd = true },
-		{ .port = 8080, .sshd = false },
-	};
-	const struct socket_list listeners = { sockets, ELEMENTS(sockets) };
-	struct port_list ports = { .n = 99 };
-	struct arena arena = { 0 };
-	struct error err = { 0 };
-
-	(void)listen_on("127.0.0.1", 2222, 0);
-	(void)listen_on("127.0.0.1", 8080, 0);
-	cr_assert_eq(sock_ssh_sessions(&arena, &listeners, &ports, &err), 0, "%s", err.text);
-	cr_expect_eq(ports.n, 0, "a listener is no session");
-	(void)connect_to("127.0.0.1", 2222);
-	(void)connect_to("127.0.0.1", 8080);
-	cr_assert_eq(sock_ssh_sessions(&arena, &listeners, &ports, &err), 0, "%s", err.text);
-	cr_assert_eq(ports.n, 1);
-	cr_expect_eq(ports.items[0], 2222);
-	arena_done(&arena);
-}
-
-Test(diag_sock, knows_the_units_of_sshd_by_name)
-{
-	static const char *const sshds[] = {
-		"ssh.service", "ssh.socket",    "sshd.service",
-		"sshd.socket", "ssh@1.service", "sshd@7-10.0.0.1:22-10.0.0.2:50000.service"
-	};
-	static const char *const others[] = { "ssh",
-					      "sshguard.service",
-					      "ssh-agent.service",
-					      "sshd.slice",
-					      "system-ssh.slice",
-					      "sshd@x.socket",
-					      "tproxyd.service",
-					      "xssh.service" };
-
-	for (size_t i = 0; i < ELEMENTS(sshds); i++)
-		cr_expect(sshd_unit(sshds[i]), "%s", sshds[i]);
-	for (size_t i = 0; i < ELEMENTS(others); i++)
-		cr_expect_not(sshd_unit(others[i]), "%s", others[i]);
-}
-
-/* Forks a process that listens on a port, after something else; returns when it does. */
-static pid_t listening_child(uint16_t port, void (*first)(void))
-{
-	int fds[2];
-	pid_t pid;
-	char c;
-
-	cr_assert_eq(pipe(fds), 0);
-	pid = fork();
-	if (pid == 0) {
-		first();
-		(void)listen_on("127.0.0.1", port, 0);
-		(void)!write(fds[1], "", 1);
-		(void)alarm(30);
-		(void)pause();
-		_exit(0);
-	}
-	cr_assert_eq(read(fds[0], &c, 1), 1);
-	return pid;
-}
-
-static void expect_sshd(uint16_t port)
-{
-	struct socket_list sockets;
-	struct arena arena = { 0 };
-	struct error err = { 0 };
-
-	(void)listen_on("127.0.0.1", 8080, 0);
-	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &err), 0, "%s", err.text);
-	cr_expect(present(find(sockets, "127.0.0.1", port))->sshd);
-	cr_expect_not(present(find(sockets, "127.0.0.1", 8080))->sshd);
-	arena_done(&arena);
-}
-
-static void be_called_sshd(void)
-{
-	(void)prctl(PR_SET_NAME, "sshd");
-}
-
-Test(diag_sock, recognises_sshd_by_the_name_of_its_process)
-{
-	pid_t pid = listening_child(2222, be_called_sshd);
-
-	expect_sshd(2222);
-	(void)kill(pid, SIGKILL);
-	(void)waitpid(pid, NULL, 0);
-}
-
-Test(diag_sock, takes_port_22_of_root_for_sshds_where_no_unit_can_be_told)
-{
-	struct socket_list sockets;
-	struct arena arena = { 0 };
-	struct error err = { 0 };
-
-	if (getuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("tmpfs", "/sys/fs/cgroup", "tmpfs", 0, NULL) < 0)
-		cr_skip_test("needs root");
-	(void)listen_on("0.0.0.0", 22, 0);
-	(void)listen_on("0.0.0.0", 23, 0);
-	cr_assert_eq(sock_tcp_listeners(&arena, &sockets, &err), 0, "%s", err.text);
-	cr_expect(present(find(sockets, "0.0.0.0", 22))->sshd);
-	cr_expect_not(present(find(sockets, "0.0.0.0", 23))->sshd);
-	arena_done(&arena);
-}
-
-#define SLICE "/sys/fs/cgroup/tproxyd-test.slice"
-
-static void join_ssh_service(void)
-{
-	(void)namespace_write(SLICE "/ssh.service/cgroup.procs", "0");
-}
-
-/* Somebody has changed sshd's port: the list of listeners does not have the old one any more. */
-static void expect_session_without_listener(uint16_t port)
-{
-	static const struct socket_list none = { 0 };
-	struct port_list ports = { .n = 99 };
-	struct arena arena = { 0 };
-	struct error err = { 0 };
-	int fd;
-
-	cr_assert_eq(sock_ssh_sessions(&arena, &none, &ports, &err), 0, "%s", err.text);
-	cr_expect_eq(ports.n, 0);
-	fd = connect_to("127.0.0.1", port);
-	/* The child does not accept: nobody owns it yet, which the kernel tells as root's. */
-	cr_assert_eq(sock_ssh_sessions(&arena, &none, &ports, &err), 0, "%s", err.text);
-	cr_assert_eq(ports.n, 1);
-	cr_expect_eq(ports.items[0], port);
-	(void)close(fd);
-	arena_done(&arena);
-}
-
-Test(diag_sock, recognises_sshd_by_the_unit_that_made_the_socket)
-{
-	pid_t pid;
-
-	if (getuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL) < 0 ||
-	    (mkdir(SLICE, 0755) < 0 && errno != EEXIST))
-		cr_skip_test("needs root and cgroup v2");
-	cr_assert(mkdir(SLICE "/ssh.service", 0755) == 0 || errno == EEXIST);
-	pid = listening_child(2222, join_ssh_service);
-	expect_sshd(2222);
-	expect_session_without_listener(2222);
-	(void)kill(pid, SIGKILL);
-	(void)waitpid(pid, NULL, 0);
-	cr_expect_eq(rmdir(SLICE "/ssh.service"), 0, "%s", strerror(errno));
-	cr_expect_eq(rmdir(SLICE), 0, "%s", strerror(errno));
 }

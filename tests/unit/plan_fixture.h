@@ -33,7 +33,7 @@ struct fixture {
 	struct plan plan;
 	struct ip_addr addresses[4], cp_addresses[1];
 	struct facts_socket listeners[4];
-	uint16_t sessions[4];
+	struct facts_ssh_port ssh_ports[2];
 };
 
 static struct fixture fx;
@@ -90,7 +90,10 @@ static inline void fixture_init(void)
 		.now_sec = 1800000000,
 	};
 	/* Of the warnings that a healthy host gets, these two are tested on their own. */
-	fx.listeners[0] = (struct facts_socket){ .addr = address("::"), .port = 22, .sshd = true };
+	fx.listeners[0] = (struct facts_socket){ .addr = address("::"), .port = 22 };
+	fx.ssh_ports[0] = (struct facts_ssh_port){ .port = 22, .why = "sshd listens there" };
+	facts->ssh_ports.items = fx.ssh_ports;
+	facts->ssh_ports.n = 1;
 	facts->listeners.items = fx.listeners;
 	facts->listeners.n = 1;
 }

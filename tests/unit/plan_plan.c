@@ -3,11 +3,12 @@
 
 TestSuite(plan, .init = fixture_init, .fini = fixture_done);
 
-Test(plan, of_a_healthy_host_has_no_errors_or_notices)
+Test(plan, of_a_healthy_host_tells_the_port_of_sshd_and_no_more)
 {
 	build_run("redirect: {dns: {enabled: true}}\n");
 	expect_accepted();
-	cr_expect_eq(fx.diags.n, 1, "%s", all_said());
+	cr_expect_eq(fx.diags.n, 2, "%s", all_said());
+	expect_said(SEVERITY_NOTICE, "safety.protectSSH", "port 22 is left out of the mesh: sshd");
 	expect_said(SEVERITY_WARNING, "kumaDP.dataplaneFile", "(8080) can be reached in plaintext");
 }
 

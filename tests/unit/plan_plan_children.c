@@ -39,7 +39,8 @@ Test(children, are_given_what_the_settings_say)
 	cr_expect(fx.plan.children.ipv4_only);
 	cr_expect_eq(fx.plan.children.drain_time_nsec, INT64_C(30000000000));
 	cr_expect_eq(fx.plan.readiness_timeout_nsec, INT64_C(60000000000));
-	cr_expect_eq(fx.diags.n, 1, "%s", all_said()); /* the notice that IPv6 is left out */
+	/* The notices that IPv6 and sshd's port are left out. */
+	cr_expect_eq(fx.diags.n, 2, "%s", all_said());
 }
 
 Test(children, are_nobodys_business_for_install)
