@@ -111,7 +111,7 @@ struct facts {
 	struct facts_file resolv_conf;
 	struct socket_list listeners;
 	struct ssh_port_list ssh_ports; /* ascending, each once */
-	bool ssh_unseen; /* an SSH server runs, but its ports cannot be told */
+	bool ssh_unseen;                /* an SSH server runs, but its ports cannot be told */
 
 	/* what kuma-dp is given */
 	struct facts_program kuma_dp, envoy, core_dns;
