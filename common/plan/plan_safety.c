@@ -8,27 +8,19 @@ static bool resolve(const struct planner *p, enum auto_bool value)
 	return value == AUTO_BOOL_AUTO ? p->purpose == CHECK_RUN : value == AUTO_BOOL_TRUE;
 }
 
-static bool holds(const struct port_list *list, uint16_t port)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (list->items[i] == port)
-			return true;
-	return false;
-}
-
 static void protect_port(struct planner *p, const struct facts_ssh_port *ssh)
 {
 	const struct plan_direction *inbound = &p->plan->inbound;
 
-	if (holds(&p->plan->children.dataplane.inbound_ports, ssh->port))
+	/* includePorts voids excludePorts. */
+	if (!inbound->include_ports.n && planner_lists(&inbound->exclude_ports, ssh->port))
+		return;
+	array_push(p->arena, &p->plan->ssh_ports, ssh->port);
+	if (planner_lists(&p->plan->children.dataplane.inbound_ports, ssh->port))
 		say(p, HOST_WARNING, PROTECT_SSH,
 		    "port %u is an inbound of the Dataplane, but it is left out of the mesh: %s",
 		    ssh->port, ssh->why);
-	/* includePorts voids excludePorts. */
-	if (!inbound->include_ports.n && holds(&inbound->exclude_ports, ssh->port))
-		return;
-	array_push(p->arena, &p->plan->ssh_ports, ssh->port);
-	if (ssh->unknown)
+	else if (ssh->unknown)
 		say(p, HOST_WARNING, PROTECT_SSH,
 		    "port %u is left out of the mesh, because %s; to be sure of it, name it in "
 		    "redirect.inbound.excludePorts",
