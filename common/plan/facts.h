@@ -105,7 +105,10 @@ struct facts {
 	bool ipv6_loopback;       /* ::1 can be used */
 	struct ip_list addresses; /* all addresses of this host */
 	struct facts_family family[FAMILY_COUNT];
-	bool nft_nat_foreign; /* nf_tables holds nat rules that are not kumactl's */
+	uint16_t ephemeral_lo, ephemeral_hi; /* of connections of this host; 0: not known */
+	const char *reserved_ports;          /* taken out of these, "8080,9000-9010" */
+	const char *missing_capability;      /* without which rules cannot be changed; or NULL */
+	bool nft_nat_foreign;                /* nf_tables holds nat rules that are not kumactl's */
 	struct facts_firewall firewall;
 
 	struct facts_file resolv_conf;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/plan/planner.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /* Ports that nobody may share: kuma-dp and Envoy take such a configuration without a word. That the
  * redirect's own ports differ was checked with the configuration. */
 
@@ -71,6 +74,46 @@ static void judge(struct planner *p, const struct claim *a, const struct claim *
 	    first->setting ? first->setting : "", first->setting ? ")" : "", second->owner);
 }
 
+/* Whether a list as the kernel prints it, "8080,9000-9010", has the port. */
+static bool is_reserved(const char *list, unsigned port)
+{
+	while (list && *list) {
+		char *end;
+		unsigned long lo = strtoul(list, &end, 10), hi = lo;
+
+		if (end == list)
+			return false;
+		if (*end == '-')
+			hi = strtoul(end + 1, &end, 10);
+		if (lo <= port && port <= hi)
+			return true;
+		list = *end == ',' ? end + 1 : NULL;
+	}
+	return false;
+}
+
+/* A port that a connection of this host happens to have is taken when the proxy starts. */
+static void judge_ephemeral(struct planner *p, const struct claims *claims)
+{
+	const struct facts *facts = p->facts;
+	const char *reserved = facts->reserved_ports ? facts->reserved_ports : "";
+	const char *list = arena_strdup(p->arena, reserved);
+
+	for (size_t i = 0; i < claims->n && list; i++) {
+		unsigned port = claims->items[i].port;
+
+		if (claims->items[i].kind != CLAIM_INBOUND && port >= facts->ephemeral_lo &&
+		    port <= facts->ephemeral_hi && !is_reserved(list, port))
+			list = arena_printf(p->arena, "%s%s%u", list, *list ? "," : "", port);
+	}
+	if (list && strcmp(list, reserved) != 0)
+		say(p, HOST_WARNING, NULL,
+		    "connections of this host take their ports from %u to %u "
+		    "(net.ipv4.ip_local_port_range), and so may take one of the proxy's before it "
+		    "starts; \"sysctl net.ipv4.ip_local_reserved_ports=%s\" keeps them free",
+		    facts->ephemeral_lo, facts->ephemeral_hi, list);
+}
+
 void plan_ports(struct planner *p)
 {
 	const struct claims claims = all_claims(p);
@@ -78,4 +121,8 @@ void plan_ports(struct planner *p)
 	for (size_t i = 0; i < claims.n; i++)
 		for (size_t j = 0; j < i; j++)
 			judge(p, &claims.items[j], &claims.items[i]);
+	judge_ephemeral(p, &claims);
+	if (p->facts->missing_capability)
+		say(p, HOST_ERROR, NULL, "%s is missing: rules can be neither read nor changed",
+		    p->facts->missing_capability);
 }

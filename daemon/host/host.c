@@ -85,6 +85,8 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 			return r;
 	}
 	if (purpose == CHECK_RUN) {
+		host_ports(arena, &facts);
+		host_capabilities(&facts);
 		host_firewall(arena, config->redirect.inbound.port, &facts.firewall);
 		handed_over(arena, config, &facts);
 	}

@@ -6,10 +6,15 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/capability.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/base/cleanup.h"
 #include "daemon/netfilter/xt/backend.h"
+#include "daemon/os/fd.h"
 
 DEFINE_CLEANUP(struct ifaddrs *, freeifaddrs, NULL);
 
@@ -56,6 +61,42 @@ int host_addresses(struct arena *arena, struct facts *facts, struct error *err)
 			facts->ipv6 = true;
 	}
 	return 0;
+}
+
+/* What the sandbox hides stays unknown. */
+void host_ports(struct arena *arena, struct facts *facts)
+{
+	_fclose_ FILE *range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	_fclose_ FILE *list = fopen("/proc/sys/net/ipv4/ip_local_reserved_ports", "re");
+	_free_ char *line = NULL;
+	size_t size = 0;
+	uint16_t lo, hi;
+
+	if (!range || !list || fscanf(range, "%hu %hu", &lo, &hi) != 2 ||
+	    getline(&line, &size, list) < 0)
+		return;
+	line[strcspn(line, "\n")] = 0;
+	facts->ephemeral_lo = lo;
+	facts->ephemeral_hi = hi;
+	facts->reserved_ports = arena_strdup(arena, line);
+}
+
+void host_capabilities(struct facts *facts)
+{
+	static const struct {
+		cap_value_t value;
+		const char *name;
+	} needed[] = { { CAP_NET_ADMIN, "CAP_NET_ADMIN" }, { CAP_NET_RAW, "CAP_NET_RAW" } };
+	cap_t caps = geteuid() == 0 ? cap_get_proc() : NULL; /* others only look */
+
+	for (size_t i = 0; caps && i < ELEMENTS(needed); i++) {
+		cap_flag_value_t has = CAP_SET;
+
+		if (cap_get_flag(caps, needed[i].value, CAP_EFFECTIVE, &has) == 0 && has != CAP_SET)
+			facts->missing_capability = needed[i].name;
+	}
+	if (caps)
+		(void)cap_free(caps);
 }
 
 int host_tables(enum check_purpose purpose, struct facts *facts, struct error *err)

@@ -11,6 +11,12 @@
 /* Loopback, addresses and what follows from them. */
 int host_addresses(struct arena *arena, struct facts *facts, struct error *err) _must_check_;
 
+/* Which ports connections of this host may take, and what is reserved; unknown where it is hidden. */
+void host_ports(struct arena *arena, struct facts *facts);
+
+/* Whether root has what changing rules needs. */
+void host_capabilities(struct facts *facts);
+
 /* What legacy netfilter offers. Makes no table. CHECK_RUN: a module that the unit would load
  * counts as there. */
 int host_tables(enum check_purpose purpose, struct facts *facts, struct error *err) _must_check_;

@@ -106,3 +106,36 @@ Test(ports, are_as_free_for_install_as_in_the_reference)
 	build_install("redirect: {inbound: {port: 9901}}\n");
 	expect_accepted();
 }
+
+Test(ports, that_connections_of_this_host_may_take_are_named_with_the_cure)
+{
+	fx.facts.ephemeral_lo = 32768;
+	fx.facts.ephemeral_hi = 60999;
+	fx.facts.reserved_ports = "";
+	build_run("");
+	expect_accepted();
+	fx.diags.n = 0;
+	fx.facts.ephemeral_lo = 9902;
+	fx.facts.ephemeral_hi = 15005;
+	build_run("");
+	expect_said(SEVERITY_WARNING, NULL,
+		    "take their ports from 9902 to 15005 (net.ipv4.ip_local_port_range), and so "
+		    "may take one of the proxy's before it starts; \"sysctl "
+		    "net.ipv4.ip_local_reserved_ports=15001,9902\" keeps them free");
+	fx.diags.n = 0;
+	fx.facts.reserved_ports = "80,9900-9999";
+	build_run("");
+	expect_said(SEVERITY_WARNING, NULL, "ip_local_reserved_ports=80,9900-9999,15001\"");
+	fx.diags.n = 0;
+	fx.facts.reserved_ports = "9902,15001";
+	build_run("");
+	expect_accepted();
+}
+
+Test(ports, cannot_be_redirected_without_the_right_to_change_rules)
+{
+	fx.facts.missing_capability = "CAP_NET_RAW";
+	build_run("");
+	expect_said(SEVERITY_ERROR, NULL, "CAP_NET_RAW is missing: rules can be neither read nor");
+	cr_expect(diag_has_error(&fx.diags, true));
+}
