@@ -16,6 +16,9 @@
 #include "common/config/config.h"
 #include "common/plan/facts_firewall.h"
 
+#define DNS_PORT    53
+#define RESOLV_CONF "/etc/resolv.conf" /* what coredns and the embedded proxy read */
+
 struct ip_list {
 	struct ip_addr *items;
 	size_t n;
@@ -111,7 +114,9 @@ struct facts {
 	bool nft_nat_foreign;                /* nf_tables holds nat rules that are not kumactl's */
 	struct facts_firewall firewall;
 
-	struct facts_file resolv_conf;
+	struct facts_file resolv_conf;      /* redirect.dns.resolvConfigPath */
+	struct facts_file mesh_resolv_conf; /* RESOLV_CONF, as the mesh's resolver reads it once */
+	struct socket_list dns_sockets;     /* UDP, port 53 */
 	struct socket_list listeners;
 	struct ssh_port_list ssh_ports; /* ascending, each once */
 	bool ssh_unseen;                /* an SSH server runs, but its ports cannot be told */

@@ -85,6 +85,7 @@ struct plan {
 	struct plan_family family[FAMILY_COUNT];
 	struct plan_direction inbound, outbound;
 	struct uid_exclusion_list exclude_uids; /* outbound */
+	struct uid_exclusion_list direct_dns;   /* those of UDP port 53; none in an install plan */
 	bool dns_capture_all;
 	uint16_t dns_port;
 	bool log_enabled;

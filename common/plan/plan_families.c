@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/plan/planner.h"
 
-#include <netinet/in.h>
-
 #include "common/plan/resolv.h"
-
-#define RESOLVED_STUB "127.0.0.53"
-#define DNS_PORT      53
 
 static bool dry_run(const struct planner *p)
 {
@@ -73,46 +68,12 @@ static void choose_zones(struct planner *p, enum family family)
 	p->plan->family[family].dns_zones = !reason;
 }
 
-static bool exempts_dns(const struct uid_exclusion_list *list)
-{
-	for (size_t i = 0; i < list->n; i++)
-		for (size_t j = 0; j < list->items[i].n_ports; j++)
-			if (list->items[i].proto == IPPROTO_UDP &&
-			    list->items[i].ports[j].lo <= DNS_PORT &&
-			    list->items[i].ports[j].hi >= DNS_PORT)
-				return true;
-	return false;
-}
-
-/* The proxy asks systemd-resolved, which asks its own servers over UDP, which
- * captureAll sends to the proxy again. Who the exempted UIDs are is not known here: any
- * exemption of DNS is believed. */
-static void warn_of_resolver_loop(struct planner *p, const struct ip_list *servers)
-{
-	struct ip_addr stub;
-
-	if (exempts_dns(&p->plan->exclude_uids) || !ip_parse(RESOLVED_STUB, &stub))
-		return;
-	for (size_t i = 0; i < servers->n; i++) {
-		if (!ip_equal(&servers->items[i], &stub))
-			continue;
-		say(p, HOST_WARNING, "redirect.dns.captureAll",
-		    "%s names systemd-resolved (" RESOLVED_STUB "), whose own queries "
-		    "would be captured too and run in a circle: exempt its user with "
-		    "redirect.outbound.excludePortsForUIDs (udp:53:<UID of "
-		    "systemd-resolve>), or use redirect.dns.enabled without captureAll",
-		    p->config->redirect.dns.resolv_config_path);
-		return;
-	}
-}
-
 static void plan_dns(struct planner *p)
 {
 	const char *path = p->config->redirect.dns.resolv_config_path;
 	const struct facts_file *file = &p->facts->resolv_conf;
 	bool all = p->config->redirect.dns.capture_all;
 	struct ip_list servers[FAMILY_COUNT] = { 0 };
-	struct diag_list ignored = { .arena = p->arena };
 	bool any = false;
 
 	if (!all && !p->config->redirect.dns.enabled)
@@ -122,8 +83,8 @@ static void plan_dns(struct planner *p)
 			say(p, HOST_ERROR, "redirect.dns.resolvConfigPath", "%s", file->problem);
 		return;
 	}
-	if (file->text)
-		resolv_parse(path, file->text, file->len, servers, all ? &ignored : p->diags);
+	if (!all)
+		resolv_parse(path, file->text, file->len, servers, p->diags);
 	for (unsigned family = 0; family < FAMILY_COUNT; family++) {
 		struct plan_family *f = &p->plan->family[family];
 
@@ -145,8 +106,8 @@ static void plan_dns(struct planner *p)
 	if (!any)
 		say(p, HOST_WARNING, "redirect.dns.enabled",
 		    "no DNS is redirected at all: mesh names will not resolve");
-	if (all)
-		warn_of_resolver_loop(p, &servers[FAMILY_V4]);
+	else
+		plan_resolvers(p);
 }
 
 void plan_families(struct planner *p)

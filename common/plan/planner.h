@@ -49,6 +49,7 @@ bool planner_redirects(const struct planner *p, uint16_t port);
 
 void plan_user(struct planner *p);
 void plan_families(struct planner *p);
+void plan_resolvers(struct planner *p);
 void plan_exclusions(struct planner *p);
 void plan_children(struct planner *p);
 void plan_dns_mode(struct planner *p);

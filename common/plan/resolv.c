@@ -60,3 +60,29 @@ void resolv_parse(const char *path, const char *text, size_t len,
 		line = newline ? newline + 1 : end;
 	}
 }
+
+bool resolv_find_option(const char *text, size_t len, const char *option, struct origin *ret)
+{
+	const char *end = text + len, *line = text;
+	size_t option_len = strlen(option), n;
+	unsigned number = 0;
+
+	for (const char *newline = text; newline && line < end; line = newline + 1) {
+		const char *p = line, *word;
+
+		newline = memchr(line, '\n', (size_t)(end - line));
+		number++;
+		n = next_word(&p, newline ? newline : end, &word);
+		/* For the C library the keyword begins its line. */
+		if (word != line || n != strlen("options") || memcmp(word, "options", n) != 0)
+			continue;
+		while ((n = next_word(&p, newline ? newline : end, &word))) {
+			if (n != option_len || memcmp(word, option, n) != 0)
+				continue;
+			ret->line = number;
+			ret->column = (unsigned)(word - line) + 1;
+			return true;
+		}
+	}
+	return false;
+}

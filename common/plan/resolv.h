@@ -13,3 +13,6 @@
  * such as fe80::1%eth0 included) is skipped with a notice that names it and path. */
 void resolv_parse(const char *path, const char *text, size_t len,
 		  struct ip_list ret[static FAMILY_COUNT], struct diag_list *diags);
+
+/* Whether a line "options" of the C library has the option; ret's line and column are then where. */
+bool resolv_find_option(const char *text, size_t len, const char *option, struct origin *ret);

@@ -14,7 +14,6 @@
 
 #define COMMENT_PREFIX    "kuma/mesh/transparent/proxy/"
 #define DOCKER_OUTPUT     "DOCKER_OUTPUT"
-#define DNS_PORT          53
 #define LOG_PREROUTING    "PREROUTING:"
 #define LOG_OUTPUT        "OUTPUT:"
 #define ZONE_SERVERS      1 /* what lies between the DNS proxy and the servers */

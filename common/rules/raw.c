@@ -17,6 +17,13 @@ static void build_prerouting(struct build *b)
 	     .verdict = CT_ZONE(ZONE_SERVERS));
 }
 
+/* Their queries leave as they are, and what is answered comes in the servers' zone. */
+static void build_output_direct(struct build *b, struct chain *chain)
+{
+	RULE(b, chain, "assign connection tracking zone 1 to DNS requests that are not redirected",
+	     .each = EACH(EACH_UID, b->plan->direct_dns), .verdict = CT_ZONE(ZONE_SERVERS));
+}
+
 static void build_output_proxy(struct build *b, struct chain *chain)
 {
 	RULE(b, chain,
@@ -58,6 +65,7 @@ void build_raw(struct build *b)
 		return;
 	build_prerouting(b);
 	output = build_chain(b, "OUTPUT", true);
+	build_output_direct(b, output);
 	build_output_proxy(b, output);
 	build_output_applications(b, output);
 }

@@ -56,6 +56,8 @@ static const struct pattern
 	/* raw: what the user asks, and what it answers from the proxy's own port */
 	zone_request       = { UDP, TO_DNS, ONE(OP_IS), SERVERS },
 	zone_answer        = { UDP, .sport = true, ONE(OP_IS), APPLICATIONS },
+	/* what others ask without a redirect; tproxyd's own, directly in front of that */
+	zone_direct        = { UDP, .multiport = true, .owner = OP_IS, SERVERS },
 	/* what applications ask, of all servers or of one */
 	zone_all           = { UDP, TO_DNS, APPLICATIONS },
 	zone_server        = { UDP, TO_DNS, .dst = OP_IS, APPLICATIONS },
@@ -209,6 +211,9 @@ static void recognise_raw_output(const struct traces *t, const struct shape_list
 		else if (behind && matches(previous, &zone_server))
 			own[i] = own[i] || is_local_answer(s, previous);
 	}
+	for (size_t i = rules->n; i > 1; i--)
+		if (own[i - 1] && matches(&rules->items[i - 2], &zone_direct))
+			own[i - 2] = true;
 }
 
 static bool is_server(const struct traces *t, const struct ip_addr *addr)

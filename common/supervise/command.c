@@ -10,7 +10,6 @@
 #include "common/base/strbuf.h"
 #include "common/plan/mustache.h"
 
-#define RESOLV_CONF     "/etc/resolv.conf" /* what coredns and the embedded proxy read */
 #define CHILD_PATH      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PROMETHEUS_PORT "19153"
 

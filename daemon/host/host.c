@@ -35,11 +35,19 @@ static void handed_over(struct arena *arena, const struct config *config, struct
 	host_programs(arena, config, facts);
 }
 
+/* Without an answer it is not known who serves DNS on this host. */
+static void host_dns_sockets(struct arena *arena, struct facts *facts)
+{
+	if (sock_udp(arena, DNS_PORT, &facts->dns_sockets, NULL) < 0)
+		facts->dns_sockets = (struct socket_list){ 0 };
+}
+
 void host_resolv_conf(struct arena *arena, const struct config *config, struct facts *facts)
 {
 	facts->resolv_conf = (struct facts_file){ 0 };
 	file_named(arena, facts, config->redirect.dns.resolv_config_path,
 		   HOST_FILE_READ_US | HOST_FILE_TEXT, &facts->resolv_conf);
+	host_dns_sockets(arena, facts);
 }
 
 /* Who listens, and where SSH is served. */
@@ -74,10 +82,13 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 	if (r < 0)
 		return r;
 	facts.nft_nat_foreign = host_nft_nat_foreign();
-	if (purpose == CHECK_RUN)
+	if (purpose == CHECK_RUN) {
 		host_resolv_conf(arena, config, &facts);
-	else
+	} else {
 		host_file_plain(arena, config->redirect.dns.resolv_config_path, &facts.resolv_conf);
+		host_dns_sockets(arena, &facts);
+	}
+	host_file_plain(arena, RESOLV_CONF, &facts.mesh_resolv_conf);
 	/* Sockets matter to an installation only where SSH is to be kept out of it. */
 	if (purpose == CHECK_RUN || config->safety.protect_ssh == AUTO_BOOL_TRUE) {
 		r = sockets(arena, &facts, err);

@@ -22,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size)
 		memcpy(text, data, size);
 	resolv_parse("resolv.conf", text, size, servers, &diags);
+	(void)resolv_find_option(text, size, "use-vc", &(struct origin){ 0 });
 	for (unsigned family = 0; family < FAMILY_COUNT; family++)
 		for (size_t i = 0; i < servers[family].n; i++)
 			if (servers[family].items[i].family != (enum family)family)

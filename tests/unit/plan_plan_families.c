@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/unit/plan_fixture.h"
 
-#define DNS        "redirect.dns.enabled"
-#define ZONES      "redirect.dns.skipConntrackZoneSplit"
-#define WITH_DNS   "redirect: {dns: {enabled: true}}\n"
-#define CAPTURE    "redirect: {dns: {captureAll: true}}\n"
-#define V4         fx.plan.family[FAMILY_V4]
-#define V6         fx.plan.family[FAMILY_V6]
-#define STUB_FILE  "nameserver 127.0.0.53\noptions edns0\n"
-#define STUB_WORDS "names systemd-resolved (127.0.0.53)"
+#define DNS      "redirect.dns.enabled"
+#define ZONES    "redirect.dns.skipConntrackZoneSplit"
+#define WITH_DNS "redirect: {dns: {enabled: true}}\n"
+#define CAPTURE  "redirect: {dns: {captureAll: true}}\n"
+#define V4       fx.plan.family[FAMILY_V4]
+#define V6       fx.plan.family[FAMILY_V6]
 
 TestSuite(families, .init = fixture_init, .fini = fixture_done);
 TestSuite(dns, .init = fixture_init, .fini = fixture_done);
@@ -229,37 +227,4 @@ Test(dns, gets_zones_beside_docker_otherwise)
 	build_run(WITH_DNS);
 	cr_expect(V4.docker_output);
 	cr_expect(V4.dns_zones);
-}
-
-Test(dns, would_run_in_a_circle_through_systemd_resolved)
-{
-	fx.facts.resolv_conf = file_with(STUB_FILE);
-	build_run(CAPTURE);
-	expect_accepted();
-	expect_said(SEVERITY_WARNING, "redirect.dns.captureAll", STUB_WORDS);
-	expect_said(SEVERITY_WARNING, "redirect.dns.captureAll",
-		    "redirect.outbound.excludePortsForUIDs (udp:53:<UID");
-}
-
-Test(dns, does_not_run_in_a_circle_where_a_resolver_is_exempt)
-{
-	fx.facts.resolv_conf = file_with(STUB_FILE);
-	build_run("redirect: {dns: {captureAll: true},"
-		  " outbound: {excludePortsForUIDs: ['udp:53:102']}}\n");
-	expect_silent(SEVERITY_WARNING, STUB_WORDS);
-}
-
-Test(dns, still_runs_in_a_circle_where_other_ports_are_exempt)
-{
-	fx.facts.resolv_conf = file_with(STUB_FILE);
-	build_run("redirect: {dns: {captureAll: true},"
-		  " outbound: {excludePortsForUIDs: ['udp:54-99:102', 'tcp:53:102']}}\n");
-	expect_said(SEVERITY_WARNING, "redirect.dns.captureAll", STUB_WORDS);
-}
-
-Test(dns, does_not_run_in_a_circle_for_listed_servers)
-{
-	fx.facts.resolv_conf = file_with(STUB_FILE);
-	build_run(WITH_DNS);
-	expect_silent(SEVERITY_WARNING, STUB_WORDS);
 }

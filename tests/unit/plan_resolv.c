@@ -120,3 +120,21 @@ Test(resolv, takes_no_address_from_in_front_of_a_nul)
 	cr_expect_eq(r->diags.n, 1);
 	arena_done(&r->arena);
 }
+
+static bool has_use_vc(const char *text)
+{
+	struct origin origin = { 0 };
+
+	return resolv_find_option(text, strlen(text), "use-vc", &origin);
+}
+
+Test(resolv, finds_an_option_in_any_of_the_lines_that_name_some)
+{
+	cr_expect(has_use_vc("options use-vc"));
+	cr_expect(has_use_vc(
+		"nameserver 10.0.0.1\noptions\tedns0 timeout:1\noptions ndots:2 use-vc\n"));
+	cr_expect_not(has_use_vc(""));
+	cr_expect_not(has_use_vc("options edns0\nuse-vc\n"));
+	cr_expect_not(has_use_vc("#options use-vc\n options use-vc\n; options use-vc\n"));
+	cr_expect_not(has_use_vc("options use-vcs use-v\nsearch use-vc\n"));
+}

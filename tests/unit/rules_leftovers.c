@@ -233,6 +233,18 @@ Test(leftovers, zones_prove_themselves_as_a_pair_of_one_user)
 		     "OUTPUT 2\n");
 }
 
+Test(leftovers, the_zone_of_those_who_are_exempt_is_ours_directly_in_front_of_the_users)
+{
+#define DIRECT(uid) \
+	"-A OUTPUT -p udp -m multiport --dports 53 -m owner --uid-owner " uid " -j CT --zone 1\n"
+	expect(RAW(DIRECT("1") ZONE_ALL DIRECT("2") DIRECT("3-4") ZONES ZONE_ALL),
+	       "OUTPUT -p udp -m multiport --dports 53 -m owner --uid-owner 2 -j CT --zone 1\n"
+	       "OUTPUT -p udp -m multiport --dports 53 -m owner --uid-owner 3-4 -j CT --zone 1\n"
+	       "OUTPUT -p udp -m udp --dport 53 -m owner --uid-owner 5678 -j CT --zone 1\n"
+	       "OUTPUT -p udp -m udp --sport 15053 -m owner --uid-owner 5678 -j CT --zone 2\n"
+	       "OUTPUT 3\n");
+}
+
 Test(leftovers, zones_of_answers_are_ours_for_servers_whose_requests_have_one)
 {
 	expect(RAW("-A PREROUTING -s 9.9.9.9/32 -p udp -m udp --sport 53 -j CT --zone 1\n"

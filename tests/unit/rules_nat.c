@@ -197,3 +197,33 @@ Test(mangle, is_per_family_and_stays_without_dns_but_not_while_draining)
 			     level >= LEVEL_NO_DNS ? 1 : 0);
 	}
 }
+
+Test(dns, of_who_is_exempt_is_in_the_zone_of_the_servers)
+{
+	_arena_ struct arena arena = { 0 };
+	struct plan plan = plan_v4();
+	struct uid_exclusion direct = { .proto = IPPROTO_UDP,
+					.ports = (struct port_range[]){ { 53, 53 } },
+					.n_ports = 1,
+					.ports_text = "53",
+					.uid_lo = 102,
+					.uid_hi = 102,
+					.uids_text = "102" };
+
+	plan_dns(&plan, FAMILY_V4, SERVERS(&arena, "10.0.0.2"));
+	plan.exclude_uids = plan.direct_dns = (struct uid_exclusion_list){ &direct, 1 };
+#define NAT                                                                               \
+	"-I OUTPUT 1 -m multiport -p udp --dport 53 -m owner --uid-owner 102 -j RETURN\n" \
+	"-I OUTPUT 2 -p udp --dport 53 -m owner --uid-owner 5678 -j RETURN\n"             \
+	"-A OUTPUT -p tcp --dport 53 -m owner ! --uid-owner 5678 -j RETURN\n"             \
+	"-I OUTPUT 3 -d 10.0.0.2 -p udp --dport 53 -j REDIRECT --to-ports 15053\n"        \
+	"-A OUTPUT -p tcp -j KUMA_MESH_OUTBOUND\n"
+	expect_chain(
+		&plan, LEVEL_FULL, "OUTPUT",
+		"-A OUTPUT -m multiport -p udp --dport 53 -m owner --uid-owner 102 -j CT --zone 1\n"
+		"-A OUTPUT -p udp --dport 53 -m owner --uid-owner 5678 -j CT --zone 1\n"
+		"-A OUTPUT -p udp --sport 15053 -m owner --uid-owner 5678 -j CT --zone 2\n"
+		"-A OUTPUT -d 10.0.0.2 -p udp --dport 53 -j CT --zone 2\n" NAT);
+	plan.family[FAMILY_V4].dns_zones = false;
+	expect_chain(&plan, LEVEL_FULL, "OUTPUT", NAT);
+}
