@@ -2,6 +2,7 @@
 #include "common/config/scalar.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,7 @@ static bool number_parse(const char *word, char ret[static NUMBER_MAX])
 		return true;
 	}
 	number = strtod(digits, &end);
-	if (end == digits || *end || digits[strspn(digits, "0123456789+-.eE")])
+	if (end == digits || *end || digits[strspn(digits, "0123456789+-.eE")] || isinf(number))
 		return false;
 	print_number(number, ret);
 	return true;
@@ -106,6 +107,14 @@ enum scalar_type scalar_type(const struct yaml_node *node)
 	const char *text;
 
 	return resolve(node, &text, number);
+}
+
+bool scalar_whole(const struct yaml_node *node, uint64_t max, uint64_t *ret)
+{
+	char number[NUMBER_MAX];
+	const char *text;
+
+	return resolve(node, &text, number) == SCALAR_NUMBER && parse_decimal(text, max, ret);
 }
 
 const char *scalar_text(struct arena *arena, const struct yaml_node *node)

@@ -1,229 +1,185 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/plan/dataplane.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
-#include "common/base/parse.h"
+#include "common/config/quote.h"
 #include "common/config/scalar.h"
+#include "common/plan/dataplane_fields.h"
+#include "common/plan/dataplane_rules.h"
 #include "common/plan/mustache.h"
+#include "common/plan/proto_json.h"
 
-struct reader {
-	struct arena *arena;
-	const char *path;
-	struct diag_list *diags;
-	size_t errors_before;
-};
+#define MINOR_KNOWN  14 /* the last kuma-dp 2.x whose rules are in dataplane_rules.c */
+#define MESH_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789-_."
+#define MESH_LEN_MAX 253
 
-static bool failed(const struct reader *r)
+/* The value of a field beside the message: Go's JSON finds it in any case. Of several the last one
+ * counts in the order of their bytes. */
+static const struct yaml_node *get_meta(const struct yaml_node *root, const char *name)
 {
-	return r->diags->n_errors > r->errors_before;
-}
+	const struct yaml_entry *found = NULL;
 
-static struct origin origin_of(const struct reader *r, const struct yaml_node *at)
-{
-	return (struct origin){ ORIGIN_FILE, r->path, at ? at->line : 1, at ? at->column : 1 };
-}
+	for (size_t i = 0; i < root->n; i++) {
+		const struct yaml_node *key = root->entries[i].key;
 
-static void complain(struct reader *r, const struct yaml_node *at, const char *fmt, ...)
-	_printf_(3, 4);
-
-static void complain(struct reader *r, const struct yaml_node *at, const char *fmt, ...)
-{
-	struct diag diag = { .origin = origin_of(r, at) };
-	va_list args;
-
-	va_start(args, fmt);
-	diag_vadd(r->diags, diag, fmt, args);
-	va_end(args);
-}
-
-/* Whether a key is the field: "redirectPortInbound" or, as protobuf's JSON also takes it,
- * "redirect_port_inbound". */
-static bool is_field(const char *key, const char *field)
-{
-	for (; *key && *field; key++, field++) {
-		if (*key == '_' && isupper((unsigned char)*field) &&
-		    key[1] == tolower((unsigned char)*field)) {
-			key++;
-			continue;
-		}
-		if (*key != *field)
-			return false;
+		if (key->kind == NODE_SCALAR && strcasecmp(key->text, name) == 0 &&
+		    (!found || strcmp(found->key->text, key->text) <= 0))
+			found = &root->entries[i];
 	}
-	return !*key && !*field;
+	return found && !proto_is_null(found->value) ? found->value : NULL;
 }
 
-/* The value of a field, NULL where it is absent or null. Of several the last counts, as in kuma-dp,
- * which is worth a warning. */
-static const struct yaml_node *get(struct reader *r, const struct yaml_node *map, const char *field)
+/* A text beside the message; "" where it is absent or, which is complained of, none. */
+static const char *read_meta(struct proto_reader *r, const struct yaml_node *root, const char *name)
 {
-	const struct yaml_node *value = NULL;
+	const struct yaml_node *value = get_meta(root, name);
 
-	for (size_t i = 0; i < map->n; i++) {
-		const struct yaml_node *key = map->entries[i].key;
-		struct origin origin = origin_of(r, key);
+	if (value)
+		proto_check_text(r, value, name);
+	return value && value->kind == NODE_SCALAR ? arena_strdup(r->arena, value->text) : "";
+}
 
-		if (key->kind != NODE_SCALAR || !is_field(key->text, field))
-			continue;
-		if (value)
-			diag_add(r->diags, SEVERITY_WARNING, &origin, NULL,
-				 "'%s' is here twice: the last one counts", field);
-		value = map->entries[i].value;
+static void read_labels(struct proto_reader *r, const struct yaml_node *root)
+{
+	const struct yaml_node *labels = get_meta(root, "labels");
+
+	for (size_t i = 0; labels && labels->kind == NODE_MAPPING && i < labels->n; i++)
+		proto_check_text(r, labels->entries[i].value, "labels");
+	if (labels && labels->kind != NODE_MAPPING)
+		proto_complain(r, labels, "labels: must be a mapping of texts");
+}
+
+static void judge_meta(struct proto_reader *r, const struct yaml_node *root,
+		       const struct dataplane *dataplane)
+{
+	const struct yaml_node *name = get_meta(root, "name"), *mesh = get_meta(root, "mesh");
+
+	if (strcmp(dataplane->type, "Dataplane") != 0)
+		proto_complain(r, get_meta(root, "type"), "type: is %s, must be \"Dataplane\"",
+			       quote_text(r->arena, dataplane->type));
+	if (!dataplane->name[0])
+		proto_complain(r, name ? name : root, "name: must be given");
+	else if (!dataplane_is_name(dataplane->name))
+		proto_complain(r, name,
+			       "name: %s must have lower-case letters, digits, - and dots, and "
+			       "begin and end, also around dots, with a letter or digit",
+			       quote_text(r->arena, dataplane->name));
+	if (!dataplane->mesh[0])
+		proto_complain(r, mesh ? mesh : root, "mesh: must be given");
+	else if (dataplane->mesh[strspn(dataplane->mesh, MESH_LETTERS)] ||
+		 strlen(dataplane->mesh) > MESH_LEN_MAX)
+		proto_complain(r, mesh,
+			       "mesh: %s must have lower-case letters, digits, - _ and dots",
+			       quote_text(r->arena, dataplane->mesh));
+}
+
+static void add_service_address(struct arena *arena, const struct yaml_node *inbound,
+				struct dataplane *ret)
+{
+	const struct yaml_node *value = proto_get(inbound, "serviceAddress");
+
+	if (value && value->kind == NODE_SCALAR && *value->text)
+		array_push(arena, &ret->service_addresses,
+			   ((struct service_address){ arena_strdup(arena, value->text), value->line,
+						      value->column }));
+}
+
+static void add_tags(struct arena *arena, const struct yaml_node *message, struct dataplane *ret)
+{
+	const struct yaml_entry *tags;
+	size_t n = proto_items(message, "tags", &tags);
+
+	for (size_t i = 0; i < n; i++)
+		if (tags[i].value->kind == NODE_SCALAR && tags[i].key->kind == NODE_SCALAR)
+			array_push(arena, &ret->tags,
+				   ((struct pair){ scalar_text(arena, tags[i].key),
+						   arena_strdup(arena, tags[i].value->text) }));
+}
+
+static uint16_t get_port(const struct yaml_node *message, const char *field)
+{
+	uint32_t port = proto_number(message, field);
+
+	return port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
+static void read_networking(struct arena *arena, const struct yaml_node *networking,
+			    struct dataplane *ret)
+{
+	const struct yaml_node *transparent = proto_get(networking, "transparent_proxying");
+	const struct yaml_entry *items;
+	size_t n = proto_items(networking, "inbound", &items);
+
+	ret->address = arena_strdup(arena, proto_text(networking, "address"));
+	for (size_t i = 0; i < n; i++) {
+		const char *address = proto_text(items[i].value, "address");
+
+		address = *address ? arena_strdup(arena, address) : NULL;
+		array_push(arena, &ret->inbound_ports, get_port(items[i].value, "port"));
+		array_push(arena, &ret->inbound_addresses, address);
+		add_service_address(arena, items[i].value, ret);
+		add_tags(arena, items[i].value, ret);
 	}
-	return value && scalar_type(value) != SCALAR_NULL ? value : NULL;
+	add_tags(arena, proto_get(networking, "gateway"), ret);
+	ret->has_outbound = proto_items(networking, "outbound", &items) > 0;
+	ret->admin_port = get_port(proto_get(networking, "admin"), "port");
+	ret->has_transparent_proxying = transparent;
+	ret->redirect_port_inbound = get_port(transparent, "redirect_port_inbound");
+	ret->redirect_port_outbound = get_port(transparent, "redirect_port_outbound");
+	ret->ipv4_only = strcmp(proto_text(transparent, "ip_family_mode"), "IPv4") == 0;
 }
 
-/* kuma-dp takes over what "<<" names by rules of its own; better none of it than another reading. */
-static void refuse_merge_keys(struct reader *r, const struct yaml_node *map)
+static void read_root(struct proto_reader *r, const struct yaml_node *root, unsigned minor,
+		      struct dataplane *ret)
 {
-	for (size_t i = 0; i < map->n; i++) {
-		const struct yaml_node *key = map->entries[i].key;
-
-		if (key->kind == NODE_SCALAR && strcmp(key->text, "<<") == 0)
-			complain(r, key, "merge keys (<<) are not supported");
-	}
-}
-
-/* The same, where it is of the kind; with an error where it is not. */
-static const struct yaml_node *get_kind(struct reader *r, const struct yaml_node *map,
-					const char *field, enum node_kind kind)
-{
-	static const char *const wanted[] = {
-		[NODE_SCALAR] = "text",
-		[NODE_SEQUENCE] = "a list",
-		[NODE_MAPPING] = "a mapping",
-	};
-	const struct yaml_node *value = get(r, map, field);
-
-	if (value && value->kind != kind) {
-		complain(r, value, "%s: must be %s", field, wanted[kind]);
-		return NULL;
-	}
-	if (value && kind == NODE_MAPPING)
-		refuse_merge_keys(r, value);
-	return value;
-}
-
-static const char *get_text(struct reader *r, const struct yaml_node *map, const char *field)
-{
-	const struct yaml_node *value = get_kind(r, map, field, NODE_SCALAR);
-
-	return value ? arena_strdup(r->arena, value->text) : NULL;
-}
-
-/* A port; 0 where it is absent. Quoted numbers are numbers too in protobuf's JSON. */
-static uint16_t get_port(struct reader *r, const struct yaml_node *map, const char *field)
-{
-	const struct yaml_node *value = get(r, map, field);
-	uint64_t number;
-
-	if (!value)
-		return 0;
-	if (value->kind == NODE_SCALAR) {
-		if (!value->plain ? parse_decimal(value->text, UINT16_MAX, &number)
-				  : parse_uint(value->text, UINT16_MAX, &number))
-			return (uint16_t)number;
-		complain(r, value, "%s: '%s' is not a port (0 to 65535)", field, value->text);
-	} else {
-		complain(r, value, "%s: must be a port", field);
-	}
-	return 0;
-}
-
-static void read_inbounds(struct reader *r, const struct yaml_node *networking,
-			  struct dataplane *ret)
-{
-	const struct yaml_node *list = get_kind(r, networking, "inbound", NODE_SEQUENCE);
-
-	if (!list)
-		return;
-	for (size_t i = 0; i < list->n; i++) {
-		const struct yaml_node *inbound = list->entries[i].value;
-		const char *address;
-		uint16_t port;
-
-		if (inbound->kind != NODE_MAPPING) {
-			complain(r, inbound, "inbound: each item must be a mapping");
-			continue;
-		}
-		refuse_merge_keys(r, inbound);
-		port = get_port(r, inbound, "port");
-		address = get_text(r, inbound, "address");
-		if (!port && !failed(r))
-			complain(r, inbound, "inbound: an item has no port");
-		array_push(r->arena, &ret->inbound_ports, port);
-		array_push(r->arena, &ret->inbound_addresses, address);
-	}
-}
-
-static void read_networking(struct reader *r, const struct yaml_node *root, struct dataplane *ret)
-{
-	const struct yaml_node *networking = get_kind(r, root, "networking", NODE_MAPPING);
-	const struct yaml_node *outbound, *transparent, *admin;
-	const char *mode;
-
-	if (!networking) {
-		if (!failed(r))
-			complain(r, root, "networking: must be defined");
-		return;
-	}
-	ret->address = get_text(r, networking, "address");
-	read_inbounds(r, networking, ret);
-	outbound = get_kind(r, networking, "outbound", NODE_SEQUENCE);
-	ret->has_outbound = outbound && outbound->n > 0;
-	admin = get_kind(r, networking, "admin", NODE_MAPPING);
-	if (admin)
-		ret->admin_port = get_port(r, admin, "port");
-	transparent = get_kind(r, networking, "transparentProxying", NODE_MAPPING);
-	if (!transparent)
-		return;
-	ret->has_transparent_proxying = true;
-	ret->redirect_port_inbound = get_port(r, transparent, "redirectPortInbound");
-	ret->redirect_port_outbound = get_port(r, transparent, "redirectPortOutbound");
-	mode = get_text(r, transparent, "ipFamilyMode");
-	ret->ipv4_only = mode && strcmp(mode, "IPv4") == 0;
-}
-
-static void read_root(struct reader *r, const struct yaml_node *root, struct dataplane *ret)
-{
-	if (!root || scalar_type(root) == SCALAR_NULL) {
-		complain(r, root, "is empty: a Dataplane resource is wanted");
+	if (!root || proto_is_null(root)) {
+		proto_complain(r, root, "is empty: a Dataplane resource is wanted");
 		return;
 	}
 	if (root->kind != NODE_MAPPING) {
-		complain(r, root, "must be a mapping with type, mesh, name, networking");
+		proto_complain(r, root, "must be a mapping with type, mesh, name, networking");
 		return;
 	}
-	refuse_merge_keys(r, root);
-	ret->type = get_text(r, root, "type");
-	ret->name = get_text(r, root, "name");
-	ret->mesh = get_text(r, root, "mesh");
-	if (failed(r))
+	ret->type = read_meta(r, root, "type");
+	ret->name = read_meta(r, root, "name");
+	ret->mesh = read_meta(r, root, "mesh");
+	read_labels(r, root);
+	proto_check(r, root, dataplane_fields, "");
+	if (r->refused || r->arena->failed)
 		return;
-	if (!ret->type || strcmp(ret->type, "Dataplane") != 0)
-		complain(r, root, "type: is '%s', must be 'Dataplane'", ret->type ? ret->type : "");
-	if (!ret->name)
-		complain(r, root, "name: must be given");
-	if (!ret->mesh)
-		complain(r, root, "mesh: must be given");
-	read_networking(r, root, ret);
+	judge_meta(r, root, ret);
+	if (!proto_get(root, "networking"))
+		proto_complain(r, root, "networking: must be defined");
+	else
+		dataplane_validate(r, root, minor);
 }
 
-int dataplane_parse(struct arena *arena, const char *path, const char *text, size_t len,
-		    struct dataplane *ret, struct diag_list *diags)
+int dataplane_parse(struct arena *arena, const struct dataplane_file *file, struct dataplane *ret,
+		    struct diag_list *diags)
 {
-	struct reader r = { arena, path, diags, diags->n_errors };
-	struct dataplane dataplane = { 0 };
+	/* Of a newer kuma-dp it is not known what it refuses. */
+	bool known = file->major < 2 || (file->major == 2 && file->minor <= MINOR_KNOWN);
+	struct proto_reader r = {
+		.arena = arena,
+		.path = file->path,
+		.diags = diags,
+		.severity = known ? SEVERITY_ERROR : SEVERITY_WARNING,
+	};
+	struct dataplane dataplane = { .type = "", .name = "", .mesh = "", .address = "" };
 	const struct yaml_node *root;
+	size_t n_errors = diags->n_errors;
 
-	if (yaml_load(arena, path, text, len, &root, diags))
-		read_root(&r, root, &dataplane);
+	if (yaml_load(arena, file->path, file->text, file->len, &root, diags))
+		read_root(&r, root, file->major == 2 && known ? file->minor : MINOR_KNOWN,
+			  &dataplane);
+	if (!arena->failed && diags->n_errors == n_errors)
+		read_networking(arena, root ? proto_get(root, "networking") : NULL, &dataplane);
 	if (arena->failed)
 		return -ENOMEM;
-	if (failed(&r))
+	if (diags->n_errors > n_errors)
 		return -EINVAL;
 	*ret = dataplane;
 	return 0;
@@ -253,28 +209,28 @@ static bool vars_agree(const char *path, const struct pair_list *vars, struct di
 	return agree;
 }
 
-char *dataplane_render(struct arena *arena, const char *path, const char *text, size_t len,
+char *dataplane_render(struct arena *arena, const struct dataplane_file *file,
 		       const struct pair_list *vars, struct diag_list *diags)
 {
-	struct origin origin = { .kind = ORIGIN_FILE, .name = path };
+	struct origin origin = { .kind = ORIGIN_FILE, .name = file->path };
 	struct mustache template = {
-		.path = path,
-		.text = text,
-		.len = len,
+		.path = file->path,
+		.text = file->text,
+		.len = file->len,
 		.vars = vars,
 		.unknown = SEVERITY_NOTICE,
 	};
 
-	if (len > YAML_SIZE_MAX) {
+	if (file->len > YAML_SIZE_MAX) {
 		diag_add(diags, SEVERITY_ERROR, &origin, NULL, "is longer than %zu bytes",
 			 YAML_SIZE_MAX);
 		return NULL;
 	}
-	if (memchr(text, 0, len)) {
+	if (memchr(file->text, 0, file->len)) {
 		diag_add(diags, SEVERITY_ERROR, &origin, NULL, "holds a NUL byte");
 		return NULL;
 	}
-	if (!vars_agree(path, vars, diags))
+	if (!vars_agree(file->path, vars, diags))
 		return NULL;
 	return mustache_render(arena, &template, diags);
 }

@@ -64,35 +64,19 @@ static const char *own_addresses(struct planner *p)
 	return ret ? ret : "none";
 }
 
-/* What DNS takes for a name. One of digits alone is a mistyped address. */
-static bool is_name(const char *text)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
-	static const char digits[] = "0123456789.";
-
-	text += strspn(text, digits);
-	if (!*text)
-		return false;
-	while (*text && strspn(text, digits) + strspn(text, letters))
-		text++;
-	return !*text;
-}
-
 /* field names an address that others are told. */
 static void judge_address(struct planner *p, const char *field, const char *address)
 {
 	struct ip_addr addr;
 
 	if (!ip_parse(address, &addr)) {
-		if (is_name(address))
+		if (address[strspn(address, "0123456789.")])
 			say(p, CONFIG_NOTICE, SETTING,
 			    "%s '%s' is a name: that it is this host is not checked", field,
 			    address);
-		else
-			say(p, CONFIG_ERROR, SETTING,
-			    "%s '%s' is neither an IP address (without prefix length, port and "
-			    "brackets) nor a name",
-			    field, address);
+		else /* for DNS a name, and for people a mistyped address */
+			say(p, CONFIG_ERROR, SETTING, "%s '%s' is not an IP address", field,
+			    address);
 		return;
 	}
 	if (ip_is_unspecified(&addr) || ip_is_loopback(&addr)) {
@@ -109,13 +93,32 @@ static void judge_addresses(struct planner *p, const struct dataplane *dataplane
 {
 	const struct string_list *inbounds = &dataplane->inbound_addresses;
 
-	if (dataplane->address && *dataplane->address)
+	if (*dataplane->address)
 		judge_address(p, "networking.address", dataplane->address);
 	else
 		say(p, CONFIG_ERROR, SETTING, "networking.address must be given");
 	for (size_t i = 0; i < inbounds->n; i++)
-		if (inbounds->items[i] && *inbounds->items[i])
+		if (inbounds->items[i])
 			judge_address(p, "networking.inbound: address", inbounds->items[i]);
+}
+
+static void judge_service_addresses(struct planner *p, const struct dataplane *dataplane)
+{
+	for (size_t i = 0; i < dataplane->service_addresses.n; i++) {
+		const struct service_address *service = &dataplane->service_addresses.items[i];
+		const struct origin origin = { ORIGIN_FILE, p->file, service->line,
+					       service->column };
+		struct ip_addr addr;
+
+		if (!ip_parse(service->text, &addr) || ip_is_loopback(&addr) ||
+		    ip_is_unspecified(&addr) || planner_is_own(p, &addr))
+			continue;
+		diag_add_host(
+			p->diags, SEVERITY_WARNING, &origin, SETTING,
+			"serviceAddress %s is not an address of this host (which has %s): the "
+			"proxy sends what arrives for the inbound to another host or container",
+			service->text, own_addresses(p));
+	}
 }
 
 /* The mesh cannot work when the application is exempt from it. */
@@ -146,17 +149,26 @@ void plan_dataplane(struct planner *p)
 	const char *path = p->config->kuma_dp.dataplane_file;
 	const struct facts_file *file = &p->facts->dataplane;
 	struct plan_children *children = &p->plan->children;
-	const char *text;
+	struct dataplane_file resource = {
+		.path = path,
+		.text = file->text,
+		.len = file->len,
+		.major = p->facts->kuma_dp.major,
+		.minor = p->facts->kuma_dp.minor,
+	};
 
 	children->resource = file->text;
-	text = dataplane_render(p->arena, path, file->text, file->len,
-				&p->config->kuma_dp.dataplane_vars, p->diags);
-	if (!text ||
-	    dataplane_parse(p->arena, path, text, strlen(text), &children->dataplane, p->diags) < 0)
+	resource.text =
+		dataplane_render(p->arena, &resource, &p->config->kuma_dp.dataplane_vars, p->diags);
+	if (!resource.text)
+		return;
+	resource.len = strlen(resource.text);
+	if (dataplane_parse(p->arena, &resource, &children->dataplane, p->diags) < 0)
 		return;
 	p->file = path;
 	judge_redirect(p, &children->dataplane);
 	judge_addresses(p, &children->dataplane);
+	judge_service_addresses(p, &children->dataplane);
 	p->file = NULL;
 	judge_listeners(p, &children->dataplane);
 }

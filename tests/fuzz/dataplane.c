@@ -17,20 +17,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct arena arena = { 0 };
 	struct diag_list diags = { .arena = &arena };
 	struct dataplane dataplane;
-	char *text = malloc(size + 1), *filled;
+	char *text = malloc(size + 1);
+	struct dataplane_file file = { "dataplane.yaml", text, size, 0, 0 };
 	size_t errors;
 
 	if (!text)
 		return 0;
 	memcpy(text, data, size);
 	text[size] = 0;
-	filled = dataplane_render(&arena, "dataplane.yaml", text, size, &vars, &diags);
-	if (!filled && !diags.n_errors)
+	file.text = dataplane_render(&arena, &file, &vars, &diags);
+	if (!file.text && !diags.n_errors)
 		abort(); /* refused without a reason */
 	errors = diags.n_errors;
-	if (filled &&
-	    dataplane_parse(&arena, "dataplane.yaml", filled, strlen(filled), &dataplane, &diags) <
-		    0 &&
+	file.len = file.text ? strlen(file.text) : 0;
+	if (file.text && dataplane_parse(&arena, &file, &dataplane, &diags) < 0 &&
 	    diags.n_errors == errors)
 		abort();
 	free(text);

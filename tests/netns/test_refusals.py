@@ -129,12 +129,12 @@ def the_address_is_another_hosts(s):
     s.resource = s.resource.replace("10.77.0.2", "192.0.2.7")
 
 
-@case(BAD_CONFIG, in_dataplane("networking.address must be given"))
+@case(BAD_CONFIG, in_dataplane("networking.address: must be given", place=r":\d+:\d+"))
 def the_address_is_missing(s):
     s.resource = s.resource.replace("  address: 10.77.0.2\n", "")
 
 
-@case(BAD_CONFIG, in_dataplane("networking.address 0.0.0.0 is not an address that others can reach"))
+@case(BAD_CONFIG, in_dataplane("networking.address: \"0.0.0.0\" is not an address that others can reach", place=r":\d+:\d+"))
 def the_address_is_the_wildcard(s):
     s.resource = s.resource.replace("10.77.0.2", "0.0.0.0")
 
@@ -144,12 +144,12 @@ def the_resource_is_no_yaml(s):
     s.resource = "type: Dataplane\n\tmesh: default\n"
 
 
-@case(BAD_CONFIG, in_dataplane("type: is 'Mesh', must be 'Dataplane'", place=r":\d+:\d+"))
+@case(BAD_CONFIG, in_dataplane('type: is "Mesh", must be "Dataplane"', place=r":\d+:\d+"))
 def the_resource_is_no_dataplane(s):
     s.resource = s.resource.replace("Dataplane", "Mesh")
 
 
-@case(BAD_CONFIG, in_dataplane("port: '80800' is not a port .*", place=r":7:\d+"))
+@case(BAD_CONFIG, in_dataplane(r"networking.inbound\[0\].port: \"80800\" must be a port \(1 to 65535\)", place=r":7:\d+"))
 def an_inbound_has_no_port_that_exists(s):
     s.resource = s.resource.replace("8080", "80800")
 

@@ -226,6 +226,7 @@ Test(texts, are_what_yaml_1_1_makes_of_unquoted_words)
 		{ "kumaDPUser: 1:30", "kumaDPUser", "1:30" },
 		{ "kumaDPUser: 2001-12-14", "kumaDPUser", "2001-12-14" },
 		{ "kumaDPUser: 09x", "kumaDPUser", "09x" },
+		{ "kumaDPUser: 1e400", "kumaDPUser", "1e400" }, /* no number can be that */
 		{ "kumaDPUser: ~", "kumaDPUser", "" },
 		{ "kumaDPUser: []", "kumaDPUser", NULL },
 		{ "kumaDPUser: {}", "kumaDPUser", NULL },

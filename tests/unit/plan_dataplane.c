@@ -25,18 +25,26 @@ TestSuite(dataplane, .init = init, .fini = done);
 
 #define HEAD "type: Dataplane\nmesh: default\nname: web\n"
 
+static int parse_for(unsigned major, unsigned minor, const char *text)
+{
+	const struct dataplane_file file = { "dp.yaml", text, strlen(text), major, minor };
+
+	return dataplane_parse(&arena, &file, &dataplane, &diags);
+}
+
 static void good(const char *text)
 {
-	int r = dataplane_parse(&arena, "dp.yaml", text, strlen(text), &dataplane, &diags);
+	size_t n = diags.n_errors;
+	int r = parse_for(2, 14, text);
 
-	cr_assert_eq(r, 0, "%s", diags.n ? diags.items[0].text : "?");
-	cr_expect_eq(diags.n_errors, 0);
+	cr_assert_eq(r, 0, "%s", diags.n ? diags.items[diags.n - 1].text : "?");
+	cr_expect_eq(diags.n_errors, n);
 }
 
 static void bad(const char *text, const char *words, unsigned line)
 {
 	size_t n = diags.n;
-	int r = dataplane_parse(&arena, "dp.yaml", text, strlen(text), &dataplane, &diags);
+	int r = parse_for(2, 14, text);
 
 	cr_expect_eq(r, -EINVAL, "'%s' passed", text);
 	cr_assert_gt(diags.n, n);
@@ -117,7 +125,7 @@ Test(dataplane, takes_the_last_of_two_keys_with_a_warning)
 	cr_expect_str_eq(dataplane.address, "b");
 	cr_assert_eq(diags.n, 1);
 	cr_expect_eq(diags.items[0].severity, SEVERITY_WARNING);
-	cr_expect(strstr(diags.items[0].text, "'address' is here twice"));
+	cr_expect(strstr(diags.items[0].text, "'address' is here twice: this one counts"));
 	cr_expect_eq(diags.items[0].origin.line, 6);
 }
 
@@ -133,8 +141,8 @@ Test(dataplane, must_be_there)
 Test(dataplane, must_be_one)
 {
 	bad("type: ZoneIngress\nname: a\nmesh: b\nnetworking: {address: a}\n",
-	    "must be 'Dataplane'", 1);
-	bad("name: a\nmesh: b\nnetworking: {address: a}\n", "type: is ''", 1);
+	    "type: is \"ZoneIngress\", must be \"Dataplane\"", 1);
+	bad("name: a\nmesh: b\nnetworking: {address: a}\n", "type: is \"\"", 1);
 	bad("type: Dataplane\nmesh: b\nnetworking: {address: a}\n", "name: must be given", 1);
 	bad("type: Dataplane\nname: b\nnetworking: {address: a}\n", "mesh: must be given", 1);
 	bad(HEAD, "networking: must be defined", 1);
@@ -142,16 +150,105 @@ Test(dataplane, must_be_one)
 
 Test(dataplane, must_have_the_right_types)
 {
-	bad(HEAD "networking: text\n", "networking: must be a mapping", 4);
-	bad(HEAD "networking:\n  address: [a]\n", "address: must be text", 5);
-	bad(HEAD "networking:\n  inbound: {port: 1}\n", "inbound: must be a list", 5);
-	bad(HEAD "networking:\n  inbound:\n  - 80\n", "inbound: each item must be a mapping", 6);
-	bad(HEAD "networking:\n  inbound:\n  - tags: {}\n", "inbound: an item has no port", 6);
-	bad(HEAD "networking:\n  inbound:\n  - port: 65536\n", "port: '65536' is not a port", 6);
-	bad(HEAD "networking:\n  inbound:\n  - port: {}\n", "port: must be a port", 6);
-	bad(HEAD "networking:\n  outbound: text\n", "outbound: must be a list", 5);
-	bad(HEAD "networking:\n  transparentProxying: 1\n",
-	    "transparentProxying: must be a mapping", 5);
+	bad(HEAD "networking: text\n", "networking: is \"text\", must be a mapping", 4);
+	bad(HEAD "networking:\n  address: [a]\n", "networking.address: must be text, not a list",
+	    5);
+	bad(HEAD "networking:\n  inbound: {port: 1}\n",
+	    "networking.inbound: is a mapping, must be a list", 5);
+	bad(HEAD "networking:\n  inbound:\n  - 80\n", "inbound[0]: is \"80\" (a number), must be",
+	    6);
+	bad(HEAD "networking:\n  inbound:\n  - port: {}\n",
+	    "networking.inbound[0].port: is a mapping, must be a whole number from 0 to", 6);
+	bad(HEAD "networking:\n  inbound:\n  - tags: {version: 2}\n",
+	    "inbound[0].tags: version: must be text, not \"2\" (a number): put it in quotes", 6);
+	bad(HEAD "networking:\n  inbound:\n  - tags: {version: yes}\n",
+	    "inbound[0].tags: version: must be text, not \"yes\" (a boolean): put it in quotes", 6);
+	bad(HEAD "networking:\n  inbound:\n  - health: {ready: 1}\n",
+	    "inbound[0].health.ready: is \"1\" (a number), must be true or false", 6);
+	bad(HEAD "networking:\n  inbound:\n  - state: ready\n",
+	    "inbound[0].state: is \"ready\", must be one of Ready, NotReady, Ignored", 6);
+	bad(HEAD "networking:\n  inbound:\n  - serviceProbe: {interval: 10}\n",
+	    "inbound[0].serviceProbe.interval: is \"10\" (a number), must be a duration", 6);
+	bad(HEAD "networking:\n  transparentProxying: {reachableServices: [1]}\n",
+	    "transparentProxying.reachableServices[0]: must be text, not \"1\"", 5);
+	bad(HEAD "networking:\n  ~: a\n", "a key must be text, not \"~\" (nothing)", 5);
+	bad("type: Dataplane\nname: 1\n", "name: must be text, not \"1\" (a number)", 2);
+	bad(HEAD "labels: [a]\n", "labels: must be a mapping of texts", 4);
+}
+
+#define AT "networking:\n  address: 192.0.2.10\n"
+
+Test(dataplane, must_have_a_name_that_kuma_takes)
+{
+	bad("type: Dataplane\nmesh: m\nname: Web01\n" AT, "name: \"Web01\" must have lower-case",
+	    3);
+	bad("type: Dataplane\nmesh: m\nname: a..b\n" AT, "name: \"a..b\" must have", 3);
+	bad("type: Dataplane\nmesh: m\nname: a-\n" AT, "name: \"a-\" must have", 3);
+	bad("type: Dataplane\nmesh: M\nname: a\n" AT, "mesh: \"M\" must have lower-case", 2);
+	good("type: Dataplane\nmesh: a_b-.\nname: 0.a-b.c\n" AT);
+	good("Type: Dataplane\nMESH: m\nNaMe: web\n" AT);
+	cr_expect_str_eq(dataplane.name, "web");
+}
+
+Test(dataplane, must_have_an_address_that_kuma_takes)
+{
+	bad(HEAD "networking: {}\n", "networking.address: must be given", 4);
+	bad(HEAD "networking:\n  address: 0.0.0.0\n", "\"0.0.0.0\" is not an address that others",
+	    5);
+	bad(HEAD "networking:\n  address: 192.0.2.10/24\n",
+	    "\"192.0.2.10/24\" is neither an IP address", 5);
+	bad(HEAD "networking:\n  address: '[2001:db8::1]'\n", "is neither an IP address", 5);
+	good(HEAD "networking:\n  address: web_1.example.\n");
+}
+
+Test(dataplane, must_have_inbounds_that_kuma_takes)
+{
+	bad(HEAD AT "  inbound:\n  - name: a\n", "inbound[0].port: must be a port (1 to 65535)", 7);
+	bad(HEAD AT "  inbound:\n  - port: 65536\n", "inbound[0].port: \"65536\" must be a port",
+	    7);
+	bad(HEAD AT "  inbound:\n  - {port: 1, serviceAddress: localhost}\n",
+	    "inbound[0].serviceAddress: \"localhost\" is not an IP address", 7);
+	bad(HEAD AT "  inbound:\n  - {port: 1, serviceAddress: 192.0.2.10}\n",
+	    "is where the proxy itself listens", 7);
+	bad(HEAD AT "  inbound:\n  - {port: 1, tags: {version: a}}\n",
+	    "inbound[0].tags: kuma.io/service must be one of them", 7);
+	bad(HEAD AT "  inbound:\n  - {port: 1, tags: {kuma.io/service: a b}}\n",
+	    "tags: \"kuma.io/service\": a tag's value has", 7);
+	bad(HEAD AT "  inbound:\n  - {port: 1, tags: {kuma.io/service: a, b c: d}}\n",
+	    "tags: \"b c\": a tag's name has", 7);
+	bad(HEAD AT
+	    "  inbound:\n  - {port: 1, tags: {kuma.io/service: a, kuma.io/protocol: https}}\n",
+	    "\"kuma.io/protocol\": must be one of grpc, http, http2, kafka, mysql, tcp, tls", 7);
+	bad(HEAD AT "  inbound:\n  - {port: 1, serviceProbe: {interval: 0s}}\n",
+	    "serviceProbe.interval: \"0s\" must be longer", 7);
+	good(HEAD AT "  inbound:\n  - {port: 1.0, servicePort: ' 80 ', tags: {kuma.io/service: a,"
+		     " kuma.io/protocol: HTTP}, service_port: ignored}\n");
+	cr_expect_eq(dataplane.tags.n, 2);
+}
+
+Test(dataplane, must_have_no_inbounds_beside_a_gateway)
+{
+	bad(HEAD AT "  inbound: [{port: 1}]\n  gateway: {tags: {kuma.io/service: a}}\n",
+	    "networking.inbound: must be absent where there is a gateway", 6);
+	bad(HEAD AT "  gateway: {tags: {kuma.io/service: a, kuma.io/protocol: http}}\n",
+	    "must be tcp for a gateway", 6);
+	good(HEAD AT "  gateway: {type: BUILTIN, tags: {kuma.io/service: a}}\n");
+}
+
+Test(dataplane, is_judged_by_the_rules_of_its_kuma_dp)
+{
+	static const char without_tags[] = HEAD AT "  inbound: [{port: 1, protocol: odd}]\n";
+
+	cr_expect_eq(parse_for(2, 13, without_tags), -EINVAL);
+	cr_expect_str_eq(diags.items[0].text,
+			 "networking.inbound[0].tags: kuma.io/service must be one of them");
+	cr_expect_eq(diags.n, 1);
+	cr_expect_eq(parse_for(2, 13, HEAD AT), -EINVAL);
+	cr_expect_str_eq(diags.items[1].text,
+			 "networking.inbound: must have an item, or gateway be given");
+	bad(without_tags, "inbound[0].protocol: \"odd\" must be one of", 6);
+	cr_expect_eq(parse_for(2, 15, without_tags), 0);
+	cr_expect_eq(diags.items[diags.n - 1].severity, SEVERITY_WARNING);
 }
 
 Test(dataplane, must_be_yaml_that_can_be_read_in_one_way_only)
@@ -172,7 +269,9 @@ Test(dataplane, must_be_of_a_sane_size)
 
 static char *render(const char *text, size_t len, struct pair_list vars)
 {
-	return dataplane_render(&arena, "dp.yaml", text, len, &vars, &diags);
+	const struct dataplane_file file = { "dp.yaml", text, len, 0, 0 };
+
+	return dataplane_render(&arena, &file, &vars, &diags);
 }
 
 Test(dataplane, has_its_variables_filled_in)

@@ -19,7 +19,7 @@
 	"MDAwfQ.c2lnbmF0dXJl"
 #define DATAPLANE(networking) \
 	"type: Dataplane\nmesh: default\nname: web\nnetworking:\n  address: 192.0.2.10\n" networking
-#define INBOUND "  inbound:\n  - port: 8080\n"
+#define INBOUND "  inbound:\n  - port: 8080\n    tags: {kuma.io/service: web}\n"
 
 #define RUN_YAML                                                              \
 	"kumaDP: {cpAddress: 'https://cp.example:5678', tokenFile: /t/token," \

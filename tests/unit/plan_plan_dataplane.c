@@ -71,8 +71,8 @@ Test(resource, may_name_any_port_of_a_direction_that_is_off)
 Test(resource, must_not_be_for_ipv4_alone_in_2_10_while_ipv6_is_redirected)
 {
 	fx.facts.kuma_dp.minor = 10;
-	build_resource(DATAPLANE("  transparentProxying: {redirectPortInbound: 15006,"
-				 " redirectPortOutbound: 15001, ipFamilyMode: IPv4}\n"));
+	build_resource(DATAPLANE(INBOUND "  transparentProxying: {redirectPortInbound: 15006,"
+					 " redirectPortOutbound: 15001, ipFamilyMode: IPv4}\n"));
 	expect_refused(FILE_SETTING, "ipFamilyMode is IPv4, but IPv6 would be redirected");
 }
 
@@ -84,13 +84,13 @@ Test(resource, must_have_no_outbounds)
 
 Test(resource, needs_an_address)
 {
-	build_resource("type: Dataplane\nmesh: m\nname: n\nnetworking: {inbound: []}\n");
-	expect_refused(FILE_SETTING, "networking.address must be given");
+	build_resource("type: Dataplane\nmesh: m\nname: web\nnetworking: {inbound: []}\n");
+	expect_refused(NULL, "networking.address: must be given");
 }
 
 Test(resource, needs_an_address_of_this_host)
 {
-	build_resource("type: Dataplane\nmesh: m\nname: n\nnetworking: {address: 192.0.2.99}\n");
+	build_resource("type: Dataplane\nmesh: m\nname: web\nnetworking: {address: 192.0.2.99}\n");
 	expect_refused(FILE_SETTING, "networking.address 192.0.2.99 is not an address of this host "
 				     "(which has 192.0.2.10, 2001:db8::10)");
 	cr_expect(diag_has_error(&fx.diags, true));
@@ -98,8 +98,8 @@ Test(resource, needs_an_address_of_this_host)
 
 Test(resource, needs_an_address_that_can_be_reached)
 {
-	build_resource("type: Dataplane\nmesh: m\nname: n\nnetworking: {address: 0.0.0.0}\n");
-	expect_refused(FILE_SETTING, "0.0.0.0 is not an address that others can reach");
+	build_resource("type: Dataplane\nmesh: m\nname: web\nnetworking: {address: 0.0.0.0}\n");
+	expect_refused(NULL, "\"0.0.0.0\" is not an address that others can reach");
 }
 
 Test(resource, needs_an_address_that_is_not_loopback)
@@ -111,7 +111,7 @@ Test(resource, needs_an_address_that_is_not_loopback)
 		fixture_done();
 		fixture_init();
 		build_resource(arena_printf(&fx.arena,
-					    "type: Dataplane\nmesh: m\nname: n\n"
+					    "type: Dataplane\nmesh: m\nname: web\n"
 					    "networking: {address: '%s'}\n",
 					    loopback[i]));
 		expect_refused(FILE_SETTING, "is not an address that others can reach");
@@ -121,20 +121,38 @@ Test(resource, needs_an_address_that_is_not_loopback)
 Test(resource, needs_an_address_without_ornament)
 {
 	static const char *const wrong[] = { "192.0.2.10/24", "[2001:db8::10]", "192.0.2.10:8080",
-					     "fe80::1%eth0",  "192.0.2",        "192.0.2.300",
-					     "2001:db8:::1",  "web example",    "http://web" };
+					     "fe80::1%eth0",  "2001:db8:::1",   "web example",
+					     "http://web" };
 
 	for (size_t i = 0; i < ELEMENTS(wrong); i++) {
 		fixture_done();
 		fixture_init();
 		build_resource(arena_printf(&fx.arena,
-					    "type: Dataplane\nmesh: m\nname: n\n"
+					    "type: Dataplane\nmesh: m\nname: web\n"
+					    "networking: {address: '%s'}\n",
+					    wrong[i]));
+		expect_refused(NULL,
+			       arena_printf(&fx.arena,
+					    "networking.address: \"%s\" is neither an IP address "
+					    "(without prefix length, port and brackets) nor a name",
+					    wrong[i]));
+	}
+}
+
+Test(resource, needs_an_address_that_is_not_mistyped)
+{
+	static const char *const wrong[] = { "192.0.2", "192.0.2.300" };
+
+	for (size_t i = 0; i < ELEMENTS(wrong); i++) {
+		fixture_done();
+		fixture_init();
+		build_resource(arena_printf(&fx.arena,
+					    "type: Dataplane\nmesh: m\nname: web\n"
 					    "networking: {address: '%s'}\n",
 					    wrong[i]));
 		expect_refused(FILE_SETTING,
 			       arena_printf(&fx.arena,
-					    "networking.address '%s' is neither an IP address "
-					    "(without prefix length, port and brackets) nor a name",
+					    "networking.address '%s' is not an IP address",
 					    wrong[i]));
 	}
 }
@@ -148,14 +166,31 @@ Test(resource, needs_such_addresses_for_its_inbounds_too)
 
 Test(resource, may_have_a_name_for_its_address)
 {
-	build_resource("type: Dataplane\nmesh: m\nname: n\nnetworking: {address: web.example}\n");
+	build_resource("type: Dataplane\nmesh: m\nname: web\nnetworking: {address: web.example}\n");
 	expect_accepted();
 	expect_said(SEVERITY_NOTICE, FILE_SETTING, "'web.example' is a name");
 }
 
+Test(resource, has_applications_at_addresses_of_this_host)
+{
+	build_resource(DATAPLANE("  inbound:\n"
+				 "  - {port: 1, address: 192.0.2.10, serviceAddress: 127.0.0.1}\n"
+				 "  - {port: 2, serviceAddress: '2001:db8::10'}\n"
+				 "  - {port: 3, serviceAddress: 192.0.2.77}\n"));
+	expect_accepted();
+	expect_said(SEVERITY_WARNING, FILE_SETTING,
+		    "serviceAddress 192.0.2.77 is not an address of this host (which has "
+		    "192.0.2.10, 2001:db8::10): the proxy sends what arrives for the inbound to "
+		    "another host or container");
+	expect_silent(SEVERITY_WARNING, "serviceAddress 127.0.0.1");
+	expect_silent(SEVERITY_WARNING, "serviceAddress 2001:db8::10");
+	cr_expect_eq(present(find_said(SEVERITY_WARNING, FILE_SETTING, "192.0.2.77"))->origin.line,
+		     9);
+}
+
 Test(resource, is_filled_in_first)
 {
-	fx.facts.dataplane = file_with("type: Dataplane\nmesh: m\nname: n\n"
+	fx.facts.dataplane = file_with("type: Dataplane\nmesh: m\nname: web\n"
 				       "networking: {address: {{address}}}\n");
 	build_for(CHECK_RUN, "kumaDP: {cpAddress: 'https://cp:1', tokenFile: /t, dataplaneFile: /d,"
 			     " dataplaneVars: {address: 192.0.2.10}}\n");
@@ -173,7 +208,7 @@ Test(resource, must_be_a_template_that_is_not_broken)
 Test(resource, must_be_a_dataplane)
 {
 	build_resource("type: Mesh\nname: a\nmesh: b\nnetworking: {address: 192.0.2.10}\n");
-	expect_refused(NULL, "must be 'Dataplane'");
+	expect_refused(NULL, "must be \"Dataplane\"");
 }
 
 Test(resource, must_be_readable)
@@ -200,7 +235,7 @@ Test(resource, leaves_nothing_open_where_ipv6_is_not_redirected)
 
 Test(resource, leaves_nothing_open_with_an_ipv6_address)
 {
-	build_resource("type: Dataplane\nmesh: m\nname: n\n"
+	build_resource("type: Dataplane\nmesh: m\nname: web\n"
 		       "networking: {address: '2001:db8::10', inbound: [{port: 8080}]}\n");
 	expect_accepted();
 	expect_silent(SEVERITY_WARNING, "plaintext");

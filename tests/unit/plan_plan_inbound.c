@@ -66,7 +66,7 @@ Test(inbound, is_not_warned_of_twice_where_sshd_serves_it)
 
 Test(inbound, is_none_where_the_family_of_its_address_is_not_redirected)
 {
-	fx.facts.dataplane = file_with("type: Dataplane\nmesh: m\nname: n\n"
+	fx.facts.dataplane = file_with("type: Dataplane\nmesh: m\nname: web\n"
 				       "networking: {address: '2001:db8::10', inbound: [{port: "
 				       "8080}]}\n");
 	build_run("ipFamilyMode: ipv4\n");
