@@ -118,7 +118,15 @@ static void judge_token(struct planner *p)
 	const char *path = p->config->kuma_dp.token_file;
 	const struct facts_file *file = &p->facts->token;
 	struct plan_children *children = &p->plan->children;
+	const struct dataplane *dataplane = &children->dataplane;
+	struct token_bearer bearer = {
+		.now_sec = p->facts->now_sec,
+		.mesh = children->dataplane_file ? dataplane->mesh : children->mesh,
+		.name = children->dataplane_file ? dataplane->name : children->name,
+		.tags = dataplane->name ? &dataplane->tags : NULL,
+	};
 	struct error err;
+	int r;
 
 	if (!*path)
 		return;
@@ -127,7 +135,11 @@ static void judge_token(struct planner *p)
 	if (!judge_file(p, "kumaDP.tokenFile", path, file))
 		return;
 	children->token_private_copy = !file->readable_by_user;
-	if (token_check(file->text, file->len, p->facts->now_sec, &err) < 0)
+	r = token_check(file->text, file->len, &bearer, &err);
+	if (r == TOKEN_NOT_YET)
+		say(p, HOST_WARNING, "kumaDP.tokenFile", "%s cannot be used yet: %s", path,
+		    err.text);
+	else if (r < 0)
 		say(p, HOST_ERROR, "kumaDP.tokenFile", "%s cannot be used: %s", path, err.text);
 }
 
@@ -184,7 +196,6 @@ void plan_children(struct planner *p)
 	judge_core_dns(p);
 	judge_control_plane(p);
 	judge_ca_cert(p);
-	judge_token(p);
 	if (*config->kuma_dp.dataplane_file) {
 		children->dataplane_file = config->kuma_dp.dataplane_file;
 		children->dataplane_vars = config->kuma_dp.dataplane_vars;
@@ -197,4 +208,5 @@ void plan_children(struct planner *p)
 		children->name = text_or_null(config->kuma_dp.name);
 		children->mesh = text_or_null(config->kuma_dp.mesh);
 	}
+	judge_token(p);
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,7 +13,10 @@
 #include "common/base/cleanup.h"
 
 #define TOKEN_MAX ((size_t)64 * 1024)
-#define TIME_END  253402300800.0 /* the year 10000 */
+#define TIME_END  9.2e18 /* seconds that Go's time can hold, either way */
+
+/* Any number is a double, as for kuma-cp, also one that stands alone. */
+#define JSON_NUMBERS (JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY)
 
 static bool decode(const char *from, const char *to, unsigned char *buf, size_t *ret_len)
 {
@@ -27,40 +29,141 @@ static const char *find_dot(const char *from, const char *to)
 	return memchr(from, '.', (size_t)(to - from));
 }
 
-/* The claim of RFC 7519, 4.1.4: a number of seconds, which may have a fraction. */
-static int check_expiry(const json_t *exp, uint64_t now_sec, struct error *err)
+/* The last claim of that name in any case, as Go finds them; NULL where it is absent or null. */
+static const json_t *find_claim(json_t *claims, const char *wanted)
 {
-	double sec = json_number_value(exp);
-	char when[64] = "long ago";
-	struct tm tm;
-	time_t time;
+	const json_t *found = NULL;
+	const char *name;
+	json_t *value;
 
-	if (!json_is_number(exp) || !(sec >= 0 && sec < TIME_END))
-		return error_set(err, -EINVAL, "its exp is not a time in seconds");
-	if ((uint64_t)sec > now_sec)
+	json_object_foreach(claims, name, value) if (strcasecmp(name, wanted) == 0) found = value;
+	return json_is_null(found) ? NULL : found;
+}
+
+/* RFC 7519, section 2: a number of seconds, which may have a fraction; for kuma-cp also such a
+ * number as text. Returns 1 where there is one. */
+static int read_time(json_t *claims, const char *name, double *ret, struct error *err)
+{
+	const json_t *claim = find_claim(claims, name);
+	json_auto_t *quoted = NULL;
+
+	if (!claim)
 		return 0;
-	time = (time_t)sec;
+	if (json_is_string(claim))
+		claim = quoted = json_loads(json_string_value(claim), JSON_NUMBERS, NULL);
+	if (!json_is_number(claim))
+		return error_set(err, -EINVAL, "its %s is not a time in seconds", name);
+	*ret = json_number_value(claim);
+	if (!(*ret > -TIME_END && *ret < TIME_END))
+		return error_set(err, -EINVAL, "its %s is a number too large for a time", name);
+	return 1;
+}
+
+static int refuse_time(const char *what, double sec, struct error *err)
+{
+	char when[64] = "a day that has no date";
+	time_t time = (time_t)sec;
+	struct tm tm;
+
 	if (gmtime_r(&time, &tm))
 		(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
-	return error_set(err, -EINVAL, "it expired on %s", when);
+	return error_set(err, -EINVAL, "%s %s", what, when);
 }
 
-/* Looks for exp in the claims; without one the token never expires. */
-static int check_claims(const unsigned char *text, size_t len, uint64_t now_sec, struct error *err)
+/* A claim about the bearer, which says nothing where it is empty. */
+static int check_text(json_t *claims, const char *name, const char *of_bearer, struct error *err)
 {
-	json_t *claims = json_loadb((const char *)text, len, JSON_ALLOW_NUL, NULL);
-	const json_t *exp = json_object_get(claims, "exp");
-	int r = 0;
+	const json_t *claim = find_claim(claims, name);
+	const char *text = json_string_value(claim);
 
-	if (!json_is_object(claims))
-		r = error_set(err, -EINVAL, "it is not a JWT: its claims are no JSON object");
-	else if (exp && !json_is_null(exp))
-		r = check_expiry(exp, now_sec, err);
-	json_decref(claims);
-	return r;
+	if (claim && !text)
+		return error_set(err, -EINVAL, "its %s is not text", name);
+	if (!text || !*text || !of_bearer || strcmp(text, of_bearer) == 0)
+		return 0;
+	return error_set(err, -EINVAL, "its %s is '%s', and the Dataplane's is '%s'", name, text,
+			 of_bearer);
 }
 
-int token_check(const char *text, size_t len, uint64_t now_sec, struct error *err)
+static bool has_text(const json_t *list, const char *wanted)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+
+		if (text && strcmp(text, wanted) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A bearer has each tag of the token, with no other value than those. */
+static int check_tags(json_t *claims, const struct pair_list *tags, struct error *err)
+{
+	json_t *all = (json_t *)find_claim(claims, "Tags"), *allowed;
+	const char *tag;
+
+	if (all && !json_is_object(all))
+		return error_set(err, -EINVAL, "its Tags are no JSON object");
+	json_object_foreach(all, tag, allowed)
+	{
+		bool found = strcmp(tag, "kuma.io/zone") == 0; /* kuma-cp adds it */
+
+		for (size_t i = 0; tags && i < tags->n; i++) {
+			if (strcmp(tags->items[i].key, tag) != 0)
+				continue;
+			found = true;
+			if (!has_text(allowed, tags->items[i].value))
+				return error_set(err, -EINVAL,
+						 "it is not for the Dataplane's tag %s: %s", tag,
+						 tags->items[i].value);
+		}
+		if (tags && !found)
+			return error_set(err, -EINVAL,
+					 "it is for a tag %s, which the Dataplane does not have",
+					 tag);
+	}
+	return 0;
+}
+
+static int check_bearer(json_t *claims, const struct token_bearer *bearer, struct error *err)
+{
+	double sec = 0;
+	int r;
+
+	if (find_claim(claims, "Scope") || find_claim(claims, "Groups"))
+		return error_set(err, -EINVAL, "it is a token for a %s, not for a Dataplane",
+				 find_claim(claims, "Scope") ? "zone" : "user");
+	r = read_time(claims, "exp", &sec, err);
+	if (r > 0 && sec <= (double)bearer->now_sec)
+		return refuse_time("it expired on", sec, err);
+	if (r >= 0)
+		r = check_text(claims, "Mesh", bearer->mesh, err);
+	if (r >= 0)
+		r = check_text(claims, "Name", bearer->name, err);
+	if (r >= 0)
+		r = check_tags(claims, bearer->tags, err);
+	if (r >= 0)
+		r = read_time(claims, "nbf", &sec, err);
+	if (r <= 0 || sec <= (double)bearer->now_sec)
+		return r < 0 ? r : 0;
+	(void)refuse_time("it is not valid before", sec, err);
+	return TOKEN_NOT_YET;
+}
+
+static int check_claims(const unsigned char *text, size_t len, const struct token_bearer *bearer,
+			struct error *err)
+{
+	json_error_t problem = { 0 };
+	json_auto_t *claims =
+		json_loadb((const char *)text, len, JSON_ALLOW_NUL | JSON_NUMBERS, &problem);
+
+	if (!claims && json_error_code(&problem) == json_error_numeric_overflow)
+		return error_set(err, -EINVAL, "a number in it is too large");
+	if (!json_is_object(claims))
+		return error_set(err, -EINVAL, "it is not a JWT: its claims are no JSON object");
+	return check_bearer(claims, bearer, err);
+}
+
+int token_check(const char *text, size_t len, const struct token_bearer *bearer, struct error *err)
 {
 	static const char blanks[] = " \t\r\n";
 	const char *end, *first, *second;
@@ -91,5 +194,5 @@ int token_check(const char *text, size_t len, uint64_t now_sec, struct error *er
 	    !decode(second + 1, end, claims, &claims_len) ||
 	    !decode(first + 1, second, claims, &claims_len))
 		return error_set(err, -EINVAL, "it is not a JWT: a part of it is not base64url");
-	return check_claims(claims, claims_len, now_sec, err);
+	return check_claims(claims, claims_len, bearer, err);
 }

@@ -9,7 +9,19 @@
 
 #include "common/base/attr.h"
 #include "common/base/error.h"
+#include "common/config/config.h"
 
-/* Whether text (blanks around it aside) has the form of a JWT whose `exp`, where it has one, is
- * after now_sec (Unix time). The sentence never quotes the token. */
-int token_check(const char *text, size_t len, uint64_t now_sec, struct error *err) _must_check_;
+/* Who will show the token, and when. */
+struct token_bearer {
+	uint64_t now_sec;             /* Unix time */
+	const char *mesh, *name;      /* of the Dataplane; NULL: not known */
+	const struct pair_list *tags; /* of all its inbounds and its gateway; NULL: not known */
+};
+
+#define TOKEN_NOT_YET 1
+
+/* Whether text (blanks around it aside) has the form of a JWT that a control plane takes from the
+ * bearer, now. Returns 0; TOKEN_NOT_YET where it will later, by this host's clock; -EINVAL. The
+ * sentence of the last two has nothing of the token but what it says about its bearer. */
+int token_check(const char *text, size_t len, const struct token_bearer *bearer, struct error *err)
+	_must_check_;

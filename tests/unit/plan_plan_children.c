@@ -125,6 +125,46 @@ Test(children, are_tried_when_they_are_newer_than_known)
 	expect_said(SEVERITY_NOTICE, "kumaDP.path", "is version 2.15.3: newer than any");
 }
 
+Test(children, need_a_token_of_their_own)
+{
+	/* {"Mesh":"prod"} */
+	fx.facts.token =
+		file_with("eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJNZXNoIjoicHJvZCJ9.c2ln");
+	build_run("");
+	expect_refused(TOKEN_FILE,
+		       "/t/token cannot be used: its Mesh is 'prod', and the Dataplane's is "
+		       "'default'");
+}
+
+Test(children, need_a_token_for_the_tags_of_the_resource)
+{
+	/* {"Tags":{"kuma.io/service":["db"]}} */
+	fx.facts.token = file_with(
+		"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJUYWdzIjp7Imt1bWEuaW8vc2VydmljZSI6WyJkYiJdfX0.c2ln");
+	build_run("");
+	expect_refused(TOKEN_FILE, "it is not for the Dataplane's tag kuma.io/service: web");
+}
+
+Test(children, need_a_token_of_the_name_that_the_settings_say)
+{
+	/* {"Name":"db"} */
+	fx.facts.token = file_with("eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJOYW1lIjoiZGIifQ.c2ln");
+	build_for(CHECK_RUN,
+		  "kumaDP: {cpAddress: 'https://cp:1', tokenFile: /t, name: web, mesh: m}\n");
+	expect_refused(TOKEN_FILE, "its Name is 'db', and the Dataplane's is 'web'");
+}
+
+Test(children, may_have_a_token_that_is_valid_later)
+{
+	/* {"nbf":1900000000} */
+	fx.facts.token =
+		file_with("eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJuYmYiOjE5MDAwMDAwMDB9.c2ln");
+	build_run("");
+	expect_accepted();
+	expect_said(SEVERITY_WARNING, TOKEN_FILE,
+		    "/t/token cannot be used yet: it is not valid before 2030-03-17 17:46:40 UTC");
+}
+
 Test(children, need_a_token)
 {
 	fx.facts.token = missing("/t/token does not exist");
