@@ -43,8 +43,10 @@ bool http_parse(const char *response, unsigned *ret_status, char body[static 32]
 	const char *chunked = strcasestr(response, "\r\ntransfer-encoding:");
 	unsigned major, minor, status;
 	size_t n = 0;
+	char end;
 
-	if (!text || sscanf(response, "HTTP/%u.%u %u", &major, &minor, &status) != 3)
+	if (!text || sscanf(response, "HTTP/%1u.%1u %3u%c", &major, &minor, &status, &end) != 4 ||
+	    !isspace((unsigned char)end))
 		return false;
 	if (chunked && chunked < text) {
 		text = strstr(text + 4, "\r\n");

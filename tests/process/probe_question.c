@@ -24,6 +24,8 @@ Test(probe_question, reads_status_and_first_word_of_a_response)
 		  "0123456789012345678901234567890" },
 		{ "HTTP/1.1 200 OK\r\n", false, 0, "" },
 		{ "SSH-2.0-OpenSSH\r\n\r\n", false, 0, "" },
+		{ "HTTP/1.1 4294967496 OK\r\n\r\nLIVE", false, 0, "" }, /* 200 + 2^32 */
+		{ "HTTP/1.1 2000 OK\r\n\r\nLIVE", false, 0, "" },
 		{ "", false, 0, "" },
 	};
 
