@@ -88,10 +88,10 @@ static void env(struct builder *b, const char *name, const char *value)
 	array_push(b->arena, list, text);
 }
 
-/* Adds a file below the runtime directory and returns its path. */
+/* Adds a file in the work directory and returns its path. */
 static const char *file(struct builder *b, const char *name, const char *text)
 {
-	struct command_file file = { arena_printf(b->arena, RUNTIME_DIR "/%s", name), text };
+	struct command_file file = { arena_printf(b->arena, WORK_DIR "/%s", name), text };
 
 	array_push(b->arena, &b->command->files, file);
 	return file.path ? file.path : "";

@@ -21,7 +21,7 @@ extern const char corefile_template[];
 
 /* A file to be written before the child starts, for the kuma-dp user to read. */
 struct command_file {
-	const char *path; /* absolute, below the runtime directory */
+	const char *path; /* absolute, in the work directory */
 	const char *text;
 };
 

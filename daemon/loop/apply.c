@@ -127,6 +127,8 @@ void daemon_apply(struct daemon *d)
 	if (wanted == d->trouble.wanted && s->now_usec < d->trouble.again_usec)
 		return;
 	d->trouble.wanted = wanted;
+	if (wanted != LEVEL_NONE)
+		d->ops->reserve(d, &generation->plan);
 	r = redirect_apply(
 		&d->redirect,
 		&(struct netfilter_wish){

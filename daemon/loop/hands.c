@@ -8,6 +8,8 @@
 #include "daemon/loop/state.h"
 #include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/operator/journal.h"
+#include "daemon/operator/log.h"
+#include "daemon/operator/notify.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/sock_diag.h"
 #include "daemon/process/workdir.h"
@@ -70,8 +72,29 @@ static int files(struct daemon *d, enum child_id id, struct error *err)
 	const struct facts_user *user = &d->current->plan.user;
 	int r = id == CHILD_KUMA_DP ? workdir_wipe(WORK_DIR, user->uid, user->gid, err) : 0;
 
-	return r < 0 ? r
-		     : workdir_write(&d->current->command[id], WORK_DIR, user->uid, user->gid, err);
+	return r < 0 ? r : workdir_write(&d->current->command[id], user->uid, user->gid, err);
+}
+
+/* The proxy serves by now: a port that it has without SO_REUSEPORT cannot be had. */
+static void reserve(struct daemon *d, const struct plan *plan)
+{
+	size_t before = d->reserve.n;
+	_strbuf_ struct strbuf missing = { 0 };
+
+	reserve_take(&d->reserve, plan, &missing);
+	for (size_t i = before; i < d->reserve.n; i++)
+		notify_store(RESERVE_NAME, d->reserve.items[i].fd);
+	if (missing.len && !d->told_unreserved)
+		log_info("Other users can have the proxy's port when it ends, because it cannot be "
+			 "reserved: %s",
+			 strbuf_text(&missing));
+	d->told_unreserved = missing.len > 0;
+}
+
+static void unreserve(struct daemon *d)
+{
+	notify_unstore(RESERVE_NAME);
+	reserve_done(&d->reserve);
 }
 
 static void leave(struct daemon *d, int status)
@@ -90,6 +113,8 @@ const struct daemon_ops daemon_system_ops = {
 	.files = files,
 	.quote = journal_quote_children,
 	.take_over = takeover_now,
+	.reserve = reserve,
+	.unreserve = unreserve,
 	.exit = leave,
 };
 

@@ -15,6 +15,7 @@
 #include "daemon/loop/state.h"
 #include "daemon/netfilter/xt/backend.h"
 #include "daemon/operator/log.h"
+#include "daemon/operator/notify.h"
 #include "daemon/os/fd.h"
 #include "daemon/process/workdir.h"
 
@@ -94,14 +95,21 @@ static int files_up(struct daemon *d, struct error *err)
 
 static void files_down(struct daemon *d)
 {
-	const struct generation *g = d->current;
+	const struct facts_user *user = &d->current->plan.user;
 	struct error err = { 0 };
 
-	if (workdir_remove(WORK_DIR, g->plan.user.uid, g->plan.user.gid, &err) < 0)
+	if (workdir_remove(WORK_DIR, user->uid, user->gid, &err) < 0)
 		log_error(&err, "Cannot remove the work directory");
-	for (unsigned i = 0; i < CHILD_COUNT; i++)
-		for (size_t n = 0; n < g->command[i].files.n; n++)
-			(void)unlink(g->command[i].files.items[n].path);
+}
+
+/* After a crash the ports are reserved still: no other user gets them before the proxy has them. */
+static void reserve_up(struct daemon *d)
+{
+	int fds[RESERVE_MAX];
+	size_t n = notify_stored(RESERVE_NAME, fds, ELEMENTS(fds));
+
+	if (!reserve_adopt(&d->reserve, fds, n, &d->current->plan))
+		notify_unstore(RESERVE_NAME);
 }
 
 static int control_up(struct daemon *d, struct error *err)
@@ -229,6 +237,7 @@ int daemon_new(struct generation *generation, struct daemon **ret, struct error 
 		return error_sys(err, -ENOMEM, "start the daemon");
 	}
 	daemon_init(d, generation, &daemon_system_ops);
+	reserve_up(d);
 	r = loop_up(d, err);
 	if (r >= 0)
 		r = rules_up(d, err);
@@ -263,6 +272,7 @@ void daemon_free(struct daemon *d)
 	if (d->has_files)
 		files_down(d);
 	redirect_done(&d->redirect);
+	reserve_done(&d->reserve);
 	loop_down(d);
 	generation_free(d->next);
 	generation_free(d->applied);

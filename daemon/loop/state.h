@@ -15,6 +15,7 @@
 #include "common/supervise/carry.h"
 #include "daemon/load/generation.h"
 #include "daemon/netfilter/redirect.h"
+#include "daemon/netfilter/reserve.h"
 #include "daemon/operator/control.h"
 #include "daemon/os/file_watch.h"
 #include "daemon/probe/probe.h"
@@ -41,7 +42,8 @@ enum timer {
 	TIMER_COUNT,
 };
 
-#define EXTEND_USEC ((uint64_t)15 * 1000 * 1000) /* asked of systemd for a start or stop */
+#define RESERVE_NAME "ports"                      /* of reserved ports in systemd's store */
+#define EXTEND_USEC  ((uint64_t)15 * 1000 * 1000) /* asked of systemd for a start or stop */
 
 struct daemon;
 
@@ -63,6 +65,9 @@ struct daemon_ops {
 	/* What the children said last, for a sentence about a failure. */
 	void (*quote)(uint64_t since_realtime_usec, struct strbuf *out);
 	void (*take_over)(void); /* what kumactl has left in nf_tables */
+	/* Before rules go in; when none is in and none will be: see daemon/netfilter/reserve.h. */
+	void (*reserve)(struct daemon *d, const struct plan *plan);
+	void (*unreserve)(struct daemon *d);
 	void (*exit)(struct daemon *d, int status);
 };
 
@@ -109,7 +114,9 @@ struct daemon {
 		bool ended;          /* the loop was told to end */
 	} stop;
 
+	struct reserve reserve;
 	bool begun;              /* the children were started */
+	bool told_unreserved;    /* which ports could not be reserved */
 	bool armed[TIMER_COUNT]; /* a timer that has not fired */
 	char status[256];        /* the last STATUS= */
 	int exit_status;

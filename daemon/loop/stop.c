@@ -125,6 +125,9 @@ void daemon_advance_stop(struct daemon *d)
 		return;
 	if (applied != LEVEL_NONE)
 		d->exit_status = EXIT_FAILURE;
+	/* A proxy that has served before will find its ports reserved when we are started again. */
+	if (d->exit_status == 0 || (applied == LEVEL_NONE && !situation_of(d)->served))
+		d->ops->unreserve(d);
 	d->stop.ended = true;
 	d->ops->exit(d, d->exit_status);
 }

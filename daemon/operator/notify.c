@@ -3,8 +3,10 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "common/base/utf8.h"
 
@@ -55,4 +57,38 @@ void notify_failed(int code, const char *text)
 	utf8_print(line, sizeof(line), "%s", text);
 	make_clean(line, sizeof(line));
 	(void)sd_notifyf(0, "ERRNO=%d\nSTATUS=%s", code < 0 ? -code : code, line);
+}
+
+/* systemd would throw out at once what poll(2) calls hung up, as a socket is that is neither
+ * connected nor listens. */
+void notify_store(const char *name, int fd)
+{
+	char text[64];
+
+	utf8_print(text, sizeof(text), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+	(void)sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+}
+
+void notify_unstore(const char *name)
+{
+	(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+size_t notify_stored(const char *name, int *ret_fds, size_t max)
+{
+	char **names = NULL;
+	int n = sd_listen_fds_with_names(1, &names);
+	size_t found = 0;
+
+	for (int i = 0; i < n; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+
+		if (strcmp(names[i], name) == 0 && found < max)
+			ret_fds[found++] = fd;
+		else
+			(void)close(fd);
+		free(names[i]);
+	}
+	free(names);
+	return found;
 }

@@ -3,6 +3,7 @@
 
 /* What systemd is told (sd_notify(3)); outside of systemd it is told nobody. */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/attr.h"
@@ -15,6 +16,14 @@ void notify_stopping(void);
 
 /* EXTEND_TIMEOUT_USEC=: we are alive and need up to usec more for this start or stop. */
 void notify_extend(uint64_t usec);
+
+/* The descriptor store of systemd: what is put there under a name lives until the service is down,
+ * ExecStopPost= included, and is given to the next main process if it starts again. */
+void notify_store(const char *name, int fd);
+void notify_unstore(const char *name);
+
+/* What a predecessor has put there under the name; at most max, which the caller owns then. */
+size_t notify_stored(const char *name, int *ret_fds, size_t max);
 
 /* ERRNO= and STATUS= of what ended us. */
 void notify_failed(int code, const char *text);

@@ -92,7 +92,8 @@ int workdir_remove(const char *path, uid_t uid, gid_t gid, struct error *err)
 	r = workdir_wipe(path, uid, gid, err);
 	if (r < 0)
 		return r;
-	if (rmdir(path) < 0 && errno != ENOENT)
+	/* Where it is a file system of its own it goes with the unit. */
+	if (rmdir(path) < 0 && errno != ENOENT && errno != EBUSY)
 		return error_sys(err, -errno, "remove %s", path);
 	return 0;
 }
@@ -112,32 +113,15 @@ static int write_file(const struct command_file *file, struct error *err)
 		return error_sys(err, r, "write %s", file->path);
 	if (fchmod(fd, 0400) < 0)
 		return error_sys(err, -errno, "set the mode of %s", file->path);
-	return take_fd(&fd);
-}
-
-static bool is_below(const char *path, const char *directory)
-{
-	size_t len = strlen(directory);
-
-	return strncmp(path, directory, len) == 0 && path[len] == '/';
-}
-
-int workdir_write(const struct command *command, const char *work, uid_t uid, gid_t gid,
-		  struct error *err)
-{
-	for (size_t i = 0; i < command->files.n; i++) {
-		const struct command_file *file = &command->files.items[i];
-		bool inside = is_below(file->path, work);
-		_close_ int fd = -EBADF;
-		int r = inside ? as_user(uid, gid, err) : 0;
-
-		if (r == 0)
-			fd = r = write_file(file, err);
-		as_ourselves();
-		if (r < 0)
-			return error_wrap(err, r, "files of %s", command->name);
-		if (!inside && fchown(fd, uid, gid) < 0)
-			return error_sys(err, -errno, "give %s to user %u", file->path, uid);
-	}
 	return 0;
+}
+
+int workdir_write(const struct command *command, uid_t uid, gid_t gid, struct error *err)
+{
+	int r = as_user(uid, gid, err);
+
+	for (size_t i = 0; i < command->files.n && r == 0; i++)
+		r = write_file(&command->files.items[i], err);
+	as_ourselves();
+	return r < 0 ? error_wrap(err, r, "files of %s", command->name) : 0;
 }

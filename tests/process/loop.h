@@ -23,7 +23,7 @@
 struct world {
 	struct daemon d;
 	uint64_t now, timer[TIMER_COUNT], proc_timer[CHILD_COUNT];
-	bool woken, probing, ended;
+	bool woken, probing, ended, reserved;
 	int status; /* of the end */
 	char book[2000];
 
@@ -130,6 +130,19 @@ static inline void paper_take_over(void)
 	note(the_world, "take-over", "");
 }
 
+static inline void paper_reserve(struct daemon *d, const struct plan *plan)
+{
+	(void)plan;
+	world_of(d)->reserved = true;
+}
+
+/* Rules may have been in that were not of this daemon. */
+static inline void paper_unreserve(struct daemon *d)
+{
+	cr_expect_eq(world_of(d)->kernel, LEVEL_NONE, "ports are given up while rules are in");
+	world_of(d)->reserved = false;
+}
+
 static inline void paper_exit(struct daemon *d, int status)
 {
 	char number[12];
@@ -151,6 +164,8 @@ static const struct daemon_ops paper_ops = {
 	.files = paper_files,
 	.quote = paper_quote,
 	.take_over = paper_take_over,
+	.reserve = paper_reserve,
+	.unreserve = paper_unreserve,
 	.exit = paper_exit,
 };
 
@@ -212,6 +227,7 @@ static inline int paper_apply(const struct netfilter_wish *wish, struct record *
 	int r = 0;
 
 	(void)report;
+	cr_expect(rules->level == LEVEL_NONE || w->reserved, "rules without reserved ports");
 	cr_expect_eq(wish->scope, rules->level == LEVEL_FULL ? SCOPE_RECOGNISED : SCOPE_RECORDED);
 	if (w->n_applied < w->n_apply_results)
 		r = w->apply_results[w->n_applied++];

@@ -8,10 +8,12 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -219,12 +221,29 @@ Test(workdir, is_removed)
 	expect_ourselves();
 }
 
+/* As in the unit: a file system of its own, which is emptied, and stays. */
+Test(workdir, may_be_mounted)
+{
+	if (getuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		cr_skip_test("needs root and a mount namespace");
+	cr_assert_eq(mkdir(s.work, 0755), 0);
+	cr_assert_eq(mount("none", s.work, "tmpfs", 0, "size=64K,nr_inodes=8,mode=0711"), 0);
+	cr_assert_eq(wipe(), 0, "%s", s.err.text);
+	write_text(at("work/file"), "text");
+	cr_expect_eq(workdir_remove(s.work, s.uid, s.gid, &s.err), 0, "%s", s.err.text);
+	cr_expect_eq(access(at("work/file"), F_OK), -1);
+	cr_expect_eq(access(s.work, F_OK), 0);
+	cr_expect_eq(umount(s.work), 0);
+	expect_ourselves();
+}
+
 /* Writes one file of a command. */
 static int write_one(const char *path, const char *text)
 {
 	struct command_file file = { path, text };
 	struct command command = { .name = "kuma-dp", .files = { &file, 1 } };
-	int r = workdir_write(&command, s.work, s.uid, s.gid, &s.err);
+	int r = workdir_write(&command, s.uid, s.gid, &s.err);
 
 	expect_ourselves();
 	return r;
@@ -232,19 +251,15 @@ static int write_one(const char *path, const char *text)
 
 Test(workdir, files_are_their_users)
 {
-	const char *inside = at("work/file"), *beside = at("beside");
+	const char *file = at("work/file");
 
 	cr_assert_eq(wipe(), 0, "%s", s.err.text);
-	cr_assert_eq(write_one(inside, "one"), 0, "%s", s.err.text);
-	cr_assert_eq(write_one(beside, "two"), 0, "%s", s.err.text);
-	expect_owned(inside, S_IFREG | 0400);
-	expect_owned(beside, S_IFREG | 0400);
-	expect_text(inside, "one");
-	expect_text(beside, "two");
-	cr_assert_eq(write_one(inside, "3"), 0, "%s", s.err.text);
-	expect_owned(inside, S_IFREG | 0400);
-	expect_text(inside, "3");
-	cr_expect_eq(unlink(beside), 0);
+	cr_assert_eq(write_one(file, "one"), 0, "%s", s.err.text);
+	expect_owned(file, S_IFREG | 0400);
+	expect_text(file, "one");
+	cr_assert_eq(write_one(file, "2"), 0, "%s", s.err.text);
+	expect_owned(file, S_IFREG | 0400);
+	expect_text(file, "2");
 }
 
 /* A link in the file's place is replaced: what it points at stays as it is. */

@@ -151,6 +151,11 @@ def child(machine, name):
     return found[0]
 
 
+def seen_by_service(machine, *argv):
+    """The output of a command, run as root, that sees the files as the service does."""
+    return machine.run(["nsenter", f"--target={main_pid(machine)}", "--mount", "--", *argv]).stdout
+
+
 def main_pid(machine):
     return int(machine.show(UNIT, "MainPID"))
 

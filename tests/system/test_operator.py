@@ -163,10 +163,10 @@ def test_a_token_for_root_alone_reaches_the_proxy_and_nobody_else(machine):
     secret = sample.configure(machine)
     before = sample.prepare(machine)
     sample.start(machine)
-    private = machine.sh("stat -c '%a %U' /run/tproxyd/token").split()
+    private = sample.seen_by_service(machine, "stat", "-c", "%a %U", "/run/tproxyd/dp/token").split()
     assert private == ["400", "kuma-dp"]
-    assert machine.read("/run/tproxyd/token").strip() == secret
-    assert machine.run(["cat", "/run/tproxyd/token"], user="nobody", check=False).returncode != 0
+    assert sample.seen_by_service(machine, "cat", "/run/tproxyd/dp/token").strip() == secret
+    assert machine.sh("find /run/tproxyd -type f") == "/run/tproxyd/record\n"
     assert secret not in machine.sh("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'")
     machine.run(["tproxyd", "log-level", "debug"])
     sample.stop(machine)
@@ -178,7 +178,7 @@ def test_a_token_for_root_alone_reaches_the_proxy_and_nobody_else(machine):
 def test_a_token_that_the_proxy_may_read_is_not_copied(machine):
     sample.configure(machine, token_mode=0o644)
     sample.start(machine)
-    assert not machine.exists("/run/tproxyd/token")
+    assert "token" not in sample.seen_by_service(machine, "ls", "/run/tproxyd/dp")
     line = machine.read(f"/proc/{sample.child(machine, 'kuma-dp')}/cmdline").split("\0")
     assert "--dataplane-token-file=/etc/tproxyd/token" in line
 

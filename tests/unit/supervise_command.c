@@ -115,7 +115,7 @@ Test(kuma_dp, of_2_14_is_started_so)
 		"--dns-coredns-path=/usr/bin/coredns",
 		"--dns-coredns-port=15053",
 		"--dns-envoy-port=15054",
-		"--transparent-proxy-config=/run/tproxyd/transparent-proxy.yaml",
+		"--transparent-proxy-config=/run/tproxyd/dp/transparent-proxy.yaml",
 		NULL,
 	};
 	static const char *const environ[] = {
@@ -144,7 +144,7 @@ Test(kuma_dp, is_told_of_the_redirect_from_2_11_on)
 	const struct command_file *file;
 
 	build(2, 14, CORE_DNS_KUMA_DP);
-	file = file_named("/run/tproxyd/transparent-proxy.yaml");
+	file = file_named("/run/tproxyd/dp/transparent-proxy.yaml");
 	cr_expect_str_eq(file->text, "ipFamilyMode: dualstack\n"
 				     "redirect:\n"
 				     "  inbound:\n    enabled: true\n    port: 15006\n"
@@ -162,7 +162,7 @@ Test(kuma_dp, is_told_of_what_is_off_and_of_virtual_networks)
 	plan.outbound.enabled = false;
 	plan.children.ipv4_only = true;
 	build(2, 14, CORE_DNS_OFF);
-	cr_expect_str_eq(file_named("/run/tproxyd/transparent-proxy.yaml")->text,
+	cr_expect_str_eq(file_named("/run/tproxyd/dp/transparent-proxy.yaml")->text,
 			 "ipFamilyMode: ipv4\n"
 			 "redirect:\n"
 			 "  inbound:\n    enabled: true\n    port: 15006\n"
@@ -277,8 +277,8 @@ Test(kuma_dp, gets_the_users_corefile_for_its_coredns)
 	plan.children.corefile = ".:{{ .CoreDNSPort }} {}";
 	build(2, 14, CORE_DNS_KUMA_DP);
 	cr_expect(listed(command.argv.items,
-			 "--dns-coredns-config-template-path=/run/tproxyd/Corefile.template"));
-	cr_expect_str_eq(file_named("/run/tproxyd/Corefile.template")->text,
+			 "--dns-coredns-config-template-path=/run/tproxyd/dp/Corefile.template"));
+	cr_expect_str_eq(file_named("/run/tproxyd/dp/Corefile.template")->text,
 			 ".:{{ .CoreDNSPort }} {}");
 }
 
@@ -287,10 +287,10 @@ Test(kuma_dp, gets_private_copies_of_what_it_cannot_read)
 	plan.children.token_private_copy = true;
 	plan.children.dataplane_private_copy = true;
 	build(2, 14, CORE_DNS_KUMA_DP);
-	cr_expect(listed(command.argv.items, "--dataplane-token-file=/run/tproxyd/token"));
-	cr_expect(listed(command.argv.items, "--dataplane-file=/run/tproxyd/dataplane.yaml"));
-	cr_expect_str_eq(file_named("/run/tproxyd/token")->text, "a.b.c");
-	cr_expect_str_eq(file_named("/run/tproxyd/dataplane.yaml")->text, "type: Dataplane");
+	cr_expect(listed(command.argv.items, "--dataplane-token-file=/run/tproxyd/dp/token"));
+	cr_expect(listed(command.argv.items, "--dataplane-file=/run/tproxyd/dp/dataplane.yaml"));
+	cr_expect_str_eq(file_named("/run/tproxyd/dp/token")->text, "a.b.c");
+	cr_expect_str_eq(file_named("/run/tproxyd/dp/dataplane.yaml")->text, "type: Dataplane");
 	cr_expect_not(digested("/etc/tproxyd/token"));
 }
 

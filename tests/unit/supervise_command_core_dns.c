@@ -51,7 +51,7 @@ static void expect_list(const char *const *list, const char *const *want)
 Test(core_dns, is_started_so)
 {
 	static const char *const argv[] = {
-		"coredns", "-conf", "/run/tproxyd/Corefile", "-quiet", NULL,
+		"coredns", "-conf", "/run/tproxyd/dp/Corefile", "-quiet", NULL,
 	};
 	static const char *const environ[] = {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -70,7 +70,7 @@ Test(core_dns, is_started_so)
 	cr_assert_eq(command.digested.n, 1);
 	cr_expect_str_eq(command.digested.items[0], "/etc/resolv.conf");
 	cr_assert_eq(command.files.n, 1);
-	cr_expect_str_eq(command.files.items[0].path, "/run/tproxyd/Corefile");
+	cr_expect_str_eq(command.files.items[0].path, "/run/tproxyd/dp/Corefile");
 }
 
 static const char *without_comments(const char *corefile)
