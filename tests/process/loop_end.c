@@ -319,3 +319,30 @@ Test(loop, ends_from_everywhere)
 		world_done(&w);
 	}
 }
+
+/* Where the service manager starts us again after a failure, nobody gets the ports in between; after a
+ * stop, or where they may be what has kept the proxy away, they are given back. */
+Test(loop, gives_the_ports_back_unless_they_are_needed_again)
+{
+	struct world w;
+
+	world_up(&w, &(struct world_setup){ 0 });
+	cr_expect(w.reserved);
+	asked_to_stop(&w);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	cr_expect(w.ended && !w.reserved);
+	world_done(&w);
+
+	world_up(&w, &(struct world_setup){ 0 });
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	cr_expect(w.ended && w.reserved);
+	cr_expect_eq(w.status, EXIT_FAILURE);
+	world_done(&w);
+
+	world_init(&w, &(struct world_setup){ 0 });
+	w.reserved = true; /* of a predecessor */
+	turn(&w);
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	cr_expect(w.ended && !w.reserved);
+	world_done(&w);
+}

@@ -161,9 +161,12 @@ def not_implemented(query):
 
 
 class Responder:
-    """A UDP socket that answers from the address it was asked at, as a redirected query needs."""
+    """A UDP socket that answers from the address it was asked at, as a redirected query needs.
 
-    def __init__(self, address, port, answer):
+    Envoy and CoreDNS share their port with others of the same user; what is within kuma-dp does not.
+    """
+
+    def __init__(self, address, port, answer, shared=True):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.answer = answer
         self.tasks = set()
@@ -175,6 +178,7 @@ class Responder:
             self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             self.sock.setsockopt(socket.SOL_IP, IP_PKTINFO, 1)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.sock.bind((address, port))
         asyncio.get_running_loop().add_reader(self.sock, self.receive)
@@ -265,5 +269,5 @@ def serve_embedded(settings):
     addresses = ["::"]
     if settings.redirect_given:
         addresses = ["127.0.0.1"] if settings.ipv4_only else ["127.0.0.1", "::1"]
-    return [Responder(address, settings.embedded_dns_port, embedded_answer(settings, upstream))
+    return [Responder(address, settings.embedded_dns_port, embedded_answer(settings, upstream), shared=False)
             for address in addresses]
