@@ -74,6 +74,21 @@ def the_uid_belongs_to_nobody(s):
     s.set(kumaDPUser="7777")
 
 
+@case(BAD_HOST, in_config("kumaDPUser", r"no user has UID \+5678 \(sign and zeros are no part of a UID\): .*"))
+def the_uid_has_a_sign(s):
+    s.set(kumaDPUser="+5678")
+
+
+@case(BAD_HOST, in_config("kumaDPUser", "no user has UID 4294967296: name one that exists, or a name to be created"))
+def the_uid_is_one_that_cannot_be(s):
+    s.set(kumaDPUser="4294967296")
+
+
+@case(BAD_HOST, in_config("kumaDPUser", "user 'a{40}' cannot be created: a name to create has at most 31 letters.*"))
+def the_user_to_create_has_a_name_that_cannot_be(s):
+    s.set(kumaDPUser="a" * 40)
+
+
 @case(BAD_HOST, in_config("kumaDPUser", "user 'mesh' does not exist, and user.create is false"))
 def the_user_is_missing_and_may_not_be_created(s):
     s.set(kumaDPUser="mesh", user__create=False)
@@ -200,6 +215,11 @@ def no_token_is_named(s):
 @case(BAD_HOST, in_config("kumaDP.tokenFile", f"{TOKEN} cannot be used: it expired on 2001-09-09 01:46:40 UTC"))
 def the_token_has_expired(s):
     s.write(TOKEN, token(exp=1000000000))
+
+
+@case(BAD_HOST, in_config("kumaDP.tokenFile", f"{TOKEN} cannot be used: its Mesh is 'prod', and the Dataplane's is 'default'"))
+def the_token_is_for_another_mesh(s):
+    s.write(TOKEN, token(Mesh="prod"))
 
 
 @case(BAD_HOST, in_config("kumaDP.tokenFile", f"{TOKEN} cannot be used: it is not a JWT: three parts .*"))
