@@ -33,6 +33,8 @@ int process_read(pid_t pid, struct process *ret)
 	struct process process = { .pid = pid };
 	char text[4096];
 	const char *at;
+	int threads;
+	char state;
 	int r = process_text(pid, "stat", text, sizeof(text));
 
 	if (r < 0)
@@ -40,9 +42,11 @@ int process_read(pid_t pid, struct process *ret)
 	at = strrchr(text, ')');
 	if (!at ||
 	    sscanf(at,
-		   ") %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
-		   &process.state, &process.parent, &process.session, &process.start_ticks) != 4)
+		   ") %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %" SCNu64,
+		   &state, &process.parent, &process.session, &threads, &process.start_ticks) != 5)
 		return -EBADMSG;
+	/* Where the first thread alone has ended the process is in that state and lives. */
+	process.ended = (state == 'Z' && threads <= 1) || state == 'X';
 	r = process_text(pid, "status", text, sizeof(text));
 	if (r < 0)
 		return r;

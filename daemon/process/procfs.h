@@ -3,6 +3,7 @@
 
 /* What proc(5) tells of one process. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -11,8 +12,8 @@
 
 struct process {
 	pid_t pid, parent, session;
-	uid_t uid; /* real */
-	char state;
+	uid_t uid;            /* real */
+	bool ended;           /* and only not reaped yet */
 	uint64_t start_ticks; /* after boot: tells it from a later one with its number */
 };
 

@@ -85,7 +85,7 @@ static bool is_in_cgroup(pid_t pid, const char *cgroup)
 
 static bool is_wanted(const struct sweep *sweep, const struct process *process)
 {
-	if (process->pid == getpid() || process->state == 'Z' || process->state == 'X')
+	if (process->pid == getpid() || process->ended)
 		return false;
 	if (sweep->session)
 		return process->session == sweep->session;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sched.h>
@@ -108,6 +109,37 @@ Test(sweep, ends_and_reaps_inherited_orphans_of_the_user)
 	cr_expect(!lives(first) && !lives(second));
 	cr_expect_eq(sweep_all(user(), &err), 0, "%s", err.text);
 	cr_expect(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "zombies are left");
+}
+
+static void *sleep_on(void *unused)
+{
+	for (;;)
+		(void)pause();
+	return unused;
+}
+
+Test(sweep, ends_a_process_whose_first_thread_has_ended)
+{
+	struct error err = { 0 };
+	pthread_t thread;
+	int pidfd;
+	pid_t pid;
+
+	cr_assert_eq(sweep_prepare(&err), 0, "%s", err.text);
+	pid = fork();
+	if (pid == 0) {
+		if (getuid() == 0 && setresuid(SOME_ID, SOME_ID, SOME_ID) < 0)
+			_exit(1);
+		(void)alarm(60);
+		(void)pthread_create(&thread, NULL, sleep_on, NULL);
+		pthread_exit(NULL);
+	}
+	pidfd = pidfd_open(pid, 0);
+	(void)usleep(100000);
+	cr_assert(lives(pidfd));
+	cr_expect_eq(sweep_all(user(), &err), 1, "%s", err.text);
+	cr_expect_not(lives(pidfd));
+	cr_expect_eq(waitpid(pid, NULL, 0), pid);
 }
 
 Test(sweep, leaves_processes_that_are_not_ours_alone)
