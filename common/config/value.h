@@ -13,7 +13,7 @@
 #include "common/config/schema.h"
 #include "common/config/yaml.h"
 
-#define VALUE_ITEMS_MAX 65536 /* items of one list or mapping */
+#define VALUE_ITEMS_MAX 4096 /* items of one list or mapping */
 
 struct value_type;
 

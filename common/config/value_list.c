@@ -49,9 +49,11 @@ static bool store(const struct value_target *target, bool ok, const struct value
 static bool add_pieces(const struct value_target *target, const char *text, struct value_list *list)
 {
 	bool texts = target->setting->type == SETTING_STRINGS;
-	char *rest = arena_strdup(target->arena, text), *piece;
+	char *rest = NULL, *piece;
 	bool ok = true;
 
+	if (list->n <= VALUE_ITEMS_MAX)
+		rest = arena_strdup(target->arena, text);
 	while (list->n <= VALUE_ITEMS_MAX && (piece = strsep(&rest, ","))) {
 		if (!texts || !target->setting->kumactl)
 			piece = value_trim(piece);

@@ -10,7 +10,8 @@
 #include "common/config/quote.h"
 #include "common/config/scalar.h"
 
-#define CORE_TAG "tag:yaml.org,2002:"
+#define MISTAKES_MAX 100 /* nobody reads more */
+#define CORE_TAG     "tag:yaml.org,2002:"
 
 /* The places of explicit tags, which libyaml's documents do not tell from absent ones. */
 struct tag_list {
@@ -25,6 +26,8 @@ struct loader {
 	const char *text;
 	size_t len;
 	struct tag_list tags;
+	unsigned shared; /* anchors, aliases and %TAG lines */
+	unsigned mistakes;
 	bool broken; /* a mistake was found */
 };
 
@@ -38,10 +41,12 @@ static void complain(struct loader *l, size_t line, size_t column, const char *f
 	};
 	va_list args;
 
+	l->broken = true;
+	if (l->mistakes++ >= MISTAKES_MAX)
+		return;
 	va_start(args, fmt);
 	diag_vadd(l->diags, diag, fmt, args);
 	va_end(args);
-	l->broken = true;
 }
 
 #define AT(mark) (mark).line + 1, (mark).column + 1
@@ -117,6 +122,16 @@ static bool look_at_token(struct loader *l, const yaml_token_t *token, bool *aft
 	case YAML_FLOW_ENTRY_TOKEN:
 		comma = true;
 		break;
+	case YAML_ANCHOR_TOKEN:
+	case YAML_ALIAS_TOKEN:
+	case YAML_TAG_DIRECTIVE_TOKEN:
+		if (++l->shared > YAML_SHARED_MAX) {
+			complain(l, AT(token->start_mark),
+				 "more than %d anchors (&), aliases (*) and %%TAG lines",
+				 YAML_SHARED_MAX);
+			return false;
+		}
+		break;
 	case YAML_FLOW_SEQUENCE_START_TOKEN:
 	case YAML_FLOW_MAPPING_START_TOKEN:
 	case YAML_BLOCK_SEQUENCE_START_TOKEN:
@@ -147,8 +162,8 @@ static bool look_at_token(struct loader *l, const yaml_token_t *token, bool *aft
 	return true;
 }
 
-/* Goes over the tokens before anything is built. Depth is limited here because libyaml's
- * effort grows with the square of it. Syntax errors are left to the parser, which
+/* Goes over the tokens before anything is built. Depth and anchors are limited here because libyaml's
+ * effort grows with the square of them. Syntax errors are left to the parser, which
  * describes them better. */
 static void scan(struct loader *l)
 {

@@ -17,6 +17,8 @@
 
 #define YAML_SIZE_MAX  ((size_t)1024 * 1024) /* bytes of one file */
 #define YAML_DEPTH_MAX 16                    /* levels of nesting */
+/* anchors, aliases and %TAG lines: libyaml's effort, and a reader's, grows with the square of it */
+#define YAML_SHARED_MAX 256
 
 enum node_kind {
 	NODE_SCALAR,

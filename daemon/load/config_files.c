@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/strbuf.h"
@@ -15,12 +16,18 @@
 #include "daemon/os/io.h"
 #include "daemon/host/files.h"
 
+#define IS_FIFO 1 /* in place of a negative errno */
+
 static void cannot_read(struct config_files *files, const char *name, int code)
 {
 	struct origin origin = { .kind = ORIGIN_FILE, .name = name };
 
-	diag_add(files->diags, SEVERITY_ERROR, &origin, NULL, "cannot be read: %s",
-		 strerror(-code));
+	if (code == IS_FIFO)
+		diag_add(files->diags, SEVERITY_ERROR, &origin, NULL,
+			 "is a FIFO: a file is needed, or - for standard input");
+	else
+		diag_add(files->diags, SEVERITY_ERROR, &origin, NULL, "cannot be read: %s",
+			 strerror(-code));
 }
 
 /* Appends all that fd gives, up to one byte more than a file may have: that is refused later. */
@@ -41,10 +48,15 @@ static int read_all(struct config_files *files, int fd, const char *name)
 
 static int read_file(struct config_files *files, const char *path)
 {
-	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	_close_ int fd =
+		open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (files->no_fifo ? O_NONBLOCK : 0));
+	struct stat st;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
+	/* Nobody may ever write to it. (kumactl takes one, as <(…) of a shell is.) */
+	if (files->no_fifo && S_ISFIFO(st.st_mode))
+		return IS_FIFO;
 	return read_all(files, fd, path);
 }
 
@@ -59,7 +71,7 @@ static void read_named(struct config_files *files, const char *path)
 	else if (!files->stdin_read)
 		ret = read_all(files, STDIN_FILENO, "standard input");
 	files->stdin_read |= standard;
-	if (ret < 0)
+	if (ret != 0)
 		cannot_read(files, path, ret);
 }
 
@@ -90,7 +102,7 @@ static void read_dropins(struct config_files *files)
 			arena_printf(files->arena, CONFIG_DROPIN "/%s", entries[i]->d_name);
 		int ret = path ? read_file(files, path) : -ENOMEM;
 
-		if (ret < 0)
+		if (ret != 0)
 			cannot_read(files, path ? path : CONFIG_DROPIN, ret);
 		free(entries[i]);
 	}
@@ -109,7 +121,7 @@ static void read_system(struct config_files *files, const char *named)
 		return;
 	}
 	ret = read_file(files, CONFIG_FILE);
-	if (ret < 0 && ret != -ENOENT)
+	if (ret != 0 && ret != -ENOENT)
 		cannot_read(files, CONFIG_FILE, ret);
 	read_dropins(files);
 }
@@ -119,6 +131,7 @@ void config_files_system(struct config_files *files, const char *named)
 {
 	cap_t saved = geteuid() == 0 ? cap_get_proc() : NULL;
 
+	files->no_fifo = true;
 	if (saved && host_file_override_drop() < 0) {
 		(void)cap_free(saved);
 		saved = NULL;

@@ -18,6 +18,7 @@ struct config_files {
 	struct layer_file *items; /* in the order in which they count */
 	size_t n;
 	bool stdin_read;
+	bool no_fifo; /* a service does not wait for whoever may write to one */
 };
 
 /* The main file and the drop-ins by name; or, instead of all that, the file that named (the option;

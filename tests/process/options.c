@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
@@ -293,6 +294,22 @@ Test(config_file, of_the_option_beats_that_of_the_variable)
 	(void)unlink(one);
 	(void)unlink(two);
 	arena_done(&arena);
+}
+
+Test(config_file, that_is_a_fifo_is_not_waited_for, .timeout = 10)
+{
+	char path[] = "/tmp/options.XXXXXX", said[128];
+	_line_ struct line l, m;
+
+	cr_assert_not_null(mkdtemp(path));
+	cr_assert_eq(rmdir(path), 0);
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	LINE(&l, OPTIONS_SYSTEM, "--config-file", path);
+	(void)snprintf(said, sizeof(said), "%s: error: is a FIFO: a file is needed", path);
+	cr_expect(says(&l, said));
+	(void)unlink(path);
+	LINE(&m, OPTIONS_SYSTEM, "--config-file=/dev/null");
+	cr_expect_eq(m.options.diags.n, 0);
 }
 
 Test(config_file, that_is_too_long_is_refused)

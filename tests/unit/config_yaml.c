@@ -225,6 +225,44 @@ Test(yaml, refuses_deep_nesting_before_it_costs_anything, .timeout = 10)
 	arena_done(&arena);
 }
 
+/* A line for each number below n. */
+static char *many(struct arena *arena, const char *before, size_t n, const char *after)
+{
+	struct strbuf out = { 0 };
+	char *text;
+
+	for (size_t i = 0; i < n; i++)
+		strbuf_addf(&out, "%s%zu%s\n", before, i, after);
+	text = arena_strdup(arena, strbuf_text(&out));
+	strbuf_done(&out);
+	return text;
+}
+
+Test(yaml, refuses_more_anchors_than_anybody_needs_before_they_cost_anything, .timeout = 10)
+{
+	struct arena arena = { 0 };
+	_document_ struct document d;
+
+	load(&d, many(&arena, "- &a", YAML_SHARED_MAX, " x"));
+	cr_expect(d.ok);
+	refuse(many(&arena, "- &a", 70000, " x"), YAML_SHARED_MAX + 1, 3,
+	       "more than 256 anchors (&), aliases (*) and %TAG lines");
+	refuse(many(&arena, "- *a", 100000, ""), YAML_SHARED_MAX + 1, 3, "more than 256");
+	refuse(many(&arena, "%TAG !a", 50000, "! x"), YAML_SHARED_MAX + 1, 1, "more than 256");
+	arena_done(&arena);
+}
+
+Test(yaml, tells_no_more_mistakes_than_anybody_reads)
+{
+	struct arena arena = { 0 };
+	_document_ struct document d;
+
+	load(&d, many(&arena, "- !a b", 1000, ""));
+	cr_expect_not(d.ok);
+	cr_expect_eq(d.diags.n, 100);
+	arena_done(&arena);
+}
+
 Test(yaml, takes_a_mebibyte_and_no_more)
 {
 	_document_ struct document d, e;

@@ -209,6 +209,25 @@ Test(token, is_refused_where_its_shape_is_not_a_jwts)
 	expect_bad("first\nsecond", "not a JWT");
 }
 
+/* What says little and nests deep. */
+static void expect_quick(const char *four_letters)
+{
+	static char token[60000] = HEADER;
+	char *at = token + strlen(HEADER);
+
+	for (size_t i = 0; i < 13500; i++)
+		at = stpcpy(at, four_letters);
+	(void)stpcpy(at, SIGNATURE);
+	expect_bad(token, "no JSON object");
+}
+
+Test(token, is_refused_at_once_however_deep_it_nests, .timeout = 5)
+{
+	expect_quick("e3t7"); /* {{{ */
+	expect_quick("W1tb"); /* [[[ */
+	expect_quick("eyJh"); /* {"a */
+}
+
 Test(token, is_never_quoted)
 {
 	struct error err = { 0 };
