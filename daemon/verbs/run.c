@@ -12,17 +12,32 @@
 #include "daemon/operator/notify.h"
 #include "daemon/verbs/verbs.h"
 
-/* Blocked from the first moment: a SIGTERM that arrives while the configuration is loaded waits for
- * the loop, which then undoes whatever there is to undo. sd-event wants SIGCHLD blocked. */
-static int block_signals(struct error *err)
+/* Blocked for the loop. SIGTERM and SIGINT end us as they end anybody until there is something to undo:
+ * loading may take its time. */
+static int block_signals(int one, int other, struct error *err)
 {
 	sigset_t set;
 
-	if (sigemptyset(&set) < 0 || sigaddset(&set, SIGTERM) < 0 || sigaddset(&set, SIGINT) < 0 ||
-	    sigaddset(&set, SIGHUP) < 0 || sigaddset(&set, SIGCHLD) < 0 ||
+	if (sigemptyset(&set) < 0 || sigaddset(&set, one) < 0 || sigaddset(&set, other) < 0 ||
 	    sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return error_sys(err, -errno, "block signals");
 	return 0;
+}
+
+/* The line of `systemctl status`: the first of the mistakes that decide, with its place, and how many
+ * there are in all. */
+static void notify_mistakes(const struct diag_list *diags, bool host)
+{
+	_strbuf_ struct strbuf text = { 0 };
+	size_t i = 0;
+
+	if (diags->n_errors > 1)
+		strbuf_addf(&text,
+			    "%zu mistakes, see the journal; the first is: ", diags->n_errors);
+	while (diags->items[i].severity != SEVERITY_ERROR || diags->items[i].host != host)
+		i++;
+	diag_print(&diags->items[i], &text);
+	notify_failed(EINVAL, strbuf_text(&text));
 }
 
 /* Logs what is wrong or worth knowing; returns the exit status that follows. */
@@ -39,9 +54,7 @@ static int report(const struct generation *g)
 				  ? "This host cannot do what the configuration asks for; "
 				    "nothing was changed"
 				  : "The configuration is not valid; nothing was changed");
-		notify_failed(EINVAL, status == EXIT_FAILURE
-					      ? "This host cannot do it: see the journal"
-					      : "Bad configuration: see the journal");
+		notify_mistakes(&g->options.diags, status == EXIT_FAILURE);
 	}
 	if (!status && g->options.loaded.config.ip_family_mode == IP_FAMILY_DUALSTACK &&
 	    !g->plan.family[FAMILY_V6].enabled)
@@ -66,7 +79,7 @@ static int supervise(struct generation **g, struct error *err)
 int verb_run(int argc, char *argv[], struct error *err)
 {
 	_cleanup_(generation_freep) struct generation *g = NULL;
-	int r = block_signals(err);
+	int r = block_signals(SIGHUP, SIGCHLD, err);
 
 	if (r < 0)
 		return r;
@@ -80,7 +93,9 @@ int verb_run(int argc, char *argv[], struct error *err)
 	r = verb_needs_root("run");
 	if (r)
 		return r;
-	r = supervise(&g, err);
+	r = block_signals(SIGTERM, SIGINT, err);
+	if (r >= 0)
+		r = supervise(&g, err);
 	if (r < 0)
 		notify_failed(r, err->text);
 	return r;
