@@ -67,6 +67,18 @@ static int look_soon(struct file_watch *watch)
 	return look_in(watch, left < QUIET_USEC ? left : QUIET_USEC);
 }
 
+/* Where the kernel has no watch to give, a later look may find one. */
+static int watch_name(struct file_watch *watch)
+{
+	int r = watch->name ? 0 : watch_directory_of(watch, watch->path, &watch->name);
+
+	if (r < 0) {
+		watch->name = NULL;
+		(void)look_in(watch, POLL_USEC);
+	}
+	return r;
+}
+
 /* The link may lead elsewhere than before. */
 static void watch_target(struct file_watch *watch)
 {
@@ -91,6 +103,7 @@ static int on_quiet(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
 	bool dangled = watch->dangling;
 
 	watch->due_usec = 0;
+	(void)watch_name(watch);
 	watch_target(watch);
 	if (!dangled || !watch->dangling)
 		watch->setup.changed(watch->setup.userdata);
@@ -113,7 +126,7 @@ int file_watch_new(const struct file_watch_setup *setup, struct file_watch **ret
 {
 	const char *path = setup->path;
 	_cleanup_(file_watch_freep) struct file_watch *watch = calloc(1, sizeof(*watch));
-	int r;
+	int r, watched = 0;
 
 	if (!watch)
 		return error_sys(err, -ENOMEM, "watch %s", path);
@@ -129,13 +142,16 @@ int file_watch_new(const struct file_watch_setup *setup, struct file_watch **ret
 	if (r >= 0)
 		r = sd_event_source_set_priority(watch->timer, SD_EVENT_PRIORITY_NORMAL - 1);
 	if (r >= 0)
-		r = watch_directory_of(watch, path, &watch->name);
+		watched = watch_name(watch);
 	if (r >= 0)
-		r = look_soon(watch);
+		r = watched == -ENOENT ? watched : look_soon(watch);
 	if (r < 0)
 		return error_sys(err, r, "watch %s", path);
 	*ret = take_ptr(watch);
-	return 0;
+	if (watched >= 0)
+		return 0;
+	(void)error_sys(err, watched, "watch %s", path);
+	return FILE_WATCH_POLLS;
 }
 
 void file_watch_free(struct file_watch *watch)

@@ -6,10 +6,15 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define NEWS_USEC  ((uint64_t)20 * 1000 * 1000) /* given up after */
@@ -193,4 +198,32 @@ Test(file_watch, needs_the_directory_of_the_name)
 
 	cr_expect_eq(watch_path("/nonexistent/file", &err), -ENOENT);
 	cr_expect_str_eq(err.text, "watch /nonexistent/file: No such file or directory");
+}
+
+/* inotify_init1() has no instance to give, as where others of the user have them all. */
+static void take_all_instances(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_inotify_init1, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EMFILE),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
+
+	cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+Test(file_watch, looks_from_time_to_time_where_nobody_tells)
+{
+	struct error err = { 0 };
+
+	take_all_instances();
+	write_file(s.path, "1");
+	cr_assert_eq(watch_path(s.path, &err), FILE_WATCH_POLLS);
+	cr_expect(strstr(err.text, "/link: Too many open files"), "%s", err.text);
+	expect_news("at first");
+	write_file(s.path, "2");
+	expect_news("written");
 }
