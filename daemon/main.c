@@ -61,13 +61,12 @@ static int usage(const char *name)
 	return EX_USAGE;
 }
 
-int main(int argc, char *argv[])
+static int run(int argc, char *argv[])
 {
 	const struct verb *verb = verb_lookup(argc > 1 ? argv[1] : NULL);
 	struct error err = { 0 };
 	int r;
 
-	log_init();
 	if (!verb)
 		return usage(argc > 1 ? argv[1] : NULL);
 	r = verb->run(argc - 1, argv + 1, &err);
@@ -81,4 +80,14 @@ int main(int argc, char *argv[])
 		return r == 0 ? EXIT_FAILURE : r;
 	}
 	return r;
+}
+
+int main(int argc, char *argv[])
+{
+	int status;
+
+	log_init();
+	status = run(argc, argv);
+	log_done();
+	return status;
 }

@@ -42,7 +42,6 @@ static const struct fact facts[] = {
 	FACT("phase",                 said,                          PHASE_COUNT),
 	FACT("ready",                 ready,                         1),
 	FACT("started-usec",          started_usec,                  UINT64_MAX),
-	FACT("started-realtime-usec", started_realtime_usec,         UINT64_MAX),
 	CHILD_FACTS("kuma-dp", CHILD_KUMA_DP),
 	CHILD_FACTS("coredns", CHILD_CORE_DNS),
 };

@@ -40,7 +40,6 @@ struct carry {
 	enum phase said;
 	bool ready;            /* READY=1 was sent */
 	uint64_t started_usec; /* CLOCK_MONOTONIC */
-	uint64_t started_realtime_usec;
 	struct carried_process child[CHILD_COUNT];
 };
 

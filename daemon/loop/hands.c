@@ -7,7 +7,6 @@
 
 #include "daemon/loop/state.h"
 #include "daemon/netfilter/leftovers/takeover.h"
-#include "daemon/operator/journal.h"
 #include "daemon/operator/log.h"
 #include "daemon/operator/notify.h"
 #include "daemon/os/fd.h"
@@ -102,6 +101,13 @@ static void leave(struct daemon *d, int status)
 	(void)sd_event_exit(d->event, status);
 }
 
+static void quote(struct daemon *d, struct strbuf *out)
+{
+	for (size_t i = 0; i < d->n_children; i++)
+		if (d->child[i].relay)
+			relay_quote(d->child[i].relay, out);
+}
+
 const struct daemon_ops daemon_system_ops = {
 	.now = now,
 	.wake = wake,
@@ -111,7 +117,7 @@ const struct daemon_ops daemon_system_ops = {
 	.connections = sock_tcp_connections,
 	.sweep = sweep_round,
 	.files = files,
-	.quote = journal_quote_children,
+	.quote = quote,
 	.take_over = takeover_now,
 	.reserve = reserve,
 	.unreserve = unreserve,

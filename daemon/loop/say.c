@@ -107,11 +107,33 @@ static void say_status(struct daemon *d, enum phase now)
 	}
 }
 
+/* Once the step has done what it could about the rules: systemd may be slow to listen. */
+static void say_end(struct daemon *d)
+{
+	d->stop.told = true;
+	notify_stopping();
+	if (d->failure[0])
+		notify_failed(EIO, d->failure);
+}
+
+/* What the journal did not take is tried again, and lines that were dropped are told. */
+static void say_late(struct daemon *d)
+{
+	for (size_t i = 0; i < d->n_children; i++)
+		if (d->child[i].relay)
+			relay_tell(d->child[i].relay);
+	if (log_is_journal())
+		log_flush();
+}
+
 void say_phase(struct daemon *d)
 {
 	enum phase now = phase(situation_of(d));
 	bool may_change = now == PHASE_STARTING || d->trouble.why[0];
 
+	say_late(d);
+	if (situation_of(d)->wish == WISH_STOP && !d->stop.told)
+		say_end(d);
 	/* While draining, the count of open connections is the status; after a failure it is the
 	 * reason, to the end. */
 	if (d->exit_status == 0 && (now != d->carry.said || may_change))
@@ -140,7 +162,6 @@ void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...)
 		return;
 	daemon_wish_stop(d);
 	log_event(LOG_LEVEL_ERROR, id, NULL, "%s", text);
-	notify_stopping();
 	utf8_print(d->status, sizeof(d->status), "%s", text);
-	notify_failed(EIO, text);
+	utf8_print(d->failure, sizeof(d->failure), "%s", text);
 }

@@ -3,13 +3,9 @@
 /* From nothing to a running loop, and back from wherever we got to. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <syslog.h>
-#include <systemd/sd-journal.h>
-#include <time.h>
 
 #include "daemon/loop/daemon.h"
 #include "daemon/loop/state.h"
@@ -18,6 +14,8 @@
 #include "daemon/operator/notify.h"
 #include "daemon/os/fd.h"
 #include "daemon/process/workdir.h"
+
+#define LAST_TRY_USEC ((uint64_t)5 * 1000 * 1000) /* for rules that others keep busy */
 
 static int on_step(_unused_ sd_event_source *source, void *userdata)
 {
@@ -117,20 +115,12 @@ static int control_up(struct daemon *d, struct error *err)
 	const struct control_setup setup = {
 		.event = d->event,
 		.path = CONTROL_SOCKET,
-		.priority = PRIORITY_CONTROL,
+		.priority = PRIORITY_WORDS,
 		.answer = status_answer,
 		.userdata = d,
 	};
 
 	return control_new(&setup, &d->control, err);
-}
-
-/* A stream to the journal under the child's own name, so that nobody pumps its output. */
-static int child_output(const char *name)
-{
-	int fd = log_is_journal() ? sd_journal_stream_fd(name, LOG_INFO, 0) : -1;
-
-	return fd >= 0 ? fd : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 }
 
 static int children_up(struct daemon *d, struct error *err)
@@ -141,11 +131,8 @@ static int children_up(struct daemon *d, struct error *err)
 		const char *name = d->current->command[i].name;
 
 		r = daemon_add_child(d, NULL, err);
-		if (r < 0)
-			return r;
-		d->child[i].output = child_output(name);
-		if (d->child[i].output < 0)
-			return error_sys(err, -errno, "open an output for %s", name);
+		if (r >= 0 && log_is_journal())
+			r = relay_new(d->event, name, PRIORITY_WORDS, &d->child[i].relay, err);
 	}
 	return r;
 }
@@ -155,18 +142,18 @@ static void children_down(struct daemon *d)
 	while (d->n_children > 0)
 		proc_done(&d->child[--d->n_children].proc);
 	for (unsigned i = 0; i < CHILD_COUNT; i++)
-		if (d->child[i].output >= 0)
-			(void)close(d->child[i].output);
+		relay_free(d->child[i].relay);
 }
 
 /* Watches resolv.conf where the rules depend on it. */
 static int resolv_up(struct daemon *d, struct error *err)
 {
 	const struct config *config = &d->current->options.loaded.config;
+	int r;
 
 	if (!config->redirect.dns.enabled || d->current->plan.dns_capture_all)
 		return 0;
-	return file_watch_new(
+	r = file_watch_new(
 		&(struct file_watch_setup){
 			.event = d->event,
 			.path = config->redirect.dns.resolv_config_path,
@@ -174,6 +161,10 @@ static int resolv_up(struct daemon *d, struct error *err)
 			.userdata = d,
 		},
 		&d->resolv_conf, err);
+	if (r == FILE_WATCH_POLLS)
+		log_warning("Nobody tells of changes, so it is looked at every 10 s: %s",
+			    err->text);
+	return r < 0 ? r : 0;
 }
 
 int daemon_add_child(struct daemon *d, const struct proc_ops *ops, struct error *err)
@@ -206,8 +197,6 @@ void daemon_init(struct daemon *d, struct generation *generation, const struct d
 	d->ops = ops;
 	d->current = generation;
 	d->carry.said = PHASE_COUNT;
-	for (unsigned i = 0; i < CHILD_COUNT; i++)
-		d->child[i].output = -1;
 }
 
 void daemon_start(struct daemon *d)
@@ -229,7 +218,6 @@ void daemon_start(struct daemon *d)
 int daemon_new(struct generation *generation, struct daemon **ret, struct error *err)
 {
 	_cleanup_(daemon_freep) struct daemon *d = calloc(1, sizeof(*d));
-	struct timespec realtime;
 	int r;
 
 	if (!d) {
@@ -253,9 +241,6 @@ int daemon_new(struct generation *generation, struct daemon **ret, struct error 
 		r = children_up(d, err);
 	if (r < 0)
 		return r;
-	(void)clock_gettime(CLOCK_REALTIME, &realtime);
-	d->carry.started_realtime_usec =
-		(uint64_t)realtime.tv_sec * 1000000 + (uint64_t)realtime.tv_nsec / 1000;
 	daemon_start(d);
 	*ret = take_ptr(d);
 	return 0;
@@ -280,11 +265,27 @@ void daemon_free(struct daemon *d)
 	free(d);
 }
 
+/* Without a loop nobody watches the proxy: the rules go before anything else is said or done. */
+static void take_rules_out(struct daemon *d)
+{
+	const struct netfilter_wish nothing = {
+		.rules = &d->current->rules[LEVEL_NONE],
+		.scope = SCOPE_RECORDED,
+	};
+	const struct redirect_patience patience = { .timeout_usec = LAST_TRY_USEC };
+	struct error err;
+
+	if (redirect_apply_wait(&d->redirect, &nothing, &patience, NULL, &err) != 0)
+		log_error(&err, "Cannot take the rules out");
+}
+
 int daemon_run(struct daemon *d, struct error *err)
 {
 	int r;
 
 	d->ops->wake(d);
 	r = sd_event_loop(d->event);
+	if (r < 0)
+		take_rules_out(d);
 	return r < 0 ? error_sys(err, r, "run the event loop") : r;
 }

@@ -17,6 +17,7 @@
 #include "daemon/netfilter/redirect.h"
 #include "daemon/netfilter/reserve.h"
 #include "daemon/operator/control.h"
+#include "daemon/operator/relay.h"
 #include "daemon/os/file_watch.h"
 #include "daemon/probe/probe.h"
 #include "daemon/process/proc.h"
@@ -24,12 +25,12 @@
 
 /* Which event goes first when several came at once. A reaped process must be known dead before
  * anything may signal it; the step comes after all that change facts; and whoever floods the control
- * socket holds up nothing but answers. */
+ * socket, or writes much, holds up nothing but answers and what children say. */
 enum {
 	PRIORITY_CHILD = PROC_PRIORITY_EXIT,
 	PRIORITY_SIGNAL = -5,
 	PRIORITY_STEP = 5,
-	PRIORITY_CONTROL = 10,
+	PRIORITY_WORDS = 10,
 };
 
 enum timer {
@@ -63,7 +64,7 @@ struct daemon_ops {
 	/* Writes what a child is given, into a work directory without a former one's files. */
 	int (*files)(struct daemon *d, enum child_id id, struct error *err);
 	/* What the children said last, for a sentence about a failure. */
-	void (*quote)(uint64_t since_realtime_usec, struct strbuf *out);
+	void (*quote)(struct daemon *d, struct strbuf *out);
 	void (*take_over)(void); /* what kumactl has left in nf_tables */
 	/* Before rules go in; when none is in and none will be: see daemon/netfilter/reserve.h. */
 	void (*reserve)(struct daemon *d, const struct plan *plan);
@@ -73,7 +74,7 @@ struct daemon_ops {
 
 struct child {
 	struct proc proc;
-	int output; /* a stream to the journal, or stderr */
+	struct relay *relay; /* of its output; NULL: it has our stderr */
 };
 
 struct daemon {
@@ -105,6 +106,7 @@ struct daemon {
 	} trouble;
 
 	struct {
+		bool told;           /* systemd, that we are stopping, and why */
 		bool asked;          /* kuma-dp got its first SIGTERM */
 		unsigned idle;       /* looks in a row that found no redirected connection */
 		bool blind;          /* it was said that connections cannot be counted */
@@ -119,6 +121,7 @@ struct daemon {
 	bool told_unreserved;    /* which ports could not be reserved */
 	bool armed[TIMER_COUNT]; /* a timer that has not fired */
 	char status[256];        /* the last STATUS= */
+	char failure[1024];      /* what ended us, for systemd; "": nothing did */
 	int exit_status;
 
 	/* The real hands. */
@@ -187,7 +190,7 @@ void say_phase(struct daemon *d);
 void say_level(struct daemon *d, enum level before);
 
 /* Gives up: everything is undone, the exit status is 1. The sentence is logged, under a message id
- * where there is one (else NULL), and said to systemd. */
+ * where there is one (else NULL), and said to systemd once the step has seen to the rules. */
 void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...) _printf_(3, 4);
 
 /* watch.c: what events report. */

@@ -25,7 +25,6 @@ void daemon_stop(struct daemon *d)
 	} else {
 		log_info("Stopping");
 		daemon_wish_stop(d);
-		notify_stopping();
 	}
 	d->ops->wake(d);
 }

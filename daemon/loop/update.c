@@ -14,7 +14,7 @@ static void start_timed_out(struct daemon *d)
 	const char *missing = d->probe.last.missing;
 	_strbuf_ struct strbuf quotes = { 0 };
 
-	d->ops->quote(d->carry.started_realtime_usec, &quotes);
+	d->ops->quote(d, &quotes);
 	daemon_fail(d, MSG_START_TIMED_OUT, "The proxy did not serve within %lld s; missing: %s%s",
 		    (long long)sec, missing[0] ? missing : "everything", strbuf_text(&quotes));
 }

@@ -132,6 +132,8 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 	enum child_id id = id_of(d, proc);
 	const struct facts_user *user = &d->current->plan.user;
 	const struct command *command = &d->current->command[id];
+	const struct relay *relay = d->child[id].relay;
+	int output = relay ? relay_output(relay) : STDERR_FILENO;
 
 	*ret = (struct exec_spec){
 		.name = command->name,
@@ -140,8 +142,8 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 		.environ = command->environ.items,
 		.cwd = WORK_DIR,
 		.stdin_fd = -1,
-		.stdout_fd = d->child[id].output,
-		.stderr_fd = d->child[id].output,
+		.stdout_fd = output,
+		.stderr_fd = output,
 		.uid = user->uid,
 		.gid = user->gid,
 		.groups = user->groups,
@@ -169,7 +171,7 @@ static void on_ended(struct proc *proc, const siginfo_t *si, void *userdata)
 		  proc->name, proc->last_exit_text);
 	if (!fatal)
 		return;
-	d->ops->quote(d->carry.started_realtime_usec, &quotes);
+	d->ops->quote(d, &quotes);
 	daemon_fail(d, NULL, "%s %s%s", proc->name, proc->last_exit_text, strbuf_text(&quotes));
 }
 

@@ -1,41 +1,55 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/operator/log.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
+#include <sys/un.h>
 #include <syslog.h>
-#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include "common/base/utf8.h"
+
+#define WAITING_MAX 64
 
 /* The one mutable object of the program that is not owned by a function (style: logging is the
  * exception everybody makes). */
 static struct log_sink {
 	enum log_level level;
-	bool journal; /* stderr is a stream to the journal: send fields instead of text */
-} log_sink = { .level = LOG_LEVEL_INFO };
+	/* Where stderr is a stream to the journal, a socket for fields instead of text, which never
+	 * blocks; else -1. */
+	int journal;
+	struct strbuf waiting[WAITING_MAX]; /* messages that the journal has not taken yet */
+	size_t n_waiting;
+	unsigned lost; /* there was no room for them */
+} log_sink = { .level = LOG_LEVEL_INFO, .journal = -1 };
 
 bool log_is_journal(void)
 {
-	return log_sink.journal;
+	return log_sink.journal >= 0;
 }
 
 void log_init(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
+	const int room = 8 * 1024 * 1024;
 	unsigned long long device, inode;
 	struct stat st;
 
 	/* systemd.exec(5): the variable is inherited, so it has to be compared with what stderr is
 	 * now. */
-	log_sink.journal = stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-			   fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device &&
-			   st.st_ino == inode;
+	if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2 ||
+	    fstat(STDERR_FILENO, &st) < 0 || st.st_dev != device || st.st_ino != inode)
+		return;
+	log_sink.journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	/* What waits in the journal's queue counts against it; sd_journal_send(3) sets as much. */
+	if (log_sink.journal >= 0)
+		(void)setsockopt(log_sink.journal, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
 }
 
 void log_set_level(enum log_level level)
@@ -48,17 +62,94 @@ enum log_level log_get_level(void)
 	return log_sink.level;
 }
 
+/* Whether the journal has taken the message; what it never takes counts as taken. */
+static bool journal_takes(const struct strbuf *message)
+{
+	static const struct sockaddr_un journal = { AF_UNIX, "/run/systemd/journal/socket" };
+	ssize_t n;
+
+	do
+		n = sendto(log_sink.journal, message->text, message->len,
+			   MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&journal,
+			   sizeof(journal));
+	while (n < 0 && errno == EINTR);
+	return n >= 0 || errno == EMSGSIZE;
+}
+
+static void begin_message(struct strbuf *message, const char *identifier, int priority,
+			  const char *text, size_t len)
+{
+	strbuf_addf(message, "SYSLOG_IDENTIFIER=%s\nPRIORITY=%d\nMESSAGE=", identifier, priority);
+	utf8_add_clean(message, text, len);
+	strbuf_addc(message, '\n');
+}
+
+static void tell_lost(void)
+{
+	_strbuf_ struct strbuf message = { 0 };
+	char text[96];
+
+	(void)snprintf(text, sizeof(text), "%u messages were lost while the journal took none",
+		       log_sink.lost);
+	begin_message(&message, program_invocation_short_name, LOG_WARNING, text, strlen(text));
+	if (!message.failed && journal_takes(&message))
+		log_sink.lost = 0;
+}
+
+void log_flush(void)
+{
+	size_t sent = 0;
+
+	while (sent < log_sink.n_waiting && journal_takes(&log_sink.waiting[sent]))
+		strbuf_done(&log_sink.waiting[sent++]);
+	log_sink.n_waiting -= sent;
+	memmove(log_sink.waiting, log_sink.waiting + sent,
+		log_sink.n_waiting * sizeof(log_sink.waiting[0]));
+	if (log_sink.n_waiting == 0 && log_sink.lost > 0)
+		tell_lost();
+}
+
+/* Takes the message. */
+static void hand_over(struct strbuf *message)
+{
+	log_flush();
+	if (!message->failed && log_sink.n_waiting == 0 && journal_takes(message))
+		return;
+	if (message->failed || log_sink.n_waiting == WAITING_MAX) {
+		log_sink.lost++;
+		return;
+	}
+	log_sink.waiting[log_sink.n_waiting++] = *message;
+	*message = (struct strbuf){ 0 };
+}
+
+bool log_child(const char *name, pid_t pid, const char *text, size_t len)
+{
+	_strbuf_ struct strbuf message = { 0 };
+
+	log_flush();
+	if (log_sink.n_waiting > 0)
+		return false;
+	begin_message(&message, name, LOG_INFO, text, len);
+	strbuf_addf(&message, "OBJECT_PID=%d\n", (int)pid);
+	return !message.failed && journal_takes(&message);
+}
+
+void log_done(void)
+{
+	for (int tries = 0; log_sink.n_waiting + log_sink.lost > 0 && tries < 100; tries++) {
+		(void)poll(NULL, 0, 10);
+		log_flush();
+	}
+}
+
 static void emit(enum log_level level, const char *id, const char *const *fields, const char *text)
 {
 	_strbuf_ struct strbuf message = { 0 };
-	char priority[24], message_id[64] = "";
-	const int number = LOG_ERR + (int)level; /* both count the same way */
-	struct iovec iov[16];
-	int n = 0;
+	const int priority = LOG_ERR + (int)level; /* both count the same way */
+	const char *line;
 
-	if (!log_sink.journal) {
-		const char *line;
-
+	if (log_sink.journal < 0) {
 		utf8_add_clean(&message, text, strlen(text));
 		line = message.failed ? "no memory, not even to say for what"
 				      : strbuf_text(&message);
@@ -67,22 +158,17 @@ static void emit(enum log_level level, const char *id, const char *const *fields
 		if (isatty(STDERR_FILENO))
 			fprintf(stderr, "tproxyd: %s\n", line);
 		else
-			fprintf(stderr, "<%d>%s\n", number, line);
+			fprintf(stderr, "<%d>%s\n", priority, line);
 		return;
 	}
-	strbuf_add(&message, "MESSAGE=");
-	utf8_add_clean(&message, text, strlen(text));
-	(void)snprintf(priority, sizeof(priority), "PRIORITY=%d", number);
-	iov[n++] = (struct iovec){ message.text, message.len };
-	iov[n++] = (struct iovec){ priority, strlen(priority) };
-	if (id) {
-		(void)snprintf(message_id, sizeof(message_id), "MESSAGE_ID=%s", id);
-		iov[n++] = (struct iovec){ message_id, strlen(message_id) };
+	begin_message(&message, program_invocation_short_name, priority, text, strlen(text));
+	if (id)
+		strbuf_addf(&message, "MESSAGE_ID=%s\n", id);
+	for (; fields && *fields; fields++) {
+		utf8_add_clean(&message, *fields, strlen(*fields));
+		strbuf_addc(&message, '\n');
 	}
-	for (; fields && *fields && n < (int)ELEMENTS(iov); fields++)
-		iov[n++] = (struct iovec){ (char *)(uintptr_t)*fields, strlen(*fields) };
-	if (!message.failed)
-		(void)sd_journal_sendv(iov, n);
+	hand_over(&message);
 }
 
 void log_error(const struct error *err, const char *fmt, ...)

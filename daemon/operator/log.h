@@ -5,9 +5,14 @@
  * The daemon's log: the journal with fields where stderr is the journal, "<N>text" lines on stderr
  * elsewhere. Sentences start with a capital, have no final period, and name the object. Only
  * main.c, the verbs and on_* callbacks log; everything between returns errors.
+ *
+ * A journal that hangs holds nobody up: what it does not take waits, up to a limit; what is beyond
+ * that is counted, and the count is told once the journal takes messages again.
  */
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
 
 #include "common/base/attr.h"
 #include "common/base/diag.h"
@@ -18,8 +23,18 @@
 
 void log_init(void);
 
-/* Whether stderr is the journal: children then get streams of their own. */
+/* At the end of the program: up to a second for what waits. */
+void log_done(void);
+
+/* Hands over what waits. To be called again and again while nothing else is said. */
+void log_flush(void);
+
+/* Whether stderr is the journal: then children's output is relayed (relay.h). */
 bool log_is_journal(void);
+
+/* A line of a child, under its name, with the process that wrote it. Returns whether the journal has
+ * taken it; our own messages go first. Only where log_is_journal(). */
+bool log_child(const char *name, pid_t pid, const char *text, size_t len);
 
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);

@@ -119,9 +119,9 @@ static inline int paper_files(struct daemon *d, enum child_id id, struct error *
 	return 0;
 }
 
-static inline void paper_quote(uint64_t since_realtime_usec, struct strbuf *out)
+static inline void paper_quote(struct daemon *d, struct strbuf *out)
 {
-	(void)since_realtime_usec;
+	(void)d;
 	strbuf_add(out, "; envoy said: no");
 }
 

@@ -4,6 +4,15 @@
 
 #include "tests/process/loop.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon/loop/daemon.h"
+
 #define HOLD  (30 * SECOND)
 #define DRAIN (30 * SECOND)
 
@@ -170,6 +179,78 @@ Test(loop, ends_the_service_when_envoy_dies)
 	cr_expect_str_eq(w.d.status, "Envoy (process 200) ended");
 	child_exits(&w, CHILD_KUMA_DP, 1);
 	did(&w, "apply:none sweep exit:1");
+	world_done(&w);
+}
+
+/* A service manager that only listens. */
+static int listen_as_manager(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(sa_family_t);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	char name[sizeof(addr.sun_path) + 1] = "@";
+
+	/* The kernel chooses an abstract name. */
+	cr_assert_eq(bind(fd, (const struct sockaddr *)&addr, len), 0);
+	len = sizeof(addr);
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	memcpy(name + 1, addr.sun_path + 1, len - offsetof(struct sockaddr_un, sun_path) - 1);
+	cr_assert_eq(setenv("NOTIFY_SOCKET", name, 1), 0);
+	return fd;
+}
+
+/* The book at the moment at which systemd hears of the end. */
+static const char *book_when_told(int fd, struct world *w)
+{
+	static char text[sizeof(w->book)];
+	char said[2048];
+
+	cr_expect_lt(recv(fd, said, sizeof(said), 0), 0, "told before anything is done");
+	turn(w);
+	memcpy(text, w->book, sizeof(text));
+	cr_expect_gt(recv(fd, said, sizeof(said), 0), 0);
+	return text;
+}
+
+Test(loop, sees_to_the_rules_before_it_tells_of_an_end)
+{
+	struct world w;
+	int fd;
+
+	world_up(&w, &usual);
+	fd = listen_as_manager();
+	daemon_envoy_ended(&w.d);
+	cr_expect_str_eq(book_when_told(fd, &w), "apply:drain TERM:kuma-dp");
+	world_done(&w);
+	(void)unsetenv("NOTIFY_SOCKET");
+
+	world_up(&w, &usual);
+	fd = listen_as_manager();
+	daemon_stop(&w.d);
+	cr_expect_str_eq(book_when_told(fd, &w), "apply:drain TERM:kuma-dp");
+	world_done(&w);
+}
+
+static int break_loop(sd_event_source *source, void *userdata)
+{
+	const int *other = userdata;
+
+	return dup3(*other, sd_event_get_fd(sd_event_source_get_event(source)), O_CLOEXEC);
+}
+
+Test(loop, takes_the_rules_out_when_the_event_loop_itself_fails)
+{
+	struct error err = { 0 };
+	struct world w;
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	world_up(&w, &usual);
+	cr_assert_geq(sd_event_new(&w.d.event), 0);
+	cr_assert_geq(sd_event_add_defer(w.d.event, NULL, break_loop, &fd), 0);
+	cr_expect_lt(daemon_run(&w.d, &err), 0);
+	cr_expect(strstr(err.text, "run the event loop: "), "%s", err.text);
+	did(&w, "apply:none");
+	sd_event_unref(w.d.event);
 	world_done(&w);
 }
 

@@ -141,6 +141,52 @@ print(round((time.monotonic() - begin) * 1000))
 """
 
 
+# Whoever may speak to the journal can fill its queue while it does not listen.
+FILL = """\
+import socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.setblocking(False)
+try:
+    while True:
+        s.sendto(b"MESSAGE=x\\n", "/run/systemd/journal/socket")
+except BlockingIOError:
+    print("full")
+"""
+
+
+def test_a_journal_that_hangs_holds_up_neither_the_rules_nor_the_end(one):
+    sample.configure(one)
+    before = sample.prepare(one)
+    sample.start(one)
+    begin = time.time()
+    one.systemctl("kill", "--kill-whom=main", "--signal=STOP", "systemd-journald")
+    try:
+        assert one.run(["/usr/bin/python3", "-c", FILL], user="nobody").stdout == "full\n"
+        gap = one.run(["/usr/bin/python3", "-c", GAP, str(sample.child(one, "envoy"))]).stdout
+        print(f"envoy killed while the journal hangs: redirected for another {gap.strip()} ms")
+        assert float(gap) < 500
+        one.wait_until(lambda: one.show(sample.UNIT, "ActiveState") == "failed", 10)
+    finally:
+        one.systemctl("kill", "--kill-whom=main", "--signal=CONT", "systemd-journald")
+    assert one.show(sample.UNIT, "StatusText").startswith("Envoy (process ")
+    sample.assert_as_before(one, before)
+    assert sample.processes(one) == {}
+    one.systemctl("reset-failed", sample.UNIT)
+    # While it hangs a start and a stop get through as well; what was said then is told afterwards.
+    one.systemctl("kill", "--kill-whom=main", "--signal=STOP", "systemd-journald")
+    try:
+        one.run(["/usr/bin/python3", "-c", FILL], user="nobody")
+        took = sample.start(one), sample.stop(one)
+        print(f"started in {took[0]:.1f} s, stopped in {took[1]:.1f} s while the journal hangs")
+        assert max(took) < 5
+        sample.start(one)
+    finally:
+        one.systemctl("kill", "--kill-whom=main", "--signal=CONT", "systemd-journald")
+    one.wait_until(lambda: any("Started in " in text for text in texts(one, begin)), 10)
+    sample.stop(one)
+    sample.assert_as_before(one, before)
+
+
 def test_systemd_starts_it_again_after_the_proxy_died(machine):
     sample.configure(machine, standin={"EXIT_AFTER_MS": 2500, "EXIT_STATUS": 3})
     before = sample.prepare(machine)

@@ -23,7 +23,6 @@ static struct carry example(void)
 		.said = PHASE_DRAINING,
 		.ready = true,
 		.started_usec = 1234567,
-		.started_realtime_usec = 1764265988000000,
 		.child = {
 			{ .pid = 4711, .start_ticks = 99, .started_usec = 5, .starts = 1,
 			  .digest = { 1, UINT64_MAX } },
@@ -80,7 +79,6 @@ Test(carry, prints_every_field)
 		offsetof(struct carry, said),
 		offsetof(struct carry, ready),
 		offsetof(struct carry, started_usec),
-		offsetof(struct carry, started_realtime_usec),
 		offsetof(struct carry, child[0].pid),
 		offsetof(struct carry, child[0].start_ticks),
 		offsetof(struct carry, child[0].started_usec),

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/operator/relay.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/base/array.h"
+#include "common/base/utf8.h"
+#include "daemon/operator/log.h"
+#include "daemon/os/fd.h"
+#include "daemon/process/procfs.h"
+
+#define LINE_MAX     8192 /* bytes of a line; what is longer is cut */
+#define CHUNK_MAX    4096
+#define PROGRAMS_MAX 8    /* kuma-dp, envoy, coredns and whatever wraps them */
+#define QUOTE_MAX    600  /* bytes of a quoted line: kuma-dp puts the reason last */
+#define QUOTE_AGE    2000 /* lines after which a telling one has nothing to do with what happens */
+/* journald's own limit for a service (LogRateLimitBurst=). */
+#define LINES_MAX     10000
+#define INTERVAL_USEC ((uint64_t)30 * 1000 * 1000)
+/* How long a child waits for a journal that takes nothing, and how often it is tried. */
+#define PATIENCE_USEC ((uint64_t)1000 * 1000)
+#define RETRY_USEC    ((uint64_t)10 * 1000)
+/* More than is ever on its way: somebody may go on writing while we read. */
+#define DRAIN_CHUNKS 256
+
+struct quote {
+	char program[32]; /* "": a free one */
+	char line[QUOTE_MAX];
+	int weight;
+	unsigned age; /* lines of the program since */
+};
+
+struct relay {
+	const char *name;
+	sd_event *event;
+	sd_event_source *io, *timer;
+	int ours, theirs;
+	pid_t writer; /* of what is in text */
+	char program[32];
+	char text[LINE_MAX + CHUNK_MAX + 1];
+	size_t len;
+	bool cut;            /* the rest of a line that was cut comes next */
+	bool draining;       /* nothing is waited for */
+	uint64_t since_usec; /* when the lines below began to be counted */
+	unsigned lines, dropped;
+	uint64_t full_usec; /* since when the journal takes nothing; 0: it does */
+	struct quote quotes[PROGRAMS_MAX];
+};
+
+static bool has_word(const char *line, const char *const *words)
+{
+	for (; *words; words++)
+		if (strcasestr(line, *words))
+			return true;
+	return false;
+}
+
+/* How much a line tells of a failure: that there was one, or its reason. Envoy, for one, says after
+ * "closed: 2, authentication failed …" that another stream's "failure" has it "retry". */
+static int weigh(const char *line)
+{
+	static const char *const reason[] = { "denied", "refused", "could not", "closed: ", NULL };
+	static const char *const failure[] = { "error", "fail", NULL };
+
+	/* What kuma-dp says before it leaves. */
+	if (has_word(line, reason) || strncmp(line, "Error: ", 7) == 0)
+		return 2;
+	return has_word(line, failure) ? 1 : 0;
+}
+
+static struct quote *quote_of(struct relay *relay, const char *program)
+{
+	for (size_t i = 0; i < PROGRAMS_MAX; i++) {
+		struct quote *quote = &relay->quotes[i];
+
+		if (!quote->program[0])
+			memcpy(quote->program, program, strlen(program) + 1);
+		if (strcmp(quote->program, program) == 0)
+			return quote;
+	}
+	return NULL;
+}
+
+static void remember(struct relay *relay, const char *line)
+{
+	struct quote *quote = quote_of(relay, relay->program);
+	int weight = weigh(line);
+
+	if (!quote || (weight < quote->weight && ++quote->age < QUOTE_AGE))
+		return;
+	utf8_print(quote->line, sizeof(quote->line), "%s", line);
+	quote->weight = weight;
+	quote->age = 0;
+}
+
+static uint64_t now(const struct relay *relay)
+{
+	uint64_t usec = 0;
+
+	(void)sd_event_now(relay->event, CLOCK_MONOTONIC, &usec);
+	return usec;
+}
+
+void relay_tell(struct relay *relay)
+{
+	if (now(relay) - relay->since_usec < INTERVAL_USEC)
+		return;
+	if (relay->dropped)
+		log_warning("%u lines of %s were dropped: more than %d came within %d s, or the "
+			    "journal took none",
+			    relay->dropped, relay->name, LINES_MAX, (int)(INTERVAL_USEC / 1000000));
+	relay->since_usec = now(relay);
+	relay->lines = relay->dropped = 0;
+}
+
+/* Returns false where the line has to wait. */
+static bool say(struct relay *relay, const char *line, size_t len)
+{
+	relay_tell(relay);
+	if (relay->lines < LINES_MAX) {
+		if (log_child(relay->name, relay->writer, line, len)) {
+			relay->lines++;
+			relay->full_usec = 0;
+			return true;
+		}
+		if (!relay->full_usec)
+			relay->full_usec = now(relay);
+		if (!relay->draining && now(relay) - relay->full_usec < PATIENCE_USEC)
+			return false;
+	}
+	relay->dropped++;
+	return true;
+}
+
+/* Where the next line of the text ends, or NULL: it has not come as a whole. */
+static char *end_of_line(struct relay *relay, char *from)
+{
+	char *end = relay->text + relay->len, *found = memchr(from, '\n', (size_t)(end - from));
+
+	if ((found ? found : end) - from <= LINE_MAX)
+		return found;
+	return from + utf8_cut(from, LINE_MAX);
+}
+
+/* Hands over the lines that are there as a whole. Returns false where one has to wait. */
+static bool pass_on(struct relay *relay)
+{
+	char *from = relay->text, *end;
+	bool go_on = true;
+
+	while (go_on && (end = end_of_line(relay, from))) {
+		char last = *end;
+
+		*end = '\0';
+		if (!relay->cut) {
+			remember(relay, from);
+			go_on = say(relay, from, (size_t)(end - from));
+		}
+		*end = last;
+		if (!go_on)
+			break;
+		relay->cut = last != '\n';
+		from = end + (last == '\n');
+	}
+	relay->len -= (size_t)(from - relay->text);
+	memmove(relay->text, from, relay->len);
+	return go_on;
+}
+
+/* Whoever writes next, or nobody any more, does not go on with this line. */
+static void end_line(struct relay *relay)
+{
+	bool draining = relay->draining;
+
+	if (relay->len == 0)
+		return;
+	relay->text[relay->len++] = '\n';
+	relay->draining = true;
+	(void)pass_on(relay);
+	relay->draining = draining;
+}
+
+static void set_writer(struct relay *relay, pid_t pid)
+{
+	char comm[sizeof(relay->program)];
+
+	if (pid != relay->writer) {
+		end_line(relay);
+		relay->cut = false;
+	}
+	/* One that has gone meanwhile was the one we know, or the child itself. */
+	if (process_text(pid, "comm", comm, sizeof(comm)) >= 0)
+		(void)snprintf(relay->program, sizeof(relay->program), "%.*s",
+			       (int)strcspn(comm, "\n"), comm);
+	else if (pid != relay->writer)
+		(void)snprintf(relay->program, sizeof(relay->program), "%s", relay->name);
+	relay->writer = pid;
+}
+
+/* Reads what is there, of one writer: the kernel does not mix them. Returns false where nothing is. */
+static bool read_chunk(struct relay *relay)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	char chunk[CHUNK_MAX];
+	struct iovec iov = { chunk, sizeof(chunk) };
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	const struct cmsghdr *header;
+	struct ucred writer = { 0 };
+	ssize_t n = recvmsg(relay->ours, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n <= 0)
+		return false;
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS)
+		memcpy(&writer, CMSG_DATA(header), sizeof(writer));
+	set_writer(relay, writer.pid);
+	memcpy(relay->text + relay->len, chunk, (size_t)n);
+	relay->len += (size_t)n;
+	return true;
+}
+
+static void drain(struct relay *relay)
+{
+	relay->draining = true;
+	(void)pass_on(relay);
+	for (int i = 0; i < DRAIN_CHUNKS && read_chunk(relay); i++)
+		(void)pass_on(relay);
+	end_line(relay);
+	relay->draining = false;
+}
+
+/* Reads on where all was handed over, else tries again soon. */
+static void go_on(struct relay *relay, bool done)
+{
+	(void)sd_event_source_set_enabled(relay->io, done ? SD_EVENT_ON : SD_EVENT_OFF);
+	if (done)
+		return;
+	(void)sd_event_source_set_time_relative(relay->timer, RETRY_USEC);
+	(void)sd_event_source_set_enabled(relay->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_output(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t events,
+		     void *userdata)
+{
+	struct relay *relay = userdata;
+
+	if (read_chunk(relay))
+		go_on(relay, pass_on(relay));
+	return 0;
+}
+
+static int on_retry(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)
+{
+	struct relay *relay = userdata;
+
+	go_on(relay, pass_on(relay));
+	return 0;
+}
+
+static int watch(struct relay *relay, int64_t priority)
+{
+	int r = sd_event_add_io(relay->event, &relay->io, relay->ours, EPOLLIN, on_output, relay);
+
+	if (r >= 0)
+		r = sd_event_source_set_priority(relay->io, priority);
+	if (r >= 0)
+		r = sd_event_add_time(relay->event, &relay->timer, CLOCK_MONOTONIC, 0, 1000,
+				      on_retry, relay);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(relay->timer, SD_EVENT_OFF);
+	return r < 0 ? r : sd_event_source_set_priority(relay->timer, priority);
+}
+
+int relay_new(sd_event *event, const char *name, int64_t priority, struct relay **ret,
+	      struct error *err)
+{
+	struct relay *relay = calloc(1, sizeof(*relay));
+	const int on = 1;
+	int fds[2], r;
+
+	if (!relay)
+		return error_sys(err, -ENOMEM, "relay what %s says", name);
+	/* A socket and not a pipe: it tells who writes. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
+		free(relay);
+		return error_sys(err, -errno, "relay what %s says", name);
+	}
+	relay->name = name;
+	relay->event = sd_event_ref(event);
+	relay->ours = fds[0];
+	relay->theirs = fds[1];
+	r = setsockopt(relay->ours, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ||
+			    shutdown(relay->ours, SHUT_WR) < 0
+		    ? -errno
+		    : watch(relay, priority);
+	if (r < 0) {
+		relay_free(relay);
+		return error_sys(err, r, "relay what %s says", name);
+	}
+	*ret = relay;
+	return 0;
+}
+
+int relay_output(const struct relay *relay)
+{
+	return relay->theirs;
+}
+
+void relay_quote(struct relay *relay, struct strbuf *out)
+{
+	drain(relay);
+	for (size_t i = 0; i < PROGRAMS_MAX && relay->quotes[i].program[0]; i++)
+		strbuf_addf(out, "; %s said: %s", relay->quotes[i].program, relay->quotes[i].line);
+}
+
+void relay_free(struct relay *relay)
+{
+	if (!relay)
+		return;
+	drain(relay);
+	sd_event_source_disable_unref(relay->io);
+	sd_event_source_disable_unref(relay->timer);
+	sd_event_unref(relay->event);
+	(void)close(relay->ours);
+	(void)close(relay->theirs);
+	free(relay);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What a child writes, on its way to the journal: line by line, clean, under the child's name
+ * (SYSLOG_IDENTIFIER=) with the process that wrote it (OBJECT_PID=, and so OBJECT_COMM=). A journal
+ * that hangs holds the child up for a second, then its lines are dropped and counted; so are lines
+ * beyond the limit, in place of the unit's own, which would count our messages too. The lines that
+ * tell most are kept: kuma-dp does not exit on a bad token or an unreachable control plane, and the
+ * reason stands only in its log, at any level.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "common/base/error.h"
+#include "common/base/strbuf.h"
+
+struct relay;
+
+/* `name` is kept (the caller's); `priority` is that of its event sources. */
+int relay_new(sd_event *event, const char *name, int64_t priority, struct relay **ret,
+	      struct error *err) _must_check_;
+
+/* What is to be the child's standard output and error; the relay's. A write fails with EPIPE, and
+ * SIGPIPE ends whoever does not mind that, once we are gone: by then nobody supervises the child. */
+int relay_output(const struct relay *relay);
+
+/* Tells how many lines were dropped, at most once in a while; to be called again and again. */
+void relay_tell(struct relay *relay);
+
+/* Appends, per program that has written ("envoy said: ..."), the last line that speaks of a failure,
+ * else its last line. What is still on its way is read first. */
+void relay_quote(struct relay *relay, struct strbuf *out);
+
+/* Hands over what is still on its way. */
+void relay_free(struct relay *relay); /* NULL is nothing */
