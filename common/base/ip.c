@@ -104,6 +104,14 @@ bool ip_is_loopback(const struct ip_addr *addr)
 	return memcmp(addr->bytes, v6, sizeof(v6)) == 0;
 }
 
+bool ip_is_link_local(const struct ip_addr *addr)
+{
+	const uint8_t *b = addr->bytes;
+
+	return addr->family == FAMILY_V4 ? b[0] == 169 && b[1] == 254
+					 : b[0] == 0xfe && (b[1] & 0xc0) == 0x80;
+}
+
 bool ip_is_unspecified(const struct ip_addr *addr)
 {
 	static const uint8_t zero[16];

@@ -44,7 +44,8 @@ void ip_print(const struct ip_addr *addr, char ret[static IP_TEXT_MAX]);
 void ip_prefix_print(const struct ip_prefix *prefix, char ret[static IP_TEXT_MAX]);
 
 bool ip_equal(const struct ip_addr *a, const struct ip_addr *b);
-bool ip_is_loopback(const struct ip_addr *addr); /* 127.0.0.0/8, ::1 */
+bool ip_is_loopback(const struct ip_addr *addr);   /* 127.0.0.0/8, ::1 */
+bool ip_is_link_local(const struct ip_addr *addr); /* 169.254.0.0/16, fe80::/10 */
 bool ip_is_unspecified(const struct ip_addr *addr);
 
 /* The same prefix with all host bits cleared. */

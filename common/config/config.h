@@ -115,7 +115,7 @@ struct config {
 
 	/* tproxyd's own */
 	struct {
-		enum auto_bool keep_connections, protect_ssh;
+		enum auto_bool keep_connections, protect_ssh, strict_inbound;
 	} safety;
 	struct {
 		bool create;

@@ -363,6 +363,13 @@ const struct setting settings[] = {
 		.affects = AFFECTS_RULES,
 		.help = "Keep the ports of SSH servers (sshd, dropbear, tinysshd) and of open SSH sessions out of the mesh. auto: true for the service, false for install.",
 	},
+	{
+		OWN("safety.strictInbound", "SAFETY_STRICT_INBOUND"),
+		.flag = "safety-strict-inbound",
+		AS_ENUM(safety.strict_inbound, enum auto_bool, auto_bools, "auto"),
+		.affects = AFFECTS_RULES,
+		.help = "Refuse connections to inbounds of the Dataplane at addresses of this host that the mesh does not cover, where they would be answered in plaintext. auto: false.",
+	},
 
 	/* The user that the proxy runs as. */
 	{

@@ -35,6 +35,8 @@ struct facts_abilities {
 struct facts_family {
 	struct facts_abilities iptables;
 	bool docker_output; /* nat has a chain whose name begins with DOCKER_OUTPUT */
+	/* an interface that is up has no address of this family */
+	const char *unnumbered; /* its name; NULL: none */
 };
 
 struct facts_user {
@@ -107,6 +109,8 @@ struct facts {
 	bool ipv6;                /* has a local IPv6 address besides ::1 (and besides our ::6) */
 	bool ipv6_loopback;       /* ::1 can be used */
 	struct ip_list addresses; /* all addresses of this host */
+	/* those of them at which only containers and virtual machines of this host arrive */
+	struct ip_list inner_addresses;
 	struct facts_family family[FAMILY_COUNT];
 	uint16_t ephemeral_lo, ephemeral_hi; /* of connections of this host; 0: not known */
 	const char *reserved_ports;          /* taken out of these, "8080,9000-9010" */

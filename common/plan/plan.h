@@ -57,6 +57,17 @@ struct vnet_list {
 	size_t n;
 };
 
+/* An address of this host and a port. */
+struct endpoint {
+	struct ip_addr addr;
+	uint16_t port;
+};
+
+struct endpoint_list {
+	struct endpoint *items;
+	size_t n;
+};
+
 /* What differs between the families. */
 struct plan_family {
 	bool enabled;
@@ -65,6 +76,9 @@ struct plan_family {
 	bool dns_zones;             /* conntrack zone split (raw table) */
 	bool docker_output;
 	bool drop_invalid;
+	bool unnumbered; /* inbound connections arrive at interfaces without an address, too */
+	bool strict;     /* strict_ports are closed but at `inbounds`, redirected or not */
+	struct endpoint_list inbounds;
 	struct vnet_list vnets;                            /* sorted by interface */
 	struct net_list exclude_inbound, exclude_outbound; /* addresses of this family, in order */
 };
@@ -94,6 +108,8 @@ struct plan {
 	bool keep_connections;
 	struct port_list
 		ssh_ports; /* excluded inbound, ascending, without those of exclude_ports */
+	/* the Dataplane's ports, ascending as declared, that are redirected where their family is */
+	struct port_list strict_ports;
 	bool verbose, dry_run, store_firewalld;
 
 	/* what `run` adds; zero in an install plan */

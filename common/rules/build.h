@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* For raw.c, nat.c and ruleset.c only: how a table is filled. */
+/* For raw.c, nat.c, filter.c and ruleset.c only: how a table is filled. */
 
 #include <netinet/in.h>
 
@@ -34,6 +34,7 @@ void chain_append(struct build *b, struct chain *chain, const struct rule *rule)
 
 void build_raw(struct build *b);
 void build_nat(struct build *b);
+void build_filter(struct build *b);
 
 /* The servers that DNS is redirected for, as a list; no list where it is that of all servers. */
 struct each build_servers(const struct build *b, enum each_kind kind);
@@ -44,6 +45,8 @@ extern const struct match_net localhost[FAMILY_COUNT];
 #define RETURN         ((struct verdict){ .kind = VERDICT_RETURN })
 #define JUMP(CHAIN)    ((struct verdict){ .kind = VERDICT_JUMP, .text = (CHAIN) })
 #define REDIRECT(PORT) ((struct verdict){ .kind = VERDICT_REDIRECT, .number = (PORT) })
+#define DNAT(PORT)     ((struct verdict){ .kind = VERDICT_DNAT, .number = (PORT) })
+#define REJECT         ((struct verdict){ .kind = VERDICT_REJECT })
 #define CT_ZONE(ZONE)  ((struct verdict){ .kind = VERDICT_CT_ZONE, .number = (ZONE) })
 
 /* A list of the plan (struct X_list) as one that a rule stands for. */

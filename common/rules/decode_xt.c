@@ -97,7 +97,7 @@ static bool read_conntrack(const void *data, struct shape *ret)
 {
 	const struct xt_conntrack_mtinfo3 *conntrack = data;
 
-	ret->invalid = true;
+	ret->invalid = conntrack->match_flags & XT_CONNTRACK_STATE;
 	return conntrack->match_flags == XT_CONNTRACK_STATE && !conntrack->invert_flags &&
 	       conntrack->state_mask == XT_CONNTRACK_STATE_INVALID;
 }

@@ -8,7 +8,10 @@
 #include <string.h>
 
 #include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/netfilter_ipv4/ipt_REJECT.h>
+#include <linux/netfilter_ipv6/ip6t_REJECT.h>
 #include <linux/netfilter/nf_nat.h>
+#include <linux/netfilter/xt_addrtype.h>
 #include <linux/netfilter/xt_comment.h>
 #include <linux/netfilter/xt_conntrack.h>
 #include <linux/netfilter/xt_CT.h>
@@ -113,11 +116,12 @@ static void add_tcp(const struct rule *rule, struct xt_blob *blob)
 
 	fill_ports(rule->sport, info->spts);
 	fill_ports(rule->dport, info->dpts);
-	if (rule->not_syn) {
+	if (rule->syn) {
 		info->flg_mask = TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK;
 		info->flg_cmp = TCP_SYN;
-		info->invflags = XT_TCP_INV_FLAGS;
 	}
+	if (rule->syn == OP_NOT)
+		info->invflags = XT_TCP_INV_FLAGS;
 }
 
 static void add_udp(const struct rule *rule, struct xt_blob *blob)
@@ -154,6 +158,24 @@ static void add_owner(const struct match_uid *m, struct xt_blob *blob)
 		info->invert = XT_OWNER_UID;
 }
 
+static void add_conntrack(const struct rule *rule, struct xt_blob *blob)
+{
+	struct xt_conntrack_mtinfo3 *info = add(blob, "conntrack", 3, sizeof(*info));
+
+	if (rule->ctstate_invalid) {
+		info->match_flags = XT_CONNTRACK_STATE;
+		info->state_mask = XT_CONNTRACK_STATE_INVALID;
+	}
+	if (rule->orig_dst.op)
+		info->match_flags |= XT_CONNTRACK_ORIGDST;
+	fill_net(&rule->orig_dst, sizeof(info->origdst_addr), &info->origdst_addr,
+		 &info->origdst_mask);
+	if (rule->orig_dport) {
+		info->match_flags |= XT_CONNTRACK_ORIGDST_PORT;
+		info->origdst_port = info->origdst_port_high = rule->orig_dport;
+	}
+}
+
 /* In the order in which iptables meets them in the text, which is the order that -D compares. */
 static void add_matches(const struct rule *rule, const struct rule_text *text, struct xt_blob *blob)
 {
@@ -167,16 +189,17 @@ static void add_matches(const struct rule *rule, const struct rule_text *text, s
 	}
 	if (rule->multiport.n)
 		add_multiport(&rule->multiport, blob);
-	if (rule->proto == IPPROTO_TCP && (ports || rule->not_syn))
+	if (rule->proto == IPPROTO_TCP && (ports || rule->syn))
 		add_tcp(rule, blob);
 	if (rule->proto == IPPROTO_UDP && (ports || rule->udp_match))
 		add_udp(rule, blob);
-	if (rule->ctstate_invalid) {
-		struct xt_conntrack_mtinfo3 *info = add(blob, "conntrack", 3, sizeof(*info));
+	if (rule->local_dst) {
+		struct xt_addrtype_info_v1 *info = add(blob, "addrtype", 1, sizeof(*info));
 
-		info->match_flags = XT_CONNTRACK_STATE;
-		info->state_mask = XT_CONNTRACK_STATE_INVALID;
+		info->dest = XT_ADDRTYPE_LOCAL;
 	}
+	if (rule->ctstate_invalid || rule->orig_dport)
+		add_conntrack(rule, blob);
 	if (rule->uid.op)
 		add_owner(&rule->uid, blob);
 }
@@ -198,9 +221,24 @@ static void add_redirect(uint16_t port, enum family family, struct xt_blob *blob
 	}
 }
 
+static void add_reject(enum family family, struct xt_blob *blob)
+{
+	struct ipt_reject_info *v4;
+	struct ip6t_reject_info *v6;
+
+	if (family == FAMILY_V4) {
+		v4 = add(blob, "REJECT", 0, sizeof(*v4));
+		v4->with = IPT_TCP_RESET;
+	} else {
+		v6 = add(blob, "REJECT", 0, sizeof(*v6));
+		v6->with = IP6T_TCP_RESET;
+	}
+}
+
 static void add_verdict(const struct verdict *verdict, enum family family, struct xt_blob *blob)
 {
 	struct xt_ct_target_info_v1 *ct;
+	struct nf_nat_range2 *range;
 	struct xt_log_info *log;
 
 	switch (verdict->kind) {
@@ -215,6 +253,14 @@ static void add_verdict(const struct verdict *verdict, enum family family, struc
 		log = add(blob, "LOG", 0, sizeof(*log));
 		log->level = (unsigned char)verdict->number;
 		memcpy(log->prefix, verdict->text, strlen(verdict->text));
+		break;
+	case VERDICT_DNAT:
+		range = add(blob, "DNAT", 2, sizeof(*range));
+		range->flags = NF_NAT_RANGE_PROTO_SPECIFIED;
+		range->min_proto.all = range->max_proto.all = htons(verdict->number);
+		break;
+	case VERDICT_REJECT:
+		add_reject(family, blob);
 		break;
 	case VERDICT_NONE:
 	case VERDICT_RETURN:
@@ -236,7 +282,7 @@ static int check(const struct rule *rule, struct error *err)
 
 	if ((rule->sport || rule->dport || rule->multiport.n) && !tcp && !udp)
 		return error_set(err, -EINVAL, "a port without the protocol TCP or UDP");
-	if (rule->not_syn && !tcp)
+	if (rule->syn && !tcp)
 		return error_set(err, -EINVAL, "TCP flags without the protocol TCP");
 	if (rule->udp_match && !udp)
 		return error_set(err, -EINVAL, "the udp match without the protocol UDP");
@@ -255,6 +301,8 @@ static int check(const struct rule *rule, struct error *err)
 	if (verdict->kind == VERDICT_LOG &&
 	    strlen(verdict->text) >= sizeof(((struct xt_log_info *)NULL)->prefix))
 		return error_set(err, -EINVAL, "log prefix %s is too long", verdict->text);
+	if (verdict->kind == VERDICT_REJECT && !tcp)
+		return error_set(err, -EINVAL, "a reset without the protocol TCP");
 	if (verdict->kind == VERDICT_LOG && verdict->number > 7)
 		return error_set(err, -EINVAL, "log level %u is above 7", verdict->number);
 	return 0;

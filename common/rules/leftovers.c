@@ -256,7 +256,7 @@ static void print_table(struct finder *f, enum table t, struct strbuf *out)
 void leftovers_find(struct arena *arena, const char *save, struct leftovers *ret)
 {
 	/* The redirects of nat go before the zones of raw that they count on. */
-	static const enum table order[] = { TABLE_NAT, TABLE_RAW, TABLE_MANGLE };
+	static const enum table order[] = { TABLE_NAT, TABLE_RAW, TABLE_MANGLE, TABLE_FILTER };
 	struct finder f = { .arena = arena, .found = ret };
 	_strbuf_ struct strbuf out = { 0 };
 

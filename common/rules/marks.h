@@ -14,6 +14,7 @@
 
 #define COMMENT_PREFIX    "kuma/mesh/transparent/proxy/"
 #define DOCKER_OUTPUT     "DOCKER_OUTPUT"
+#define STRICT_CHAIN      KUMA_MESH_PREFIX "STRICT_INBOUND"
 #define LOG_PREROUTING    "PREROUTING:"
 #define LOG_OUTPUT        "OUTPUT:"
 #define ZONE_SERVERS      1 /* what lies between the DNS proxy and the servers */

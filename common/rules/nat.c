@@ -163,7 +163,7 @@ static bool begin(struct build *b, struct chain *chain, const struct plan_direct
 		     .proto = IPPROTO_TCP, .verdict = RETURN);
 	else if (b->plan->keep_connections)
 		RULE(b, chain, "leave TCP connections alone that were opened before the redirect",
-		     .proto = IPPROTO_TCP, .not_syn = true, .verdict = RETURN);
+		     .proto = IPPROTO_TCP, .syn = OP_NOT, .verdict = RETURN);
 	return dir->enabled;
 }
 
@@ -261,9 +261,18 @@ static void build_outbound(struct build *b, struct chain *chain)
  * this network namespace, and with it the translation of connections that are still open. */
 static void build_redirect(struct build *b, const struct plan_direction *dir)
 {
-	RULE(b, build_chain(b, dir->redirect_chain, false),
-	     TEXT(b, "redirect TCP traffic to envoy (port %u)", dir->port), .proto = IPPROTO_TCP,
-	     .verdict = REDIRECT(dir->port));
+	struct chain *chain = build_chain(b, dir->redirect_chain, false);
+
+	/* REDIRECT takes the first address of the interface, and drops where there is none. */
+	if (b->f->unnumbered && dir == &b->plan->inbound)
+		RULE(b, chain,
+		     TEXT(b,
+			  "redirect TCP traffic to envoy (port %u) at the address that it was sent "
+			  "to, also where the interface has none",
+			  dir->port),
+		     .proto = IPPROTO_TCP, .local_dst = true, .verdict = DNAT(dir->port));
+	RULE(b, chain, TEXT(b, "redirect TCP traffic to envoy (port %u)", dir->port),
+	     .proto = IPPROTO_TCP, .verdict = REDIRECT(dir->port));
 }
 
 void build_nat(struct build *b)

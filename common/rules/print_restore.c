@@ -20,6 +20,8 @@ static option_t proto = { "-p", "--protocol" };
 static option_t match = { "-m", "--match" };
 static option_t sport = { "--sport", "--source-port" };
 static option_t dport = { "--dport", "--destination-port" };
+static option_t orig_dst = { "--ctorigdst", "--ctorigdst" };
+static option_t orig_dport = { "--ctorigdstport", "--ctorigdstport" };
 static option_t jump = { "-j", "--jump" };
 
 static void print_word(const struct rule_printer *p, const char *word)
@@ -77,8 +79,8 @@ static void print_ports(const struct rule_printer *p, const struct rule *rule)
 	/* multiport takes this as an abbreviation of its own --destination-ports. */
 	if (rule->multiport.n > 0)
 		print_option(p, dport, rule->multiport.text);
-	if (rule->not_syn)
-		print_word(p, "! --syn");
+	if (rule->syn)
+		print_word(p, rule->syn == OP_NOT ? "! --syn" : "--syn");
 }
 
 static void print_uid(const struct rule_printer *p, const struct match_uid *uid)
@@ -95,12 +97,26 @@ static void print_uid(const struct rule_printer *p, const struct match_uid *uid)
 		strbuf_addf(p->out, " %u:%u", uid->lo, uid->hi);
 }
 
+static void print_conntrack(const struct rule_printer *p, const struct rule *rule)
+{
+	if (rule->ctstate_invalid)
+		print_option(p, match, "conntrack --ctstate INVALID");
+	if (rule->orig_dport)
+		print_option(p, match, "conntrack");
+	print_net(p, &rule->orig_dst, orig_dst);
+	print_number(p, orig_dport, rule->orig_dport);
+}
+
 static void print_verdict(const struct rule_printer *p, const struct verdict *verdict)
 {
 	if (verdict->kind != VERDICT_NONE)
 		print_option(p, jump, verdict_target(verdict));
 	if (verdict->kind == VERDICT_REDIRECT)
 		strbuf_addf(p->out, " --to-ports %u", verdict->number);
+	else if (verdict->kind == VERDICT_DNAT)
+		strbuf_addf(p->out, " --to-destination :%u", verdict->number);
+	else if (verdict->kind == VERDICT_REJECT)
+		print_word(p, "--reject-with tcp-reset");
 	else if (verdict->kind == VERDICT_CT_ZONE)
 		strbuf_addf(p->out, " --zone %u", verdict->number);
 	else if (verdict->kind == VERDICT_LOG)
@@ -146,9 +162,9 @@ static void print_matches(const struct rule_printer *p, const struct rule *rule)
 	print_option(p, oif, rule->oif);
 	if (rule->oif)
 		print_net(p, &rule->dst, dst);
+	print_option(p, match, rule->local_dst ? "addrtype --dst-type LOCAL" : NULL);
 	print_uid(p, &rule->uid);
-	if (rule->ctstate_invalid)
-		print_option(p, match, "conntrack --ctstate INVALID");
+	print_conntrack(p, rule);
 }
 
 void print_rule_arguments(const struct rule_printer *p, const struct rule *rule,

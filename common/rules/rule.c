@@ -12,7 +12,7 @@ _Static_assert(COMMENT_CUT < COMMENT_MAX, "a cut comment and its NUL fit");
 const char *const verdict_names[VERDICT_COUNT] = {
 	[VERDICT_NONE] = "",   [VERDICT_RETURN] = "RETURN",     [VERDICT_DROP] = "DROP",
 	[VERDICT_JUMP] = NULL, [VERDICT_REDIRECT] = "REDIRECT", [VERDICT_CT_ZONE] = "CT",
-	[VERDICT_LOG] = "LOG",
+	[VERDICT_LOG] = "LOG", [VERDICT_DNAT] = "DNAT",         [VERDICT_REJECT] = "REJECT",
 };
 
 const char *verdict_target(const struct verdict *verdict)
@@ -62,6 +62,30 @@ static void put_exclusion(struct rule *rule, const struct uid_exclusion *exclusi
 	};
 }
 
+static struct match_net match_host(const struct ip_addr *addr, char text[static IP_TEXT_MAX])
+{
+	ip_print(addr, text);
+	return (struct match_net){ OP_IS, { *addr, addr->family == FAMILY_V4 ? 32 : 128 }, text };
+}
+
+static void put_port(struct rule *rule, const struct each *each, size_t n, struct rule_text *text)
+{
+	uint16_t *port = each->kind == EACH_DPORT ? &rule->dport : &rule->orig_dport;
+
+	*port = each->ports[n];
+	(void)snprintf(text->element, sizeof(text->element), "%u", *port);
+}
+
+static void put_endpoint(struct rule *rule, const struct each *each, size_t n,
+			 struct rule_text *text)
+{
+	const struct endpoint *endpoint = &each->endpoints[n];
+	bool original = each->kind == EACH_ORIG_ENDPOINT;
+
+	*(original ? &rule->orig_dst : &rule->dst) = match_host(&endpoint->addr, text->element);
+	*(original ? &rule->orig_dport : &rule->dport) = endpoint->port;
+}
+
 /* Puts the n-th element of a list into the rule, and what stands for it in a comment into words. */
 static bool put_element(struct rule *rule, const struct each *each, size_t n,
 			struct rule_text *text, const char *words[static 2])
@@ -76,8 +100,12 @@ static bool put_element(struct rule *rule, const struct each *each, size_t n,
 		words[0] = NULL;
 		return true;
 	case EACH_DPORT:
-		rule->dport = each->ports[n];
-		(void)snprintf(text->element, sizeof(text->element), "%u", rule->dport);
+	case EACH_ORIG_DPORT:
+		put_port(rule, each, n, text);
+		return true;
+	case EACH_ENDPOINT:
+	case EACH_ORIG_ENDPOINT:
+		put_endpoint(rule, each, n, text);
 		return true;
 	case EACH_SRC:
 	case EACH_DST:
@@ -90,10 +118,8 @@ static bool put_element(struct rule *rule, const struct each *each, size_t n,
 	case EACH_DST_SERVER:
 	case EACH_SRC_LOOPBACK_SERVER:
 		addr = &each->addresses[n];
-		ip_print(addr, text->element);
-		*(each->kind == EACH_DST_SERVER ? &rule->dst : &rule->src) = (struct match_net){
-			OP_IS, { *addr, addr->family == FAMILY_V4 ? 32 : 128 }, text->element
-		};
+		*(each->kind == EACH_DST_SERVER ? &rule->dst : &rule->src) =
+			match_host(addr, text->element);
 		return each->kind != EACH_SRC_LOOPBACK_SERVER || ip_is_loopback(addr);
 	case EACH_UID:
 		put_exclusion(rule, &each->exclusions[n]);

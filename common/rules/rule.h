@@ -18,6 +18,7 @@ enum table {
 	TABLE_RAW,
 	TABLE_NAT,
 	TABLE_MANGLE,
+	TABLE_FILTER,
 	TABLE_COUNT,
 };
 
@@ -53,6 +54,8 @@ enum verdict_kind {
 	VERDICT_REDIRECT, /* port */
 	VERDICT_CT_ZONE,  /* zone */
 	VERDICT_LOG,      /* prefix, level */
+	VERDICT_DNAT,     /* port; the address stays */
+	VERDICT_REJECT,   /* by a reset of TCP */
 	VERDICT_COUNT,
 };
 
@@ -71,6 +74,9 @@ const char *verdict_target(const struct verdict *verdict);
 enum each_kind {
 	EACH_NONE,
 	EACH_DPORT,               /* ports */
+	EACH_ORIG_DPORT,          /* ports */
+	EACH_ENDPOINT,            /* endpoints: dst, dport */
+	EACH_ORIG_ENDPOINT,       /* endpoints: orig_dst, orig_dport */
 	EACH_SRC,                 /* nets */
 	EACH_DST,                 /* nets */
 	EACH_SRC_SERVER,          /* addresses (printed without length) */
@@ -86,6 +92,7 @@ struct each {
 	union {
 		const void *items;
 		const uint16_t *ports;
+		const struct endpoint *endpoints;
 		const struct net *nets;
 		const struct ip_addr *addresses;
 		const struct uid_exclusion *exclusions;
@@ -108,10 +115,14 @@ struct rule {
 	const char *iif, *oif; /* a trailing "+" stands for any suffix; NULL: any */
 	struct match_net src, dst;
 	uint16_t sport, dport; /* 0: any */
+	/* what the client asked for, whatever the destination was changed to */
+	struct match_net orig_dst;
+	uint16_t orig_dport;
+	bool local_dst; /* an address of this host */
 	struct match_multiport multiport;
 	struct match_uid uid;
 	bool ctstate_invalid;
-	bool not_syn; /* TCP without a lone SYN: ! --syn */
+	enum op syn; /* TCP with SYN alone, or any other: --syn */
 	struct verdict verdict;
 	struct each each;
 };

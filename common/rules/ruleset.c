@@ -9,6 +9,7 @@ const char *table_name(enum table table)
 		[TABLE_RAW] = "raw",
 		[TABLE_NAT] = "nat",
 		[TABLE_MANGLE] = "mangle",
+		[TABLE_FILTER] = "filter",
 	};
 
 	return names[table];
@@ -30,6 +31,7 @@ static void build_family(struct arena *arena, const struct plan *plan, enum leve
 		[TABLE_RAW] = build_raw,
 		[TABLE_NAT] = build_nat,
 		[TABLE_MANGLE] = build_mangle,
+		[TABLE_FILTER] = build_filter,
 	};
 	struct build b = {
 		.arena = arena,
@@ -41,12 +43,12 @@ static void build_family(struct arena *arena, const struct plan *plan, enum leve
 		.others = { OP_NOT, plan->user.uid, plan->user.uid, NULL },
 	};
 
-	ret->enabled = b.f->enabled;
-	if (!ret->enabled)
-		return;
+	ret->enabled = b.f->enabled || b.f->strict;
 	for (enum table table = 0; table < TABLE_COUNT; table++) {
 		b.table = &ret->table[table];
-		build[table](&b);
+		/* What is not redirected may have to be closed. */
+		if (b.f->enabled || table == TABLE_FILTER)
+			build[table](&b);
 	}
 }
 

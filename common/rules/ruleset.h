@@ -3,7 +3,7 @@
 
 /*
  * The plan as rules, at one level: family -> table -> chain -> rules, in the generation's arena,
- * immutable. Built by ruleset_build(), which calls raw.c and nat.c.
+ * immutable. Built by ruleset_build(), which calls raw.c, nat.c and filter.c.
  */
 
 #include "common/plan/level.h"

@@ -5,6 +5,7 @@
 #include <libiptc/libip6tc.h>
 
 #include "common/base/array.h"
+#include "common/rules/marks.h"
 #include "common/rules/xt_entry.h"
 #include "daemon/firewall/firewall.h"
 #include "daemon/firewall/walk.h"
@@ -66,6 +67,8 @@ static enum course judge(struct asking *a)
 	const struct xt_entry_match *m = NULL;
 	bool goes = entry[layout->flags] & (family == FAMILY_V4 ? IPT_F_GOTO : IP6T_F_GOTO);
 
+	if (mesh_chain(target))
+		return COURSE_NEXT; /* ours */
 	read_head(a, layout, entry);
 	while ((m = xt_entry_match(family, entry, m)) && m->u.match_size >= sizeof(*m))
 		rule_asks_xt(a, m->u.user.name, m->u.user.revision, m->data,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
+#include "daemon/host/links.h"
 #include "daemon/netfilter/xt/backend.h"
 #include "daemon/os/fd.h"
 
@@ -37,15 +38,46 @@ static bool address_of(const struct sockaddr *sa, struct ip_addr *ret)
 	return false;
 }
 
+/* What is enslaved receives nothing for this host by itself. */
+static bool is_unnumbered(const struct link *link, const struct ifaddrs *list, enum family family)
+{
+	struct ip_addr addr;
+
+	if (!link->up || link->loopback || link->master)
+		return false;
+	for (; list; list = list->ifa_next)
+		if (strcmp(list->ifa_name, link->name) == 0 && address_of(list->ifa_addr, &addr) &&
+		    addr.family == family)
+			return false;
+	return true;
+}
+
+static void find_unnumbered(struct arena *arena, const struct link_list *links,
+			    const struct ifaddrs *list, struct facts *facts)
+{
+	for (size_t i = 0; i < links->n; i++)
+		for (enum family f = 0; f < FAMILY_COUNT; f++)
+			if (!facts->family[f].unnumbered &&
+			    is_unnumbered(&links->items[i], list, f))
+				facts->family[f].unnumbered =
+					arena_strdup(arena, links->items[i].name);
+}
+
 int host_addresses(struct arena *arena, struct facts *facts, struct error *err)
 {
 	/* ::1 and the ::6 that a redirect adds say nothing about IPv6 on this host. */
 	static const struct ip_addr added = { .family = FAMILY_V6, .bytes = { [15] = 6 } };
 	_cleanup_(freeifaddrsp) struct ifaddrs *list = NULL;
+	struct link_list links = { .arena = arena };
+	int r = host_links(&links, err);
 
+	if (r < 0)
+		return r;
 	if (getifaddrs(&list) < 0)
 		return error_sys(err, -errno, "list addresses");
+	find_unnumbered(arena, &links, list, facts);
 	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+		const struct link *link = link_find(&links, i->ifa_name);
 		struct ip_addr addr;
 
 		if ((i->ifa_flags & IFF_LOOPBACK) && !facts->loopback)
@@ -53,6 +85,8 @@ int host_addresses(struct arena *arena, struct facts *facts, struct error *err)
 		if (!address_of(i->ifa_addr, &addr))
 			continue;
 		array_push(arena, &facts->addresses, addr);
+		if (ip_equal(&addr, &added) || (link && link_is_inner(&links, link)))
+			array_push(arena, &facts->inner_addresses, addr);
 		if (addr.family != FAMILY_V6)
 			continue;
 		if (ip_is_loopback(&addr))

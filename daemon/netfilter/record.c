@@ -62,7 +62,7 @@ static int find_word(const char *const *words, int n, const char *text)
 
 static int parse_item(const char *line, struct record *record)
 {
-	static const char *const tables[TABLE_COUNT] = { "raw", "nat", "mangle" };
+	static const char *const tables[TABLE_COUNT] = { "raw", "nat", "mangle", "filter" };
 	struct record_item item = { 0 };
 	char words[3][8] = { 0 }, place[8] = "";
 	int at = 0;

@@ -72,8 +72,7 @@ static inline void fixture_init(void)
 		.ipv6_loopback = true,
 		.addresses = { fx.addresses, ELEMENTS(addresses) },
 		.resolv_conf = file_with("nameserver 192.0.2.53\nnameserver 2001:db8::53\n"),
-		.mesh_resolv_conf =
-			file_with("nameserver 192.0.2.53\nnameserver 2001:db8::53\n"),
+		.mesh_resolv_conf = file_with("nameserver 192.0.2.53\nnameserver 2001:db8::53\n"),
 		.kuma_dp = { .path = "/usr/bin/kuma-dp",
 			     .file = file_with(NULL),
 			     .major = 2,

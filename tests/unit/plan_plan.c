@@ -9,7 +9,8 @@ Test(plan, of_a_healthy_host_tells_the_port_of_sshd_and_no_more)
 	expect_accepted();
 	cr_expect_eq(fx.diags.n, 2, "%s", all_said());
 	expect_said(SEVERITY_NOTICE, "safety.protectSSH", "port 22 is left out of the mesh: sshd");
-	expect_said(SEVERITY_WARNING, "kumaDP.dataplaneFile", "(8080) can be reached in plaintext");
+	expect_said(SEVERITY_WARNING, "kumaDP.dataplaneFile",
+		    "(8080) answer in plaintext at 2001:db8::10");
 }
 
 Test(plan, of_an_install_says_nothing)

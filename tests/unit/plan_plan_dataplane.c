@@ -218,29 +218,6 @@ Test(resource, must_be_readable)
 	expect_refused(FILE_SETTING, "/t/dp.yaml does not exist");
 }
 
-Test(resource, leaves_its_ports_open_in_plaintext_over_ipv6)
-{
-	build_resource(DATAPLANE(INBOUND "  - port: 8443\n"));
-	expect_accepted();
-	expect_said(SEVERITY_WARNING, FILE_SETTING,
-		    "inbounds of the Dataplane (8080, 8443) can be reached in plaintext");
-}
-
-Test(resource, leaves_nothing_open_where_ipv6_is_not_redirected)
-{
-	fx.facts.dataplane = file_with(DATAPLANE(INBOUND));
-	build_run("ipFamilyMode: ipv4\n");
-	expect_silent(SEVERITY_WARNING, "plaintext");
-}
-
-Test(resource, leaves_nothing_open_with_an_ipv6_address)
-{
-	build_resource("type: Dataplane\nmesh: m\nname: web\n"
-		       "networking: {address: '2001:db8::10', inbound: [{port: 8080}]}\n");
-	expect_accepted();
-	expect_silent(SEVERITY_WARNING, "plaintext");
-}
-
 Test(resource, cannot_declare_an_application_that_runs_as_the_proxys_user)
 {
 	fx.listeners[1] =

@@ -89,7 +89,7 @@ static int on_rule(const struct rule *rule, const struct rule_text *text, void *
 		  text->comment);
 	cr_expect_eq(bytes.commented, text->comment[0] != '\0');
 	/* An interface to go out by and the flags of TCP stand in our own chains only. */
-	cr_expect_eq(bytes.other, rule->oif || rule->not_syn);
+	cr_expect_eq(bytes.other, rule->oif || rule->syn);
 	reader->seen++;
 	reader->other += bytes.other;
 	reader->commented += bytes.commented;
@@ -127,7 +127,9 @@ Test(decode_xt, what_no_rule_of_kumactl_has_makes_it_another)
 {
 	const struct rule rules[] = {
 		{ .oif = "lo" },
-		{ .proto = IPPROTO_TCP, .not_syn = true },
+		{ .proto = IPPROTO_TCP, .syn = OP_NOT },
+		{ .proto = IPPROTO_TCP, .orig_dport = 1 },
+		{ .local_dst = true },
 	};
 	const struct rule plain = { .proto = IPPROTO_TCP, .verdict = { .kind = VERDICT_RETURN } };
 	const struct rule_text foreign = { .comment = "made by hand" }, none = { 0 };

@@ -14,6 +14,7 @@
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <linux/netfilter/nf_nat.h>
+#include <linux/netfilter/xt_addrtype.h>
 #include <linux/netfilter/xt_comment.h>
 #include <linux/netfilter/xt_conntrack.h>
 #include <linux/netfilter/xt_CT.h>
@@ -220,14 +221,45 @@ Test(encode_xt, a_port_that_is_not_asked_for_is_any_port)
 
 Test(encode_xt, not_syn_is_the_flags_of_syn_inverted)
 {
-	struct encoded e =
-		encode(&(struct rule){ .proto = IPPROTO_TCP, .not_syn = true }, FAMILY_V4);
+	struct encoded e = encode(&(struct rule){ .proto = IPPROTO_TCP, .syn = OP_NOT }, FAMILY_V4);
 	const struct xt_tcp *t = match_at(&e, 0, "tcp", 0, sizeof(*t));
 
 	cr_expect_eq(t->flg_mask, 0x17);
 	cr_expect_eq(t->flg_cmp, 0x02);
 	cr_expect_eq(t->invflags, XT_TCP_INV_FLAGS);
 	cr_expect_eq(t->dpts[1], 65535);
+}
+
+Test(encode_xt, what_the_client_asked_for_is_kept_by_conntrack)
+{
+	const struct rule rule = {
+		.proto = IPPROTO_TCP,
+		.syn = OP_IS,
+		.orig_dst = { OP_IS, { { FAMILY_V4, { 192, 0, 2, 10 } }, 32 }, NULL },
+		.orig_dport = 8080,
+	};
+	struct encoded e = encode(&rule, FAMILY_V4);
+	const struct xt_tcp *t = match_at(&e, 0, "tcp", 0, sizeof(*t));
+	const struct xt_conntrack_mtinfo3 *c = match_at(&e, 1, "conntrack", 3, sizeof(*c));
+
+	cr_expect_eq(t->flg_cmp, 0x02);
+	cr_expect_eq(t->invflags, 0);
+	cr_expect_eq(c->match_flags, XT_CONNTRACK_ORIGDST | XT_CONNTRACK_ORIGDST_PORT);
+	cr_expect_eq(c->invert_flags, 0);
+	cr_expect_eq(c->origdst_addr.ip, htonl(0xc000020a));
+	cr_expect_eq(c->origdst_mask.ip, UINT32_MAX);
+	cr_expect_eq(c->origdst_port, 8080);
+	cr_expect_eq(c->origdst_port_high, 8080);
+}
+
+Test(encode_xt, addresses_of_this_host_are_of_the_type_local)
+{
+	struct encoded e = encode(&(struct rule){ .local_dst = true }, FAMILY_V6);
+	const struct xt_addrtype_info_v1 *a = match_at(&e, 0, "addrtype", 1, sizeof(*a));
+
+	cr_expect_eq(a->dest, XT_ADDRTYPE_LOCAL);
+	cr_expect_eq(a->source, 0);
+	cr_expect_eq(a->flags, 0);
 }
 
 Test(encode_xt, matches_stand_in_the_order_of_the_text)
@@ -357,8 +389,10 @@ Test(encode_xt, refuses_what_the_kernel_would_take_for_something_else)
 		ranges[i] = (struct port_range){ (uint16_t)(i + 1), (uint16_t)(i + 1) };
 	cr_expect_str_eq(refusal(&(struct rule){ .dport = 53 }).text,
 			 "a port without the protocol TCP or UDP");
-	cr_expect_str_eq(refusal(&(struct rule){ .proto = IPPROTO_UDP, .not_syn = true }).text,
+	cr_expect_str_eq(refusal(&(struct rule){ .proto = IPPROTO_UDP, .syn = OP_NOT }).text,
 			 "TCP flags without the protocol TCP");
+	cr_expect_str_eq(refusal(&(struct rule){ .verdict.kind = VERDICT_REJECT }).text,
+			 "a reset without the protocol TCP");
 	cr_expect_str_eq(refusal(&(struct rule){ .udp_match = true }).text,
 			 "the udp match without the protocol UDP");
 	cr_expect_str_eq(refusal(&(struct rule){ .iif = long_name }).text,

@@ -183,6 +183,22 @@ Test(raw, needs_dns_and_the_zone_split_and_level_full)
 	cr_expect_null(strstr(off, "* raw\n"));
 }
 
+Test(nat, keeps_the_address_where_an_interface_has_none)
+{
+	struct plan plan = plan_v4();
+
+	plan.family[FAMILY_V4].unnumbered = true;
+	for (enum level level = LEVEL_DRAIN; level <= LEVEL_FULL; level++) {
+		expect_chain(&plan, level, "KUMA_MESH_INBOUND_REDIRECT",
+			     "-A KUMA_MESH_INBOUND_REDIRECT -p tcp -m addrtype --dst-type LOCAL -j "
+			     "DNAT --to-destination :15006\n"
+			     "-A KUMA_MESH_INBOUND_REDIRECT -p tcp -j REDIRECT --to-ports 15006\n");
+		expect_chain(
+			&plan, level, "KUMA_MESH_OUTBOUND_REDIRECT",
+			"-A KUMA_MESH_OUTBOUND_REDIRECT -p tcp -j REDIRECT --to-ports 15001\n");
+	}
+}
+
 Test(mangle, is_per_family_and_stays_without_dns_but_not_while_draining)
 {
 	for (enum level level = LEVEL_NONE; level <= LEVEL_FULL; level++) {

@@ -68,7 +68,7 @@ Test(print_rule, puts_the_destination_behind_an_outgoing_interface)
 		.src = match_of(OP_IS, "::6/128"),
 		.dst = match_of(OP_NOT, "::1/128"),
 		.proto = IPPROTO_TCP,
-		.not_syn = true,
+		.syn = OP_NOT,
 		.uid = { OP_IS, 5678, 5678, NULL },
 	};
 

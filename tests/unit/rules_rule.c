@@ -21,13 +21,13 @@ static struct rule at(const struct rule *rule, size_t n, struct rule_text *text)
 
 Test(rule, without_a_list_stands_for_itself)
 {
-	struct rule rule = { .comment = "a %s stays", .proto = IPPROTO_TCP, .not_syn = true };
+	struct rule rule = { .comment = "a %s stays", .proto = IPPROTO_TCP, .syn = OP_NOT };
 	struct rule_text text;
 	struct rule expanded = at(&rule, 0, &text);
 
 	cr_expect_eq(rule_count(&rule), 1);
 	cr_expect_eq(expanded.proto, IPPROTO_TCP);
-	cr_expect(expanded.not_syn);
+	cr_expect_eq(expanded.syn, OP_NOT);
 	cr_expect_str_eq(text.comment, COMMENT_PREFIX "a %s stays");
 }
 

@@ -47,6 +47,19 @@ static struct xt_proof proof_of(const struct transaction *t, enum family family)
 	};
 }
 
+/* Whether something of ours may be in the table, or is wanted there. Others' filter rules can be
+ * tens of thousands. */
+static bool is_of_interest(const struct transaction *t, const struct job *job)
+{
+	if (t->wish->scope == SCOPE_RECOGNISED || job->want.n)
+		return true;
+	for (size_t i = 0; i < t->record->n; i++)
+		if (t->record->items[i].family == job->table.family &&
+		    t->record->items[i].table == job->table.table)
+			return true;
+	return false;
+}
+
 /* Reads everything that is in a family's tables. */
 static int read_family(struct transaction *t, enum family family, struct error *err)
 {
@@ -63,7 +76,7 @@ static int read_family(struct transaction *t, enum family family, struct error *
 		if (r == 0 && !loaded && job->want.n)
 			r = error_set(err, -ENOPROTOOPT, "kernel module %s is not loaded",
 				      xt_families[family].module);
-		if (r == 0 && job->exists)
+		if (r == 0 && job->exists && is_of_interest(t, job))
 			r = xt_look(&job->table, &t->arena, &job->look, err);
 		if (r < 0)
 			return wrap_table(&job->table, err, r);
@@ -179,8 +192,8 @@ static int undo_job(struct transaction *t, struct job *job, struct error *err)
 static void choose_order(struct transaction *t)
 {
 	static const enum table orders[2][TABLE_COUNT] = {
-		{ TABLE_RAW, TABLE_NAT, TABLE_MANGLE },
-		{ TABLE_NAT, TABLE_RAW, TABLE_MANGLE },
+		{ TABLE_RAW, TABLE_NAT, TABLE_MANGLE, TABLE_FILTER },
+		{ TABLE_NAT, TABLE_RAW, TABLE_MANGLE, TABLE_FILTER },
 	};
 	const struct job *jobs = &t->jobs[0][0];
 	size_t before = 0, want = 0;

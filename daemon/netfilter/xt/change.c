@@ -127,10 +127,11 @@ static void carry_counters(const struct xt_state *now, const struct xt_state *wa
 	}
 }
 
-/* A name that neither is a verdict nor has a payload of its own is a chain's. */
+/* A name that neither is a verdict nor has a payload of its own is a chain's. (That of REJECT is as
+ * long as a verdict.) */
 static const char *jump_target(enum family family, const struct xt_rule *rule)
 {
-	static const char *const verdicts[] = { "", "ACCEPT", "DROP", "RETURN", "QUEUE" };
+	static const char *const verdicts[] = { "", "ACCEPT", "DROP", "RETURN", "QUEUE", "REJECT" };
 	const struct xt_entry_target *target = xt_entry_target(family, rule->entry);
 
 	if (target->u.target_size != XT_ALIGN(sizeof(*target)) + XT_ALIGN(sizeof(int)))
