@@ -9,6 +9,8 @@
 #include "common/config/quote.h"
 #include "common/config/scalar.h"
 
+#define SEEN_MAX 100000
+
 void proto_complain(struct proto_reader *r, const struct yaml_node *at, const char *fmt, ...)
 {
 	struct diag diag = {
@@ -169,6 +171,24 @@ static void check_enum(struct proto_reader *r, const struct yaml_node *node,
 	proto_complain(r, node, "%s: is %s, must be one of %s", where, describe(r, node), words);
 }
 
+/* Whether n more values may be looked at. What is behind an alias counts each time; kuma-dp's
+ * library has a limit of its own for that. */
+static bool may_see(struct proto_reader *r, const struct yaml_node *at, size_t n)
+{
+	struct origin origin = { ORIGIN_FILE, r->path, at->line, at->column };
+	bool first = r->n_seen <= SEEN_MAX;
+
+	r->n_seen += n + 1;
+	if (r->n_seen <= SEEN_MAX)
+		return true;
+	if (first)
+		diag_add(r->diags, SEVERITY_ERROR, &origin, NULL,
+			 "has more than %d values, those behind aliases counted each time",
+			 SEEN_MAX);
+	r->refused = true;
+	return false;
+}
+
 /* JSON knows only text as keys. What "<<" names kuma-dp takes over by rules of its own: better none
  * of it than another reading. */
 static void check_keys(struct proto_reader *r, const struct yaml_node *node)
@@ -219,7 +239,7 @@ static void check_value(struct proto_reader *r, const struct yaml_node *node,
 		[PROTO_MAPPING] = "a mapping",
 	};
 
-	if (proto_is_null(node))
+	if (proto_is_null(node) || !may_see(r, node, node->n))
 		return;
 	if (field->kind == PROTO_TEXT) {
 		proto_check_text(r, node, where);
@@ -244,7 +264,7 @@ static void check_list(struct proto_reader *r, const struct yaml_node *node,
 		proto_complain(r, node, "%s: is %s, must be a list", where, describe(r, node));
 		return;
 	}
-	for (size_t i = 0; i < node->n; i++)
+	for (size_t i = 0; i < node->n && r->n_seen <= SEEN_MAX; i++)
 		check_value(r, node->entries[i].value, field,
 			    arena_printf(r->arena, "%s[%zu]", where, i));
 }

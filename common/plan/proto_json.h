@@ -38,6 +38,7 @@ struct proto_reader {
 	struct diag_list *diags;
 	enum severity severity; /* of what kuma-dp would refuse */
 	bool refused;           /* there was such a thing */
+	size_t n_seen;          /* values looked at so far */
 };
 
 /* Says that kuma-dp would refuse what stands there (NULL: at the beginning). */

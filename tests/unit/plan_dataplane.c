@@ -2,6 +2,7 @@
 #include "common/plan/dataplane.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <criterion/criterion.h>
@@ -265,6 +266,22 @@ Test(dataplane, must_be_of_a_sane_size)
 	bad(text, "nested deeper than 16", 1);
 	memset(text, ' ', sizeof(text) - 1);
 	bad(text, "longer than 1048576 bytes", 0);
+}
+
+/* 200 times an inbound with 2000 tags, in 30 KB. */
+Test(dataplane, must_not_grow_by_aliases, .timeout = 10)
+{
+	static char text[1 << 16];
+	size_t at = (size_t)sprintf(text, HEAD "x: &a {port: 1, tags: {kuma.io/service: a");
+
+	for (int i = 0; i < 2000; i++)
+		at += (size_t)sprintf(text + at, ", t%d: a", i);
+	at += (size_t)sprintf(text + at, "}}\nnetworking:\n  address: 192.0.2.10\n  inbound: [*a");
+	for (int i = 0; i < 200; i++)
+		at += (size_t)sprintf(text + at, ", *a");
+	(void)sprintf(text + at, "]\n");
+	bad(text, "has more than 100000 values, those behind aliases counted each time", 4);
+	cr_expect_eq(diags.n_errors, 1);
 }
 
 static char *render(const char *text, size_t len, struct pair_list vars)
