@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts that cannot do what is asked: no legacy tables, rules of others, another instance, no right to change rules."""
 
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -186,6 +188,17 @@ def test_a_rule_of_others_that_jumps_to_a_chain_of_ours_is_told_of_and_left_alon
     said = subject.shell(f"exec {PROGRAM} uninstall")
     assert "rule 1 of OF_OTHERS jumps to KUMA_MESH_OUTBOUND" in said.text, said.text
     assert {line for line in subject.state() ^ before if not line.startswith("/run")} == set()
+
+
+def test_a_start_that_is_still_loading_ends_at_once(subject):
+    """There is nothing to undo yet: however long a program takes to say its version, a stop does not wait for it."""
+    subject.write("/run/slow/kuma-dp", "#!/bin/sh\nexec sleep 30\n", "0755")
+    subject.settings["kumaDP.path"] = "/run/slow/kuma-dp"
+    subject.finish()
+    before, begin = subject.state(), time.monotonic()
+    said = subject.shell(f"exec timeout --preserve-status --signal=TERM 1 {PROGRAM} run")
+    assert said.status == 128 + signal.SIGTERM and time.monotonic() - begin < 3, said.text
+    assert subject.state() ^ before == set()
 
 
 def test_status_without_a_daemon_says_so(subject):
