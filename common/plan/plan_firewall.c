@@ -45,6 +45,16 @@ static uint16_t first_port(const struct exam *e, size_t n)
 	return 0;
 }
 
+/* The last one of those that follow it without a gap. */
+static uint16_t last_port(const struct exam *e, size_t n)
+{
+	uint16_t port = first_port(e, n);
+
+	while (port < e->steps->items[n].to && is_redirected(e->p, (uint16_t)(port + 1)))
+		port++;
+	return port;
+}
+
 /* Whether the other chains let the port pass, redirected or not. */
 static bool others_let_in(const struct exam *e, uint16_t port, bool redirected)
 {
@@ -96,7 +106,7 @@ static const char *changed_rule(const struct exam *e, const struct filter_step *
 }
 
 /* All ports for which the rule means something else, "80, 9000-9100". */
-static const char *ports_of(const struct exam *e, const char *rule)
+static const char *ports_of(const struct exam *e, const char *rule, uint16_t asked)
 {
 	const char *text = "";
 	unsigned n = 0;
@@ -109,15 +119,16 @@ static const char *ports_of(const struct exam *e, const char *rule)
 			continue;
 		if (n > RANGES_MAX)
 			text = arena_printf(e->p->arena, "%s and others", text);
-		else if (port == step->to)
+		else if (port == last_port(e, i))
 			text = arena_printf(e->p->arena, "%s%s%u", text, n > 1 ? ", " : "", port);
 		else
 			text = arena_printf(e->p->arena, "%s%s%u-%u", text, n > 1 ? ", " : "", port,
-					    step->to);
+					    last_port(e, i));
 		if (!text)
 			return "";
 	}
-	return text;
+	/* Another chain may judge the first of them otherwise. */
+	return *text ? text : arena_printf(e->p->arena, "%u", asked);
 }
 
 /* Once for each rule. */
@@ -137,13 +148,13 @@ static void examine_port(struct exam *e, uint16_t port)
 	if (e->said.n > RULES_MAX)
 		return;
 	accepts = step->direct.fate > step->redirected.fate;
-	ports = ports_of(e, rule);
-	many = strpbrk(ports, ",-");
+	ports = ports_of(e, rule, port);
+	many = strpbrk(ports ? ports : "", ",-");
 	say(e->p, HOST_WARNING, NULL,
 	    "%s %s port%s %s by number, but redirected connections arrive at port %u and "
 	    "%s; \"ct status dnat\" with the port that was asked for keeps its effect: "
 	    "%s%s",
-	    rule, accepts ? "lets in" : "keeps out", many ? "s" : "", ports,
+	    rule, accepts ? "lets in" : "keeps out", many ? "s" : "", ports ? ports : "",
 	    e->p->plan->inbound.port, accepts ? "are dropped" : "get through",
 	    cure(e, port, accepts), many ? " (and so for the others)" : "");
 }

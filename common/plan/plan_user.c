@@ -15,7 +15,10 @@ static void missing(struct planner *p, const char *asked)
 	struct new_user user;
 	struct error err;
 
-	if (new_user_judge(asked, p->facts->uid_5678_name, &user, &err) < 0)
+	if (!p->config->user.create && !new_user_is_number(asked))
+		say(p, HOST_ERROR, SETTING, "user '%s' does not exist, and user.create is false",
+		    *asked ? asked : KUMA_DP_USER);
+	else if (new_user_judge(asked, p->facts->uid_5678_name, &user, &err) < 0)
 		say(p, HOST_ERROR, SETTING, "%s", err.text);
 	else if (!p->config->user.create)
 		say(p, HOST_ERROR, SETTING, "user '%s' does not exist, and user.create is false",

@@ -391,6 +391,7 @@ static void add_text(struct digest *digest, const char *text)
 
 static void add_list(struct digest *digest, const struct string_list *list)
 {
+	digest_add(digest, &list->n, sizeof(list->n));
 	for (size_t i = 0; i < list->n; i++)
 		add_text(digest, list->items[i]);
 }

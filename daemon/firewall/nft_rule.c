@@ -19,11 +19,11 @@
 #include "daemon/firewall/nft_set.h"
 #include "daemon/firewall/walk.h"
 
-#define WORD           sizeof(uint32_t)
-#define WORDS          16 /* NFT_REG32_00 to _15; NFT_REG_1 to _4 are four of them each */
-#define LOOPBACK_INDEX 1
-#define TCP_FLAGS      13   /* their place in the header */
-#define TCP_ECN        0xc0 /* of which nothing is known */
+#define WORD            sizeof(uint32_t)
+#define WORDS           16 /* NFT_REG32_00 to _15; NFT_REG_1 to _4 are four of them each */
+#define LOOPBACK_INDEX  1
+#define TCP_FLAGS       13          /* their place in the header */
+#define TCP_FLAGS_KNOWN 0x3f3f3f3fU /* in each byte; not those of ECN */
 
 enum content {
 	CONTENT_BYTES,
@@ -111,7 +111,7 @@ static void on_payload(struct reading *s, const struct nftnl_expr *e)
 	if (base == NFT_PAYLOAD_TRANSPORT_HEADER && offset == 2 && len == 2)
 		to->content = CONTENT_PORT;
 	else if (base == NFT_PAYLOAD_TRANSPORT_HEADER && offset == TCP_FLAGS && len == 1)
-		load(to, &syn, 0xff & ~TCP_ECN, len);
+		load(to, &syn, TCP_FLAGS_KNOWN, len);
 	else if (base == NFT_PAYLOAD_NETWORK_HEADER && len == 1 && offset == (v4 ? 9 : 6))
 		load_byte(to, IPPROTO_TCP);
 }
@@ -317,6 +317,11 @@ static void on_lookup(struct reading *s, const struct nftnl_expr *e)
 	struct asking *a = s->asking;
 	const struct set *set;
 
+	/* Sets of addresses may be large, and nothing is known of the client's. */
+	if (!map && words->content == CONTENT_BYTES && words->known[0] == 0) {
+		a->maybe = true;
+		return;
+	}
 	set = set_find(a->userdata, a->chain->nft_family, a->chain->table,
 		       nftnl_expr_get_str(e, NFTNL_EXPR_LOOKUP_SET));
 	if (map && nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_DREG) != NFT_REG_VERDICT)

@@ -83,11 +83,11 @@ static bool read_elements(struct arena *arena, struct set *set)
 		array_push(arena, flags & NFT_SET_ELEM_INTERVAL_END ? &ends : set,
 			   read_element(arena, e, flags));
 	}
+	for (size_t i = 0; i < set->n && ends.n > 0; i++)
+		end_interval(&set->items[i], &ends);
 	for (size_t i = 0; i < set->n; i++) {
 		struct set_element *last = &set->items[set->n - 1], element = set->items[i];
 
-		if (ends.n > 0)
-			end_interval(&set->items[i], &ends);
 		if (element.rest) {
 			set->items[i] = *last;
 			*last = element;

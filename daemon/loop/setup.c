@@ -74,6 +74,12 @@ static int rules_up(struct daemon *d, struct error *err)
 {
 	int r = redirect_open(&d->redirect, &backend_xt, RECORD_RUN, err);
 
+	/* What can be recognised without it is taken over with the first apply to FULL. */
+	if (r == -EBADMSG) {
+		log_warning("%s and is of no use", err->text);
+		(void)unlink(RECORD_RUN);
+		r = redirect_open(&d->redirect, &backend_xt, RECORD_RUN, err);
+	}
 	return r == NETFILTER_ABSENT ? err->code : r;
 }
 

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/netfilter/record.h"
 #include "daemon/os/fd.h"
 
-#define LOCK STATE_DIR "/lock"
+#define LOCK     STATE_DIR "/lock"
+#define TRIES    20
+#define TRY_USEC 50000
 
 static int refuse(pid_t pid, struct error *err)
 {
@@ -43,12 +46,15 @@ int instance_acquire(int *ret_fd, struct error *err)
 	if (fd < 0)
 		return error_sys(err, -errno, "open " LOCK);
 	lock.l_start = (off_t)netns.st_ino;
-	if (fcntl(fd, F_SETLK, &lock) == 0) {
-		*ret_fd = take_fd(&fd);
-		return 0;
+	for (unsigned i = 0; i < TRIES; i++) {
+		if (fcntl(fd, F_SETLK, &lock) == 0) {
+			*ret_fd = take_fd(&fd);
+			return 0;
+		}
+		if (errno != EAGAIN && errno != EACCES)
+			return error_sys(err, -errno, "lock " LOCK);
+		(void)usleep(TRY_USEC);
 	}
-	if (errno != EAGAIN && errno != EACCES)
-		return error_sys(err, -errno, "lock " LOCK);
 	/* Who has it; nobody any more, perhaps. */
 	if (fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
 		lock.l_pid = 0;

@@ -65,9 +65,9 @@ static int parse_item(const char *line, struct record *record)
 	static const char *const tables[TABLE_COUNT] = { "raw", "nat", "mangle", "filter" };
 	struct record_item item = { 0 };
 	char words[3][8] = { 0 }, place[8] = "";
-	int at = 0;
-	int n = sscanf(line, "%7s %7s %7s %31s%n %32[0-9a-f] %7s", words[0], words[1], words[2],
-		       item.chain, &at, item.digest, place);
+	int at = 0, end = 0;
+	int n = sscanf(line, "%7s %7s %7s %31s%n %32[0-9a-f]%n %7s", words[0], words[1], words[2],
+		       item.chain, &at, item.digest, &end, place);
 	int kind = find_word(kind_words, RECORD_KIND_COUNT, words[0]);
 	int family = find_word(family_words, FAMILY_COUNT, words[1]);
 	int table = find_word(tables, TABLE_COUNT, words[2]);
@@ -75,7 +75,11 @@ static int parse_item(const char *line, struct record *record)
 	/* Lines that begin with an unknown word are a later version's and mean nothing here. */
 	if (kind < 0)
 		return 0;
-	if (family < 0 || table < 0 || n < 4 || (line[at] && line[at] != ' ') ||
+	if (end < at)
+		end = at; /* no digest, and so nothing else */
+	end += line[end] == ' ';
+	if (family < 0 || table < 0 || n < 4 || (n < 6 && line[end]) ||
+	    (n == 6 && line[end - 1] != ' ') ||
 	    (strlen(item.digest) != 32 && (n > 4 || kind == RECORD_XT_RULE)))
 		return -EBADMSG;
 	item.kind = (enum record_kind)kind;
@@ -90,13 +94,12 @@ static int parse_item(const char *line, struct record *record)
 
 static int parse_line(const char *line, const struct place *here, struct record *record)
 {
-	char boot[BOOT_MAX];
 	uint64_t netns;
 	int end = 0;
 
-	if (sscanf(line, "boot %63s", boot) == 1)
-		return strcmp(boot, UNKNOWN) == 0 || strcmp(here->boot, UNKNOWN) == 0 ||
-				       strcmp(boot, here->boot) == 0
+	if (strncmp(line, "boot ", 5) == 0)
+		return strcmp(line + 5, UNKNOWN) == 0 || strcmp(here->boot, UNKNOWN) == 0 ||
+				       strcmp(line + 5, here->boot) == 0
 			       ? 0
 			       : RECORD_ELSEWHERE;
 	if (strncmp(line, "netns ", 6) == 0) {
@@ -207,7 +210,7 @@ static int make_parent(const char *path, struct error *err)
 	return 0;
 }
 
-/* Writes the text and room behind it. */
+/* Writes the text and room behind it; no more where there is enough already. */
 static int write_file(const char *path, struct strbuf *text, size_t room, struct error *err)
 {
 	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -216,7 +219,7 @@ static int write_file(const char *path, struct strbuf *text, size_t room, struct
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_sys(err, -errno, "open %s", path);
-	if ((size_t)st.st_size > room)
+	if ((size_t)st.st_size >= text->len)
 		room = (size_t)st.st_size;
 	while (text->len < room && !text->failed)
 		strbuf_addc(text, '\n');
@@ -246,7 +249,11 @@ static int replace_file(const char *path, const char *spare, struct strbuf *text
 		return 0;
 	if (rename(spare, path) < 0)
 		return error_sys(err, -errno, "replace %s", path);
-	return write_file(spare, text, room, err);
+	r = write_file(spare, text, room, err);
+	/* The first of all: nothing was done that it lists. */
+	if (r < 0)
+		(void)remove_file(path, spare, NULL);
+	return r;
 }
 
 int record_save(const struct record *record, struct error *err)

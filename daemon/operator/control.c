@@ -203,11 +203,12 @@ static int listen_at(struct control *control, struct listener *listener, mode_t 
 	const char *path = address->sun_path;
 	int r;
 
+	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener->fd < 0)
+		return error_sys(err, -errno, "create the control socket");
 	if (unlink(path) < 0 && errno != ENOENT)
 		return error_sys(err, -errno, "replace %s", path);
-	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (listener->fd < 0 ||
-	    bind(listener->fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+	if (bind(listener->fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
 		return error_sys(err, -errno, "bind %s", path);
 	if (chmod(path, mode) < 0)
 		return error_sys(err, -errno, "set the mode of %s", path);
@@ -228,7 +229,9 @@ static int address_of(const char *path, const char *end, struct sockaddr_un *ret
 	_strbuf_ struct strbuf whole = { 0 };
 
 	strbuf_addf(&whole, "%s%s", path, end);
-	if (whole.failed || !io_unix_address(whole.text, ret))
+	if (whole.failed)
+		return error_sys(err, -ENOMEM, "find the control socket");
+	if (!io_unix_address(whole.text, ret))
 		return error_set(err, -ENAMETOOLONG, "control socket: %s is too long", path);
 	return 0;
 }
@@ -296,10 +299,21 @@ static int exchange(int fd, const char *request, struct strbuf *reply, struct er
 	return 0;
 }
 
+static int connect_to(int fd, const char *path, const char *end, struct error *err)
+{
+	struct sockaddr_un addr;
+	int r = address_of(path, end, &addr, err);
+
+	if (r < 0 || connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return r;
+	if (errno == ENOENT || errno == ECONNREFUSED)
+		return CONTROL_NOBODY;
+	return error_sys(err, -errno, "connect to %s", addr.sun_path);
+}
+
 int control_call(const char *path, const char *request, uint64_t timeout_usec, char **ret_reply,
 		 struct error *err)
 {
-	struct sockaddr_un addr;
 	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	const struct timeval tv = { .tv_sec = (time_t)(timeout_usec / 1000000),
 				    .tv_usec = (suseconds_t)(timeout_usec % 1000000) };
@@ -308,17 +322,15 @@ int control_call(const char *path, const char *request, uint64_t timeout_usec, c
 
 	if (fd < 0)
 		return error_sys(err, -errno, "create a socket");
-	r = address_of(path, geteuid() == 0 ? CONTROL_ROOT : "", &addr, err);
-	if (r < 0)
-		return r;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0)
 		return error_sys(err, -errno, "limit the time to wait for tproxyd");
-	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		if (errno == ENOENT || errno == ECONNREFUSED)
-			return CONTROL_NOBODY;
-		return error_sys(err, -errno, "connect to %s", path);
-	}
+	/* Root in a user namespace may be nobody to the daemon. */
+	r = connect_to(fd, path, geteuid() == 0 ? CONTROL_ROOT : "", err);
+	if (r != 0 && geteuid() == 0)
+		r = connect_to(fd, path, "", err);
+	if (r != 0)
+		return r;
 	r = exchange(fd, request, &reply, err);
 	if (r < 0)
 		return r;

@@ -4,6 +4,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/base/cleanup.h"
+#include "daemon/operator/control.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/io.h"
 #include "daemon/firewalld/firewalld.h"
@@ -18,10 +20,12 @@
 /* For the lock of others. The unit gives a stop 60 s in all; what is not done then is
  * tproxyd-cleanup.service's. */
 #define LOCK_WAIT_USEC          ((uint64_t)10 * 1000 * 1000)
+#define ANSWER_USEC             ((uint64_t)1000 * 1000)
 #define LOCK_WAIT_RECORDED_USEC ((uint64_t)45 * 1000 * 1000)
 
 struct request {
-	bool recorded; /* only what the daemon's record lists */
+	bool recorded;   /* only what the daemon's record lists */
+	bool until_done; /* with recorded: try again until it is done or a daemon does it */
 	bool quiet;
 	bool dry_run;
 };
@@ -36,6 +40,13 @@ static void tell(const struct request *request, struct netfilter_report *report)
 	netfilter_report_done(report);
 }
 
+static uint64_t patience_of(const struct request *request)
+{
+	if (request->until_done)
+		return 0;
+	return request->recorded ? LOCK_WAIT_RECORDED_USEC : LOCK_WAIT_USEC;
+}
+
 /* What the daemon's record lists and nothing else, or everything that is recognisable. */
 static int remove_rules(const struct request *request, struct error *err)
 {
@@ -45,8 +56,7 @@ static int remove_rules(const struct request *request, struct error *err)
 		.record_installed = RECORD_INSTALL,
 		.scope = request->recorded ? SCOPE_RECORDED : SCOPE_RECOGNISED,
 		.dry_run = request->dry_run,
-		.patience.timeout_usec =
-			request->recorded ? LOCK_WAIT_RECORDED_USEC : LOCK_WAIT_USEC,
+		.patience.timeout_usec = patience_of(request),
 	};
 	struct netfilter_report report;
 	int r = redirect_remove(&removal, &report, err);
@@ -105,6 +115,14 @@ static int remove_all(const struct request *request, struct error *err)
 	return first.code == 0 ? 0 : error_set(err, first.code, "%s", first.text);
 }
 
+/* The lock may be that of a one-shot verb. */
+static bool daemon_lives(void)
+{
+	_free_ char *reply = NULL;
+
+	return control_call(CONTROL_SOCKET, "status", ANSWER_USEC, &reply, NULL) != CONTROL_NOBODY;
+}
+
 static int uninstall(const struct request *request, struct error *err)
 {
 	_close_ int instance = -EBADF;
@@ -113,11 +131,21 @@ static int uninstall(const struct request *request, struct error *err)
 	if (request->recorded && access(RECORD_RUN, F_OK) < 0 && errno == ENOENT)
 		return 0;
 	r = instance_acquire(&instance, err);
-	if (r == -EBUSY && request->recorded)
-		return 0; /* a live daemon takes care of its rules */
+	if (r == -EBUSY && request->recorded && daemon_lives())
+		return 0; /* it takes care of its rules */
 	if (r < 0)
 		return r;
 	return request->recorded ? remove_rules(request, err) : remove_all(request, err);
+}
+
+/* Between two tries nothing is held, so that a daemon can start and do it. */
+static int uninstall_until_done(const struct request *request, struct error *err)
+{
+	int r;
+
+	while ((r = uninstall(request, err)) == -EBUSY)
+		(void)sleep(1);
+	return r;
 }
 
 int verb_uninstall(int argc, char *argv[], struct error *err)
@@ -126,6 +154,8 @@ int verb_uninstall(int argc, char *argv[], struct error *err)
 	const struct option_row rows[] = {
 		{ "recorded", &request.recorded,
 		  "Remove exactly what the daemon's record lists; nothing without one." },
+		{ "until-done", &request.until_done,
+		  "With --recorded: try until the rules are gone or a daemon runs." },
 		{ "quiet", &request.quiet, "Say nothing but errors." },
 	};
 	const struct command_line line = { argc, argv,           OPTIONS_KUMACTL_UNINSTALL,
@@ -143,7 +173,8 @@ int verb_uninstall(int argc, char *argv[], struct error *err)
 	request.dry_run = options.loaded.config.dry_run;
 	r = verb_needs_root("uninstall");
 	if (r == 0)
-		r = uninstall(&request, err);
+		r = request.until_done ? uninstall_until_done(&request, err)
+				       : uninstall(&request, err);
 	if (r == 0 && !request.quiet && !request.dry_run)
 		log_info("All that is recognisable of a transparent proxy is gone");
 	return r;

@@ -64,9 +64,24 @@ def test_what_a_stop_could_not_take_out_goes_as_soon_as_it_can(machine):
         machine.systemctl("kill", "--signal=KILL", "--kill-who=main", sample.UNIT)
         machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "failed", 30)
         assert sample.is_redirected(machine) and machine.exists("/run/tproxyd-state/record")
-        assert machine.show("tproxyd-cleanup.service", "ActiveState") == "activating"
+        machine.wait_until(lambda: machine.show("tproxyd-cleanup.service", "ActiveState") == "active", 30)
     machine.wait_until(lambda: not sample.is_redirected(machine), 30)
-    machine.wait_until(lambda: machine.show("tproxyd-cleanup.service", "ActiveState") == "inactive", 30)
+    machine.wait_until(lambda: machine.show("tproxyd-cleanup.service", "ActiveState") == "inactive", 60)
+    sample.assert_as_before(machine, before)
+
+
+def test_a_restart_over_a_stop_that_fails_ends_running(machine):
+    """The clean-up that a failed unit starts must not cancel the start that waits."""
+    sample.configure(machine)
+    sample.drop_in(machine, "short", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nTimeoutStopSec=3\n")
+    before = sample.prepare(machine)
+    sample.start(machine)
+    with locked(machine):
+        machine.systemctl("restart", "--no-block", sample.UNIT)
+        machine.wait_until(lambda: machine.show("tproxyd-cleanup.service", "ActiveState") == "active"
+                           or machine.show(sample.UNIT, "SubState") == "start", 60)
+    machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "active", 60)
+    sample.stop(machine)
     sample.assert_as_before(machine, before)
 
 
@@ -79,7 +94,7 @@ def test_a_start_goes_on_with_what_a_stop_could_not_take_out(machine):
         machine.systemctl("kill", "--signal=KILL", "--kill-who=main", sample.UNIT)
         machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "failed", 30)
         machine.systemctl("start", "--no-block", sample.UNIT)
-        machine.wait_until(lambda: machine.show("tproxyd-cleanup.service", "ActiveState") != "activating", 30)
+        machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "activating", 30)
     machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "active", 60)
     sample.stop(machine)
     sample.assert_as_before(machine, before)

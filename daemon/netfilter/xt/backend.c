@@ -17,8 +17,9 @@ struct job {
 	bool exists, change;
 	struct xt_look look;
 	struct xt_state before, want;
-	bool touched; /* a commit may have got through */
-	bool done;    /* the table is as wanted */
+	struct xt_state first; /* all of it, before the first commit */
+	bool touched;          /* a commit may have got through */
+	bool done;             /* the table is as wanted */
 };
 
 struct transaction {
@@ -167,10 +168,24 @@ static int change_job(struct transaction *t, struct job *job, struct error *err)
 	const struct xt_proof touched = { .record = &t->both, .trusted = true };
 	const struct xt_change change = { &job->table, &proof,   &touched,
 					  &job->want,  &t->next, &t->arena };
-	int r = xt_change(&change, &job->look, &job->before, &job->touched, err);
+	int r;
+
+	job->first = job->look.all;
+	r = xt_change(&change, &job->look, &job->before, &job->touched, err);
 
 	job->done = r == 0;
 	return r < 0 ? wrap_table(&job->table, err, r) : r;
+}
+
+/* Whether the table is as it was before all: a commit that failed, and could not be looked at then,
+ * never got through. */
+static int is_untouched(struct transaction *t, const struct job *job, struct error *err)
+{
+	struct xt_look now = { 0 };
+	int r = xt_look(&job->table, &t->arena, &now, err);
+
+	xt_look_close(&job->table, &now);
+	return r < 0 ? r : xt_state_same(&now.all, &job->first);
 }
 
 /* Puts back what a table held. */
@@ -182,8 +197,11 @@ static int undo_job(struct transaction *t, struct job *job, struct error *err)
 					  &either,     &job->before,
 					  &t->was,     &t->arena };
 	bool touched;
-	int r = xt_change(&change, &job->look, NULL, &touched, err);
+	int r = job->done ? 0 : is_untouched(t, job, err);
 
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = xt_change(&change, &job->look, NULL, &touched, err);
 	return r == NETFILTER_BUSY ? error_set(err, -EBUSY, "others keep changing it") : r;
 }
 
