@@ -166,10 +166,13 @@ static void add_conntrack(const struct rule *rule, struct xt_blob *blob)
 		info->match_flags = XT_CONNTRACK_STATE;
 		info->state_mask = XT_CONNTRACK_STATE_INVALID;
 	}
-	if (rule->orig_dst.op)
+	if (rule->orig_dst.op) {
+		/* One address; iptables fills the mask of either family. */
 		info->match_flags |= XT_CONNTRACK_ORIGDST;
-	fill_net(&rule->orig_dst, sizeof(info->origdst_addr), &info->origdst_addr,
-		 &info->origdst_mask);
+		memcpy(&info->origdst_addr, rule->orig_dst.net.addr.bytes,
+		       sizeof(info->origdst_addr));
+		memset(&info->origdst_mask, 0xff, sizeof(info->origdst_mask));
+	}
 	if (rule->orig_dport) {
 		info->match_flags |= XT_CONNTRACK_ORIGDST_PORT;
 		info->origdst_port = info->origdst_port_high = rule->orig_dport;

@@ -116,7 +116,7 @@ struct rule {
 	struct match_net src, dst;
 	uint16_t sport, dport; /* 0: any */
 	/* what the client asked for, whatever the destination was changed to */
-	struct match_net orig_dst;
+	struct match_net orig_dst; /* one address */
 	uint16_t orig_dport;
 	bool local_dst; /* an address of this host */
 	struct match_multiport multiport;

@@ -105,7 +105,7 @@ def test_an_address_that_no_client_can_use_is_refused(subject, address):
     subject.finish()
     said = subject.check()
     assert said.status == 78 and len(said.errors) == 1, said.text
-    assert f"kumaDP.dataplaneFile: networking.address {address}" in said.errors[0].replace("'", "")
+    assert "networking.address" in said.errors[0] and address in said.errors[0]
 
 
 SECOND = "198.51.100.22"
