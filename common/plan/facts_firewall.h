@@ -50,3 +50,10 @@ struct facts_firewall {
 	struct filter_chain *items;
 	size_t n;
 };
+
+/* What is not tracked, and so not redirected: new TCP connections to this host and from it, and DNS
+ * queries from it, by chains in front of connection tracking. FILTER_DROPS stands for "not tracked",
+ * and of a step only `direct` counts. */
+struct facts_tracking {
+	struct facts_firewall inbound, outbound, dns;
+};

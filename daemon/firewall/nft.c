@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <linux/netfilter.h>
+#include <linux/netfilter_ipv4.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include <libnftnl/chain.h>
@@ -23,13 +24,33 @@ struct scan {
 /* The tool that keeps its rules there; NULL: it may be anything's. */
 static const char *tool_of(const struct chain *chain)
 {
-	if (chain->nft_family == NFPROTO_INET || strcmp(chain->table, "filter") != 0 ||
-	    (chain->base && strcmp(chain->name, "INPUT") != 0))
+	bool v4 = chain->nft_family == NFPROTO_IPV4;
+
+	if (chain->nft_family == NFPROTO_INET)
 		return NULL;
-	return chain->nft_family == NFPROTO_IPV4 ? "iptables-nft" : "ip6tables-nft";
+	if (strcmp(chain->table, "raw") == 0 && chain->hook != HOOK_INPUT)
+		return v4 ? "iptables-nft -t raw" : "ip6tables-nft -t raw";
+	if (strcmp(chain->table, "filter") != 0 ||
+	    (chain->hook != HOOK_NONE && strcmp(chain->name, "INPUT") != 0))
+		return NULL;
+	return v4 ? "iptables-nft" : "ip6tables-nft";
 }
 
 DEFINE_CLEANUP(struct nftnl_chain *, nftnl_chain_free, NULL);
+
+static enum hook hook_of(const struct nftnl_chain *c)
+{
+	uint32_t number = nftnl_chain_get_u32(c, NFTNL_CHAIN_HOOKNUM);
+	int32_t priority = (int32_t)nftnl_chain_get_u32(c, NFTNL_CHAIN_PRIO);
+
+	if (number == NF_INET_LOCAL_IN)
+		return HOOK_INPUT;
+	if (priority >= NF_IP_PRI_CONNTRACK)
+		return HOOK_NONE;
+	return number == NF_INET_PRE_ROUTING ? HOOK_UNTRACKED_IN
+	       : number == NF_INET_LOCAL_OUT ? HOOK_UNTRACKED_OUT
+					     : HOOK_NONE;
+}
 
 static int on_chain(const struct nlmsghdr *message, void *userdata)
 {
@@ -47,8 +68,7 @@ static int on_chain(const struct nlmsghdr *message, void *userdata)
 		.nft_family = nftnl_chain_get_u32(c, NFTNL_CHAIN_FAMILY),
 		.table = arena_strdup(scan->arena, table ? table : ""),
 		.name = arena_strdup(scan->arena, name ? name : ""),
-		.base = type && strcmp(type, "filter") == 0 &&
-			nftnl_chain_get_u32(c, NFTNL_CHAIN_HOOKNUM) == NF_INET_LOCAL_IN,
+		.hook = type && strcmp(type, "filter") == 0 ? hook_of(c) : HOOK_NONE,
 		.drops = nftnl_chain_is_set(c, NFTNL_CHAIN_POLICY) &&
 			 nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY) == NF_DROP,
 	};
@@ -96,7 +116,7 @@ static int add_rule(struct nftnl_rule *rule, void *userdata)
 	return 0;
 }
 
-void host_firewall_nft(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret)
+void host_firewall_nft(struct arena *arena, struct findings *ret)
 {
 	int r = -EINTR;
 
@@ -115,7 +135,7 @@ void host_firewall_nft(struct arena *arena, uint16_t inbound_port, struct facts_
 			r = netlink_list_nft(NFT_MSG_GETRULE, on_rule, &scan);
 		if (r == 0) {
 			(void)nftnl_rule_list_foreach(scan.rules, add_rule, &scan);
-			chains_walk(arena, &scan.chains, inbound_port, ret);
+			chains_walk(arena, &scan.chains, ret);
 		}
 		nftnl_rule_list_free(scan.rules);
 	}

@@ -3,6 +3,7 @@
 /* The expressions of one rule of nf_tables, one after the other, over registers of which not all is
  * known. */
 
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +30,8 @@ enum content {
 	CONTENT_BYTES,
 	CONTENT_PORT,
 	CONTENT_ASKED_PORT,
-	CONTENT_INTERFACE, /* any but the loopback interface; a name or an index */
+	CONTENT_CLIENT_PORT, /* any that is not privileged */
+	CONTENT_INTERFACE,   /* any but the loopback interface; a name or an index */
 };
 
 struct word {
@@ -91,7 +93,7 @@ static void on_meta(struct reading *s, const struct nftnl_expr *e)
 	if (key == NFT_META_NFPROTO)
 		load_byte(to, s->asking->packet->family == FAMILY_V4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
 	else if (key == NFT_META_L4PROTO)
-		load_byte(to, IPPROTO_TCP);
+		load_byte(to, s->asking->packet->proto);
 	else if (key == NFT_META_IIF || key == NFT_META_IIFNAME)
 		to->content = CONTENT_INTERFACE;
 }
@@ -110,10 +112,12 @@ static void on_payload(struct reading *s, const struct nftnl_expr *e)
 	to = load_unknown(s, e, NFTNL_EXPR_PAYLOAD_DREG);
 	if (base == NFT_PAYLOAD_TRANSPORT_HEADER && offset == 2 && len == 2)
 		to->content = CONTENT_PORT;
+	else if (base == NFT_PAYLOAD_TRANSPORT_HEADER && offset == 0 && len == 2)
+		to->content = CONTENT_CLIENT_PORT;
 	else if (base == NFT_PAYLOAD_TRANSPORT_HEADER && offset == TCP_FLAGS && len == 1)
 		load(to, &syn, TCP_FLAGS_KNOWN, len);
 	else if (base == NFT_PAYLOAD_NETWORK_HEADER && len == 1 && offset == (v4 ? 9 : 6))
-		load_byte(to, IPPROTO_TCP);
+		load_byte(to, s->asking->packet->proto);
 }
 
 /* Of a status nothing is known but whether the destination was changed. */
@@ -190,8 +194,10 @@ static enum answer word_within(struct packet *packet, const struct word *word,
 				   port_of(hi))
 			       ? YES
 			       : NO;
+	if (word->content == CONTENT_CLIENT_PORT)
+		return packet->tracking && port_of(hi) < IPPORT_RESERVED ? NO : MAYBE;
 	if (word->content == CONTENT_INTERFACE)
-		return len == WORD && is_loopback(lo) ? NO : MAYBE;
+		return len >= sizeof("lo") && is_loopback(lo) ? NO : MAYBE;
 	for (size_t i = 0; i < len; i++) {
 		if (word->known[i] != UINT8_MAX)
 			answer = MAYBE;
@@ -349,6 +355,11 @@ static void on_reject(struct reading *s, const struct nftnl_expr *e _unused_)
 	say(s, VERDICT_DROP, NULL);
 }
 
+static void on_notrack(struct reading *s, const struct nftnl_expr *e _unused_)
+{
+	say(s, VERDICT_UNTRACK, NULL);
+}
+
 static void on_match(struct reading *s, const struct nftnl_expr *e)
 {
 	uint32_t len = 0;
@@ -360,7 +371,10 @@ static void on_match(struct reading *s, const struct nftnl_expr *e)
 
 static void on_target(struct reading *s, const struct nftnl_expr *e)
 {
-	say(s, xt_target_verdict(nftnl_expr_get_str(e, NFTNL_EXPR_TG_NAME)), NULL);
+	uint32_t len = 0;
+	const void *info = nftnl_expr_get(e, NFTNL_EXPR_TG_INFO, &len);
+
+	say(s, xt_target_verdict(nftnl_expr_get_str(e, NFTNL_EXPR_TG_NAME), info, len), NULL);
 }
 
 static const struct {
@@ -376,7 +390,7 @@ static const struct {
 	{ "lookup", on_lookup },
 	{ "match", on_match },
 	{ "meta", on_meta },
-	{ "notrack", NULL },
+	{ "notrack", on_notrack },
 	{ "objref", NULL },
 	{ "payload", on_payload },
 	{ "range", on_range },

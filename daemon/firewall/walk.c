@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/firewall/walk.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 #include "common/base/array.h"
@@ -118,6 +119,11 @@ enum course rule_says(struct asking *a, enum verdict verdict, const char *target
 	const struct chain *chain;
 	enum course course;
 
+	/* Whatever comes behind, what is not tracked stays so. */
+	if (a->packet->tracking && verdict == VERDICT_DROP)
+		verdict = VERDICT_ACCEPT;
+	else if (verdict == VERDICT_UNTRACK)
+		verdict = a->packet->tracking ? VERDICT_DROP : VERDICT_CONTINUE;
 	if (a->refused || verdict == VERDICT_CONTINUE)
 		return COURSE_NEXT;
 	if (verdict == VERDICT_ACCEPT || verdict == VERDICT_DROP)
@@ -142,7 +148,7 @@ static struct filter_outcome follow(struct walk *w, const struct chain *chain,
 	w->ended = false;
 	w->end = w->may_accept = w->may_drop = NULL;
 	(void)walk_chain(w, chain, packet);
-	accepts = w->ended ? w->accepted : !chain->drops;
+	accepts = w->ended ? w->accepted : packet->tracking || !chain->drops;
 	if (accepts && w->may_drop)
 		return (struct filter_outcome){ FILTER_MAY_DROP, w->end, w->may_drop };
 	if (!accepts && w->may_accept)
@@ -162,9 +168,10 @@ static void walk_family(struct walk *w, const struct chain *chain, struct packet
 		like.port = like.asked = (uint16_t)port;
 		like.until = UINT16_MAX;
 		step.direct = follow(w, chain, &like);
-		like.redirected = true;
+		like.redirected = !like.tracking;
 		like.port = inbound_port;
-		step.redirected = follow(w, chain, &like);
+		if (!like.tracking)
+			step.redirected = follow(w, chain, &like);
 		step.named = like.named;
 		step.to = like.until;
 		if (w->asked >= RULES_MAX || w->arena->failed)
@@ -173,26 +180,41 @@ static void walk_family(struct walk *w, const struct chain *chain, struct packet
 	}
 }
 
-void chains_walk(struct arena *arena, const struct chain_list *chains, uint16_t inbound_port,
-		 struct facts_firewall *ret)
+static void walk_chain_from(struct arena *arena, const struct chain_list *chains,
+			    const struct chain *from, struct packet like,
+			    struct facts_firewall *ret)
 {
+	struct filter_chain chain = { .name = chain_name(arena, from), .nft = !from->tool };
+
+	chain.add = from->tool ? arena_printf(arena, "%s -I INPUT", from->tool)
+			       : arena_printf(arena, "nft insert rule %s %s %s", family_word(from),
+					      from->table, from->name);
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		struct walk w = { .arena = arena, .chains = chains };
+
+		like.family = f;
+		if (from->family[f])
+			walk_family(&w, from, like, &chain.family[f]);
+	}
+	array_push(arena, ret, chain);
+}
+
+void chains_walk(struct arena *arena, const struct chain_list *chains, struct findings *ret)
+{
+	const struct packet filtered = { .proto = IPPROTO_TCP, .port = ret->inbound_port };
+	const struct packet tcp = { .proto = IPPROTO_TCP, .tracking = true };
+	const struct packet udp = { .proto = IPPROTO_UDP, .tracking = true };
+
 	for (size_t i = 0; i < chains->n && !arena->failed; i++) {
 		const struct chain *from = &chains->items[i];
-		struct filter_chain chain = { .name = chain_name(arena, from), .nft = !from->tool };
 
-		if (!from->base)
+		if (from->hook == HOOK_INPUT)
+			walk_chain_from(arena, chains, from, filtered, &ret->firewall);
+		else if (from->hook == HOOK_UNTRACKED_IN)
+			walk_chain_from(arena, chains, from, tcp, &ret->tracking.inbound);
+		if (from->hook != HOOK_UNTRACKED_OUT)
 			continue;
-		chain.add = from->tool ? arena_printf(arena, "%s -I INPUT", from->tool)
-				       : arena_printf(arena, "nft insert rule %s %s %s",
-						      family_word(from), from->table, from->name);
-		for (enum family f = 0; f < FAMILY_COUNT; f++) {
-			struct walk w = { .arena = arena, .chains = chains };
-
-			if (from->family[f])
-				walk_family(&w, from,
-					    (struct packet){ .family = f, .port = inbound_port },
-					    &chain.family[f]);
-		}
-		array_push(arena, ret, chain);
+		walk_chain_from(arena, chains, from, tcp, &ret->tracking.outbound);
+		walk_chain_from(arena, chains, from, udp, &ret->tracking.dns);
 	}
 }

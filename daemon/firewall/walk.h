@@ -16,6 +16,8 @@
 
 struct packet {
 	enum family family;
+	uint8_t proto;
+	bool tracking;   /* whether it is tracked is asked, not whether it is let in */
 	bool redirected; /* its destination was changed */
 	uint16_t port;   /* where it arrives */
 	uint16_t asked;  /* the port that the client asked for; another one only if redirected */
@@ -33,7 +35,13 @@ struct chain {
 	uint32_t nft_family; /* 0: not of nf_tables */
 	const char *table, *name;
 	const char *tool; /* that keeps its rules there; NULL: it may be anything's */
-	bool base, drops; /* the kernel begins here; its policy */
+	enum hook {
+		HOOK_NONE,
+		HOOK_INPUT,
+		HOOK_UNTRACKED_IN, /* in front of connection tracking */
+		HOOK_UNTRACKED_OUT,
+	} hook;     /* the kernel begins here */
+	bool drops; /* its policy */
 	bool family[FAMILY_COUNT];
 	struct rule *items;
 	size_t n;
@@ -43,6 +51,7 @@ enum verdict {
 	VERDICT_CONTINUE,
 	VERDICT_ACCEPT,
 	VERDICT_DROP, /* or a refusal */
+	VERDICT_UNTRACK,
 	VERDICT_JUMP, /* comes back */
 	VERDICT_GOTO,
 	VERDICT_RETURN,
@@ -90,19 +99,25 @@ enum course rule_says(struct asking *a, enum verdict verdict, const char *target
 const struct chain *chain_find(const struct chain_list *chains, uint32_t nft_family,
 			       const char *table, const char *name);
 
+/* What is gathered, and for which inbound port. */
+struct findings {
+	uint16_t inbound_port;
+	struct facts_firewall firewall;
+	struct facts_tracking tracking;
+};
+
 /* What the chains say of all ports, as facts. */
-void chains_walk(struct arena *arena, const struct chain_list *chains, uint16_t inbound_port,
-		 struct facts_firewall *ret);
+void chains_walk(struct arena *arena, const struct chain_list *chains, struct findings *ret);
 
 /* A match of xtables, by its name, revision and bytes, which do not depend on the family. */
 void rule_asks_xt(struct asking *a, const char *name, unsigned revision, const void *data,
 		  size_t len);
 
 /* What a target of xtables that is no verdict does with the packet. */
-enum verdict xt_target_verdict(const char *name);
+enum verdict xt_target_verdict(const char *name, const void *data, size_t len);
 
 /* The same for a rule of nf_tables; its userdata is a struct set_list. */
 enum course nft_rule_judge(struct asking *a);
 
 /* A part of host_firewall(). */
-void host_firewall_nft(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret);
+void host_firewall_nft(struct arena *arena, struct findings *ret);

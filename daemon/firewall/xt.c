@@ -11,9 +11,20 @@
 #include "daemon/firewall/walk.h"
 #include "daemon/netfilter/xt/family.h"
 
-#define TABLE "filter"
-
-static const char *const tools[FAMILY_COUNT] = { "iptables-legacy", "ip6tables-legacy" };
+/* What is read: the chains in which the kernel begins. */
+static const struct source {
+	const char *table;
+	const char *tools[FAMILY_COUNT];
+	struct {
+		const char *chain;
+		enum hook hook;
+	} hooks[2];
+} sources[] = {
+	{ "filter", { "iptables-legacy", "ip6tables-legacy" }, { { "INPUT", HOOK_INPUT } } },
+	{ "raw",
+	  { "iptables-legacy -t raw", "ip6tables-legacy -t raw" },
+	  { { "PREROUTING", HOOK_UNTRACKED_IN }, { "OUTPUT", HOOK_UNTRACKED_OUT } } },
+};
 
 static enum family chain_family(const struct chain *chain)
 {
@@ -37,7 +48,7 @@ static void read_head(struct asking *a, const struct xt_layout *layout, const un
 
 	memcpy(&proto, entry + layout->proto, sizeof(proto));
 	if (proto != 0)
-		rule_asks(a, (proto == IPPROTO_TCP) == !(inverted & IPT_INV_PROTO));
+		rule_asks(a, (proto == a->packet->proto) == !(inverted & IPT_INV_PROTO));
 	if (any_bit(entry + layout->src_mask, layout->address) ||
 	    any_bit(entry + layout->dst_mask, layout->address) || entry[layout->oif] ||
 	    (!layout->proto_flag && (entry[layout->flags] & IPT_F_FRAG)) ||
@@ -55,7 +66,7 @@ static enum verdict verdict_of(const char *target)
 		return VERDICT_DROP;
 	if (strcmp(target, "RETURN") == 0)
 		return VERDICT_RETURN;
-	return xt_target_verdict(target);
+	return VERDICT_CONTINUE;
 }
 
 static enum course judge(struct asking *a)
@@ -64,7 +75,9 @@ static enum course judge(struct asking *a)
 	const struct xt_layout *layout = &xt_layouts[family];
 	const unsigned char *entry = a->rule->raw;
 	const char *target = xt_families[family].get_target(entry, a->userdata);
+	const struct xt_entry_target *t = xt_entry_target(family, entry);
 	const struct xt_entry_match *m = NULL;
+	enum verdict verdict;
 	bool goes = entry[layout->flags] & (family == FAMILY_V4 ? IPT_F_GOTO : IP6T_F_GOTO);
 
 	if (mesh_chain(target))
@@ -76,11 +89,22 @@ static enum course judge(struct asking *a)
 	/* The name of a chain is a jump. */
 	if (xt_families[family].ops->is_chain(target, a->userdata))
 		return rule_says(a, goes ? VERDICT_GOTO : VERDICT_JUMP, target);
-	return rule_says(a, verdict_of(target), NULL);
+	verdict = verdict_of(target);
+	if (verdict == VERDICT_CONTINUE)
+		verdict = xt_target_verdict(target, t->data, t->u.target_size - sizeof(*t));
+	return rule_says(a, verdict, NULL);
 }
 
-static void read_table(struct arena *arena, enum family family, struct xtc_handle *handle,
-		       struct chain_list *chains)
+static enum hook hook_of(const struct source *source, const char *chain)
+{
+	for (size_t i = 0; i < ELEMENTS(source->hooks); i++)
+		if (source->hooks[i].chain && strcmp(source->hooks[i].chain, chain) == 0)
+			return source->hooks[i].hook;
+	return HOOK_NONE;
+}
+
+static void read_table(struct arena *arena, const struct source *source, enum family family,
+		       struct xtc_handle *handle, struct chain_list *chains)
 {
 	const struct xt_family *f = &xt_families[family];
 
@@ -89,10 +113,10 @@ static void read_table(struct arena *arena, enum family family, struct xtc_handl
 		struct xt_counters counters;
 		const char *policy = f->ops->get_policy(name, &counters, handle);
 		struct chain chain = {
-			.table = TABLE,
+			.table = source->table,
 			.name = arena_strdup(arena, name),
-			.tool = tools[family],
-			.base = strcmp(name, "INPUT") == 0,
+			.tool = source->tools[family],
+			.hook = hook_of(source, name),
 			.drops = policy && strcmp(policy, "DROP") == 0,
 		};
 
@@ -104,23 +128,32 @@ static void read_table(struct arena *arena, enum family family, struct xtc_handl
 	}
 }
 
-void host_firewall(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret)
+static void walk_table(struct arena *arena, const struct source *source, enum family family,
+		       struct findings *ret)
 {
-	*ret = (struct facts_firewall){ 0 };
-	for (enum family family = 0; family < FAMILY_COUNT; family++) {
-		struct chain_list chains = { .judge = judge };
-		struct xtc_handle *handle = NULL;
-		bool exists = false;
+	struct chain_list chains = { .judge = judge };
+	struct xtc_handle *handle = NULL;
+	bool exists = false;
 
-		/* Opening a table that does not exist would make it. */
-		if (xt_table_exists(family, TABLE, &exists, NULL) > 0 && exists)
-			handle = xt_families[family].ops->init(TABLE);
-		if (!handle)
-			continue;
-		read_table(arena, family, handle, &chains);
-		chains.userdata = handle;
-		chains_walk(arena, &chains, inbound_port, ret);
-		xt_families[family].ops->free(handle);
-	}
-	host_firewall_nft(arena, inbound_port, ret);
+	/* Opening a table that does not exist would make it. */
+	if (xt_table_exists(family, source->table, &exists, NULL) > 0 && exists)
+		handle = xt_families[family].ops->init(source->table);
+	if (!handle)
+		return;
+	read_table(arena, source, family, handle, &chains);
+	chains.userdata = handle;
+	chains_walk(arena, &chains, ret);
+	xt_families[family].ops->free(handle);
+}
+
+void host_firewall(struct arena *arena, uint16_t inbound_port, struct facts *ret)
+{
+	struct findings found = { .inbound_port = inbound_port };
+
+	for (size_t i = 0; i < ELEMENTS(sources); i++)
+		for (enum family family = 0; family < FAMILY_COUNT; family++)
+			walk_table(arena, &sources[i], family, &found);
+	host_firewall_nft(arena, &found);
+	ret->firewall = found.firewall;
+	ret->tracking = found.tracking;
 }

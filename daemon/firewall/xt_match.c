@@ -7,6 +7,7 @@
 
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/xt_conntrack.h>
+#include <linux/netfilter/xt_CT.h>
 #include <linux/netfilter/xt_multiport.h>
 #include <linux/netfilter/xt_state.h>
 #include <linux/netfilter/xt_tcpudp.h>
@@ -16,18 +17,32 @@
 
 #define TCP_SYN 0x02
 
+/* Ports of the packet, where the first two are any unless they say otherwise. */
+static void ask_ports(struct asking *a, const uint16_t sports[static 2],
+		      const uint16_t dports[static 2], bool not_sports, bool not_dports)
+{
+	if (dports[0] != 0 || dports[1] != UINT16_MAX || not_dports)
+		rule_asks(a, packet_port(a->packet, false, dports[0], dports[1]) != not_dports);
+	if (sports[0] == 0 && sports[1] == UINT16_MAX && !not_sports)
+		return;
+	/* What is asked for privileged ports of the sender is about answers. */
+	if (a->packet->tracking && sports[1] < IPPORT_RESERVED)
+		rule_asks(a, not_sports);
+	else
+		a->maybe = true;
+}
+
 static void match_tcp(struct asking *a, unsigned revision _unused_, const void *data)
 {
 	const struct xt_tcp *tcp = data;
 	/* The first packet has SYN and nothing else of what can be asked for. */
 	bool syn = (TCP_SYN & tcp->flg_mask) == tcp->flg_cmp;
-	bool others = tcp->invflags & XT_TCP_INV_DSTPT;
 
-	if (tcp->dpts[0] != 0 || tcp->dpts[1] != UINT16_MAX || others)
-		rule_asks(a, packet_port(a->packet, false, tcp->dpts[0], tcp->dpts[1]) != others);
-	if (tcp->spts[0] != 0 || tcp->spts[1] != UINT16_MAX || tcp->option != 0 ||
-	    (tcp->invflags & (XT_TCP_INV_SRCPT | XT_TCP_INV_OPTION)))
+	ask_ports(a, tcp->spts, tcp->dpts, tcp->invflags & XT_TCP_INV_SRCPT,
+		  tcp->invflags & XT_TCP_INV_DSTPT);
+	if (tcp->option != 0 || (tcp->invflags & XT_TCP_INV_OPTION))
 		a->maybe = true;
+	rule_asks(a, a->packet->proto == IPPROTO_TCP);
 	rule_asks(a, syn != !!(tcp->invflags & XT_TCP_INV_FLAGS));
 }
 
@@ -66,7 +81,7 @@ static void match_conntrack(struct asking *a, unsigned revision, const void *dat
 		rule_asks(a, (new || nat) == !(not &XT_CONNTRACK_STATE));
 	}
 	if (rest & XT_CONNTRACK_PROTO)
-		rule_asks(a, (info->l4proto == IPPROTO_TCP) == !(not &XT_CONNTRACK_PROTO));
+		rule_asks(a, (info->l4proto == a->packet->proto) == !(not &XT_CONNTRACK_PROTO));
 	if (rest & XT_CONNTRACK_DIRECTION)
 		rule_asks(a, !(not &XT_CONNTRACK_DIRECTION));
 	rest &= ~(unsigned)(XT_CONNTRACK_STATE | XT_CONNTRACK_STATE_ALIAS | XT_CONNTRACK_PROTO |
@@ -87,9 +102,14 @@ static void match_state(struct asking *a, unsigned revision _unused_, const void
 	rule_asks(a, info->statemask & XT_STATE_BIT(IP_CT_NEW));
 }
 
-static void match_udp(struct asking *a, unsigned revision _unused_, const void *data _unused_)
+static void match_udp(struct asking *a, unsigned revision _unused_, const void *data)
 {
-	rule_asks(a, false);
+	const struct xt_udp *udp = data;
+
+	rule_asks(a, a->packet->proto == IPPROTO_UDP);
+	if (a->packet->proto == IPPROTO_UDP)
+		ask_ports(a, udp->spts, udp->dpts, udp->invflags & XT_UDP_INV_SRCPT,
+			  udp->invflags & XT_UDP_INV_DSTPT);
 }
 
 static void match_comment(struct asking *a _unused_, unsigned revision _unused_,
@@ -124,7 +144,14 @@ void rule_asks_xt(struct asking *a, const char *name, unsigned revision, const v
 	a->maybe = true;
 }
 
-enum verdict xt_target_verdict(const char *name)
+enum verdict xt_target_verdict(const char *name, const void *data, size_t len)
 {
+	uint16_t flags = 0;
+
+	/* The flags come first in every revision. */
+	if (strcmp(name, "CT") == 0 && len >= sizeof(flags))
+		memcpy(&flags, data, sizeof(flags));
+	if (strcmp(name, "NOTRACK") == 0 || (flags & XT_CT_NOTRACK))
+		return VERDICT_UNTRACK;
 	return strcmp(name, "REJECT") == 0 ? VERDICT_DROP : VERDICT_CONTINUE;
 }

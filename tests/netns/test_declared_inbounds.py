@@ -271,3 +271,59 @@ def test_an_interface_without_an_address_loses_nothing(host, peer, subject, case
     are_as_iptables_makes_them(host, "nat", "KUMA_MESH_INBOUND_REDIRECT")
     stops(process)
     assert reached(peer, network.INSIDE4) == str(APPLICATION)
+
+
+NOTRACK = {
+    "inbound, by port": (
+        ["-A PREROUTING -p tcp --dport 8080 -j CT --notrack"], "chain PREROUTING",
+        {"prerouting": "tcp dport 8080 notrack"}, ["turns connection tracking off for inbound TCP connections (port 8080)"]),
+    "inbound, in a chain of its own, by interface": (
+        ["-N fast", "-A PREROUTING -i eth0 -j fast", "-A fast -p tcp -m multiport --dports 8080,9090:9099 -j CT --notrack"],
+        "chain fast", {"prerouting": "iifname eth0 tcp dport { 8080, 9090-9099 } notrack"},
+        ["may turn connection tracking off for inbound TCP connections (port 8080, 9090-9099)"]),
+    "outbound and DNS": (
+        ["-A OUTPUT -p tcp --dport 80 -j CT --notrack", "-A OUTPUT -p udp --dport 53 -j CT --notrack"], "chain OUTPUT",
+        {"output": "tcp dport 80 notrack; udp dport 53 notrack"},
+        ["turns connection tracking off for outbound TCP connections (port 80)",
+         "turns connection tracking off for DNS queries of this host"]),
+    "loopback": (
+        ["-A PREROUTING -i lo -j CT --notrack", "-A OUTPUT -o lo -j CT --notrack"], "chain OUTPUT",
+        {"prerouting": "iif lo notrack", "output": "oif lo notrack"},
+        ["may turn connection tracking off for outbound TCP connections (port 1-65535)",
+         "may turn connection tracking off for DNS queries of this host"]),
+    "what does no harm": (
+        ["-A PREROUTING -p udp --dport 53 -j CT --notrack", "-A OUTPUT -p udp --sport 53 -j CT --notrack",
+         "-A OUTPUT -p tcp --sport 80 -j CT --notrack", "-A PREROUTING -p udp --dport 4789 -j CT --notrack",
+         "-A PREROUTING -p tcp --dport 22 -j CT --notrack", "-A PREROUTING -p tcp --dport 9999 -j DROP",
+         "-A OUTPUT -p udp --dport 4789 -j CT --notrack", "-A PREROUTING -p tcp --dport 7 -j CT --zone 3"], None,
+        {"prerouting": "udp dport 53 notrack; udp dport 4789 notrack; tcp dport 22 notrack; tcp dport 9999 drop",
+         "output": "udp sport 53 notrack; tcp sport 80 notrack; udp dport 4789 notrack"}, []),
+}
+
+
+@pytest.mark.parametrize("backend", ["iptables-legacy", "iptables-nft", "nft"])
+@pytest.mark.parametrize("name", NOTRACK)
+def test_rules_of_others_that_turn_connection_tracking_off_are_told_of(host, peer, subject, tproxyd, name, backend):
+    rules, chain, nft, sentences = NOTRACK[name]
+    subject.set(redirect__dns__enabled=True, redirect__inbound__excludePorts=[22])
+    if backend == "nft":
+        text = "\n".join(f"chain {hook} {{\ntype filter hook {hook} priority -300;\n" + body.replace("; ", "\n") + "\n}"
+                         for hook, body in nft.items())
+        host.run(["nft", "-f", "-"], input=f"table ip fast {{\n{text}\n}}\n")
+        chain = "nftables' table ip fast"
+    else:
+        for rule in rules:
+            host.run([backend, "-w", "-t", "raw", *rule.split()])
+    subject.finish()
+    said = subject.check()
+    assert said.status == 0, said.text
+    told = [line for line in said.warnings if "connection tracking" in line]
+    assert len(told) == len(sentences), said.text
+    for sentence in sentences:
+        assert any(sentence in line and chain in line for line in told), (sentence, told)
+    if name != "inbound, by port":
+        return
+    serve(host, APPLICATION, INBOUND)
+    host.run([tproxyd, "install", "--kuma-dp-user", "5678", "--safety-keep-connections=true"])
+    assert reached(peer, network.INSIDE4) == str(APPLICATION)
+    assert reached(peer, network.INSIDE6) == str(INBOUND)

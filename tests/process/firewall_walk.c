@@ -40,7 +40,7 @@ static void chain(size_t n, bool drops, const struct paper *papers, size_t n_pap
 	chains[n] = (struct chain){ .table = "t",
 				    .name = names[n],
 				    .tool = "tool",
-				    .base = n == 0,
+				    .hook = n == 0 ? HOOK_INPUT : HOOK_NONE,
 				    .drops = drops,
 				    .family = { true, false },
 				    .items = rules[n],
@@ -56,12 +56,13 @@ static void chain(size_t n, bool drops, const struct paper *papers, size_t n_pap
 static const struct filter_steps *walk(struct arena *arena, struct facts_firewall *facts)
 {
 	const struct chain_list list = { .items = chains, .n = ELEMENTS(chains), .judge = judge };
+	struct findings found = { .inbound_port = 15006 };
 
 	for (size_t i = 0; i < ELEMENTS(chains); i++)
 		if (!chains[i].name)
 			chain(i, false, NULL, 0);
-	*facts = (struct facts_firewall){ 0 };
-	chains_walk(arena, &list, 15006, facts);
+	chains_walk(arena, &list, &found);
+	*facts = found.firewall;
 	cr_assert_not(arena->failed);
 	cr_assert_eq(facts->n, 1);
 	cr_assert_str_eq(facts->items[0].name, "chain A (tool)");
