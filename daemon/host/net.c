@@ -97,22 +97,33 @@ int host_addresses(struct arena *arena, struct facts *facts, struct error *err)
 	return 0;
 }
 
+/* The kernel's list as it is; NULL: it is hidden. */
+static const char *reserved_ports(struct arena *arena)
+{
+	_fclose_ FILE *f = fopen("/proc/sys/net/ipv4/ip_local_reserved_ports", "re");
+	const char *text = NULL;
+	char *line = NULL;
+	size_t size = 0;
+
+	if (f && getline(&line, &size, f) >= 0) {
+		line[strcspn(line, "\n")] = 0;
+		text = arena_strdup(arena, line);
+	}
+	free(line);
+	return text;
+}
+
 /* What the sandbox hides stays unknown. */
 void host_ports(struct arena *arena, struct facts *facts)
 {
 	_fclose_ FILE *range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	_fclose_ FILE *list = fopen("/proc/sys/net/ipv4/ip_local_reserved_ports", "re");
-	_free_ char *line = NULL;
-	size_t size = 0;
 	uint16_t lo, hi;
 
-	if (!range || !list || fscanf(range, "%hu %hu", &lo, &hi) != 2 ||
-	    getline(&line, &size, list) < 0)
-		return;
-	line[strcspn(line, "\n")] = 0;
-	facts->ephemeral_lo = lo;
-	facts->ephemeral_hi = hi;
-	facts->reserved_ports = arena_strdup(arena, line);
+	facts->reserved_ports = reserved_ports(arena);
+	if (facts->reserved_ports && range && fscanf(range, "%hu %hu", &lo, &hi) == 2) {
+		facts->ephemeral_lo = lo;
+		facts->ephemeral_hi = hi;
+	}
 }
 
 void host_capabilities(struct facts *facts)
