@@ -119,17 +119,17 @@ static const struct value_type *type_of(const struct setting *setting)
 {
 	static const struct value_type types[SETTING_TYPE_COUNT] = {
 		[SETTING_STRING] = { "TEXT", "a text", string_from_text, NULL,
-				     NULL_KEEPS | NUMBER | SWITCH | TEXT, value_print_string },
+				     NULL_KEEPS | NUMBER | SWITCH | TEXT, value_print_string, 0 },
 		[SETTING_BOOL] = { NULL, "true or false", bool_from_text, NULL, NULL_KEEPS | SWITCH,
-				   bool_print },
+				   bool_print, 0 },
 		[SETTING_UINT16] = { "UINT", "a whole number from 0 to 65535", uint_from_text, NULL,
-				     NULL_KEEPS | NUMBER, uint_print },
+				     NULL_KEEPS | NUMBER, uint_print, 0 },
 		[SETTING_UINT32] = { "UINT", "a whole number from 0 to 4294967295", uint_from_text,
-				     NULL, NULL_KEEPS | NUMBER, uint_print },
+				     NULL, NULL_KEEPS | NUMBER, uint_print, 0 },
 		/* An empty port is a mistake, not "as it was": the reference refuses it too. */
 		[SETTING_PORT] = { "PORT", "a port from 1 to 65535", port_from_text, NULL, NUMBER,
-				   uint_print },
-		[SETTING_ENUM] = { "WORD", NULL, enum_from_text, enum_from_node, 0, enum_print },
+				   uint_print, 0 },
+		[SETTING_ENUM] = { "WORD", NULL, enum_from_text, enum_from_node, 0, enum_print, 0 },
 	};
 	static const struct value_type *const others[SETTING_TYPE_COUNT] = {
 		[SETTING_PORTS] = &value_ports,       [SETTING_STRINGS] = &value_strings,

@@ -113,9 +113,11 @@ static int take_family(enum family family, bool dry_run, uint64_t deadline_usec,
 	const char *const argv[] = { save_tools[family], NULL };
 	_free_ char *buf = malloc(SAVE_BYTES);
 	struct leftovers found;
-	int r = buf ? run_tool(argv, -1, deadline_usec, buf, err)
-		    : error_sys(err, -ENOMEM, "read the rules");
+	int r;
 
+	if (!buf)
+		return error_sys(err, -ENOMEM, "read the rules");
+	r = run_tool(argv, -1, deadline_usec, buf, err);
 	if (r < 0)
 		return r;
 	if (strlen(buf) == SAVE_BYTES - 1)
