@@ -117,20 +117,23 @@ static void enum_print(const struct setting *setting, const void *value, bool ya
 
 static const struct value_type *type_of(const struct setting *setting)
 {
+	/* clang-format off */
 	static const struct value_type types[SETTING_TYPE_COUNT] = {
-		[SETTING_STRING] = { "TEXT", "a text", string_from_text, NULL,
-				     NULL_KEEPS | NUMBER | SWITCH | TEXT, value_print_string, 0 },
-		[SETTING_BOOL] = { NULL, "true or false", bool_from_text, NULL, NULL_KEEPS | SWITCH,
-				   bool_print, 0 },
-		[SETTING_UINT16] = { "UINT", "a whole number from 0 to 65535", uint_from_text, NULL,
-				     NULL_KEEPS | NUMBER, uint_print, 0 },
-		[SETTING_UINT32] = { "UINT", "a whole number from 0 to 4294967295", uint_from_text,
-				     NULL, NULL_KEEPS | NUMBER, uint_print, 0 },
+		[SETTING_STRING] = { .metavar = "TEXT", .allowed = "a text", .from_text = string_from_text,
+				     .scalars = NULL_KEEPS | NUMBER | SWITCH | TEXT, .print = value_print_string },
+		[SETTING_BOOL]   = { .allowed = "true or false", .from_text = bool_from_text,
+				     .scalars = NULL_KEEPS | SWITCH, .print = bool_print },
+		[SETTING_UINT16] = { .metavar = "UINT", .allowed = "a whole number from 0 to 65535",
+				     .from_text = uint_from_text, .scalars = NULL_KEEPS | NUMBER, .print = uint_print },
+		[SETTING_UINT32] = { .metavar = "UINT", .allowed = "a whole number from 0 to 4294967295",
+				     .from_text = uint_from_text, .scalars = NULL_KEEPS | NUMBER, .print = uint_print },
 		/* An empty port is a mistake, not "as it was": the reference refuses it too. */
-		[SETTING_PORT] = { "PORT", "a port from 1 to 65535", port_from_text, NULL, NUMBER,
-				   uint_print, 0 },
-		[SETTING_ENUM] = { "WORD", NULL, enum_from_text, enum_from_node, 0, enum_print, 0 },
+		[SETTING_PORT]   = { .metavar = "PORT", .allowed = "a port from 1 to 65535",
+				     .from_text = port_from_text, .scalars = NUMBER, .print = uint_print },
+		[SETTING_ENUM]   = { .metavar = "WORD", .from_text = enum_from_text,
+				     .from_node = enum_from_node, .print = enum_print },
 	};
+	/* clang-format on */
 	static const struct value_type *const others[SETTING_TYPE_COUNT] = {
 		[SETTING_PORTS] = &value_ports,       [SETTING_STRINGS] = &value_strings,
 		[SETTING_PAIRS] = &value_pairs,       [SETTING_EXECUTABLES] = &value_executables,

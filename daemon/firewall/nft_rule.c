@@ -283,7 +283,7 @@ static void say_nft(struct reading *s, uint32_t code, const char *chain)
 		[-NFT_JUMP] = VERDICT_JUMP,
 		[-NFT_GOTO] = VERDICT_GOTO,
 	};
-	size_t jump = -code;
+	uint32_t jump = -code;
 
 	if (code == NF_ACCEPT || code == NF_DROP)
 		say(s, code == NF_ACCEPT ? VERDICT_ACCEPT : VERDICT_DROP, NULL);
