@@ -118,7 +118,11 @@ static void read_networking(struct arena *arena, const struct yaml_node *network
 		const char *address = proto_text(items[i].value, "address");
 
 		address = *address ? arena_strdup(arena, address) : NULL;
-		array_push(arena, &ret->inbound_ports, get_port(items[i].value, "port"));
+		uint16_t port = get_port(items[i].value, "port");
+		uint16_t app_port = get_port(items[i].value, "service_port");
+
+		array_push(arena, &ret->inbound_ports, port);
+		array_push(arena, &ret->app_ports, app_port ? app_port : port);
 		array_push(arena, &ret->inbound_addresses, address);
 		add_service_address(arena, items[i].value, ret);
 		add_tags(arena, items[i].value, ret);

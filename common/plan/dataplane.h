@@ -23,6 +23,7 @@ struct dataplane {
 	const char *type, *name, *mesh; /* "": absent */
 	const char *address;            /* networking.address; "": absent */
 	struct port_list inbound_ports; /* networking.inbound[].port */
+	struct port_list app_ports;     /* .servicePort of each, where the application listens */
 	/* networking.inbound[].address of each; NULL: networking.address */
 	struct string_list inbound_addresses;
 	struct {

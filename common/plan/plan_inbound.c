@@ -10,20 +10,34 @@
 #define STRICT        "safety.strictInbound"
 #define ADDRESSES_MAX 8 /* told one by one */
 
-/* The Dataplane's ports that are redirected where their family is, once each; or those that are not.
- * Ports of SSH, of which protectSSH has told, are neither. */
-static struct port_list declared_ports(struct planner *p, bool redirected)
+static void add_port(struct planner *p, struct port_list *list, uint16_t port)
+{
+	if (!planner_lists(list, port) && !planner_lists(&p->plan->ssh_ports, port))
+		array_push(p->arena, list, port);
+}
+
+/* The Dataplane's ports that are not redirected, once each. Ports of SSH, of which protectSSH has
+ * told, are not among them. */
+static struct port_list excluded_ports(struct planner *p)
 {
 	const struct port_list *declared = &p->plan->children.dataplane.inbound_ports;
 	struct port_list ret = { 0 };
 
-	for (size_t i = 0; i < declared->n; i++) {
-		uint16_t port = declared->items[i];
+	for (size_t i = 0; i < declared->n; i++)
+		if (!planner_redirects(p, declared->items[i]))
+			add_port(p, &ret, declared->items[i]);
+	return ret;
+}
 
-		if (!planner_lists(&ret, port) && !planner_lists(&p->plan->ssh_ports, port) &&
-		    planner_redirects(p, port) == redirected)
-			array_push(p->arena, &ret, port);
-	}
+/* Where the applications listen whose inbounds are redirected. */
+static struct port_list guarded_ports(struct planner *p)
+{
+	const struct dataplane *dataplane = &p->plan->children.dataplane;
+	struct port_list ret = { 0 };
+
+	for (size_t i = 0; i < dataplane->inbound_ports.n; i++)
+		if (planner_redirects(p, dataplane->inbound_ports.items[i]))
+			add_port(p, &ret, dataplane->app_ports.items[i]);
 	return ret;
 }
 
@@ -40,7 +54,7 @@ static const char *print_ports(struct planner *p, const struct port_list *ports)
 static void warn_of_ports(struct planner *p)
 {
 	const struct plan_direction *inbound = &p->plan->inbound;
-	const struct port_list ports = declared_ports(p, false);
+	const struct port_list ports = excluded_ports(p);
 	const char *setting = "redirect.inbound.excludePorts";
 
 	if (!inbound->enabled)
@@ -85,7 +99,8 @@ static bool plan_endpoints(struct planner *p)
 			text = dataplane->address;
 		if (!text || !ip_parse(text, &endpoint.addr))
 			known = false;
-		else if (planner_lists(&p->plan->strict_ports, endpoint.port))
+		else if (endpoint.port == dataplane->app_ports.items[i] &&
+			 planner_lists(&p->plan->strict_ports, endpoint.port))
 			array_push(p->arena, &p->plan->family[endpoint.addr.family].inbounds,
 				   endpoint);
 	}
@@ -172,6 +187,9 @@ static void plan_strict(struct planner *p, bool known)
 		say(p, CONFIG_ERROR, STRICT,
 		    "needs an IP address as the Dataplane's networking.address: at all others it "
 		    "closes the ports");
+	else if (!p->plan->strict_ports.n && excluded_ports(p).n)
+		say(p, CONFIG_ERROR, STRICT,
+		    "has nothing to close: no inbound of the Dataplane is redirected");
 	else if (v6 && missing)
 		say(p, HOST_ERROR, STRICT, "ports cannot be closed for IPv6: %s", missing);
 	p->plan->family[FAMILY_V4].strict = p->plan->strict_ports.n > 0;
@@ -185,7 +203,7 @@ void plan_inbound(struct planner *p)
 	struct ip_addr addr = { 0 };
 	bool is_ip = address && ip_parse(address, &addr), known;
 
-	p->plan->strict_ports = declared_ports(p, true);
+	p->plan->strict_ports = guarded_ports(p);
 	known = plan_endpoints(p);
 	warn_of_ports(p);
 	for (enum family f = 0; f < FAMILY_COUNT; f++) {

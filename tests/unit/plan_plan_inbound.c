@@ -225,3 +225,20 @@ Test(inbound, is_redirected_at_interfaces_without_an_address_in_the_service)
 	cr_expect(fx.plan.family[FAMILY_V4].unnumbered);
 	cr_expect_not(fx.plan.family[FAMILY_V6].unnumbered);
 }
+
+Test(inbound, whose_application_has_another_port_is_guarded_there)
+{
+	fx.facts.dataplane = file_with(DATAPLANE("  inbound: [{port: 80, servicePort: 8080}]\n"));
+	build_run("safety: {strictInbound: true}\nredirect: {inbound: {excludePorts: [8080]}}\n");
+	expect_accepted();
+	cr_assert_eq(fx.plan.strict_ports.n, 1);
+	cr_expect_eq(fx.plan.strict_ports.items[0], 8080);
+	/* Not even the declared address is Envoy's at that port. */
+	cr_expect_eq(fx.plan.family[FAMILY_V4].inbounds.n, 0);
+}
+
+Test(inbound, that_is_not_redirected_leaves_nothing_to_close)
+{
+	build_run("safety: {strictInbound: true}\nredirect: {inbound: {excludePorts: [8080]}}\n");
+	expect_refused("safety.strictInbound", "has nothing to close: no inbound of the Dataplane");
+}
