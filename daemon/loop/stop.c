@@ -14,7 +14,8 @@
 
 #define DRAIN_LOOK_USEC ((uint64_t)50 * 1000)
 #define CORE_DNS_USEC   ((uint64_t)300 * 1000)       /* for our coredns to end by itself */
-#define GIVE_UP_USEC    ((uint64_t)10 * 1000 * 1000) /* on rules that cannot be taken out */
+#define BUSY_USEC       ((uint64_t)10 * 1000 * 1000) /* for others to let go of the rules */
+#define FAILED_USEC     ((uint64_t)2 * 1000 * 1000)  /* for a failure to go away */
 #define IDLE_DRAINS     2 /* looks in a row: one may fall between two connections */
 
 void daemon_stop(struct daemon *d)
@@ -37,6 +38,9 @@ void daemon_drain_look(struct daemon *d)
 	size_t n = 0;
 	int r = d->ops->connections(ports, ELEMENTS(ports), plan->user.uid, &n, &err);
 
+	/* A start that failed has redirected next to nothing: what cannot be counted is none. */
+	if (r < 0 && !d->carry.ready)
+		r = 0;
 	if (r < 0 && !d->stop.blind)
 		log_error(&err, "Cannot count redirected connections; not ending the drain early");
 	d->stop.blind = r < 0;
@@ -99,8 +103,10 @@ static void end_core_dns(struct daemon *d)
  * again. */
 static bool given_up(const struct daemon *d)
 {
-	return d->trouble.since_usec != 0 &&
-	       d->carry.situation.now_usec - d->trouble.since_usec >= GIVE_UP_USEC;
+	const struct situation *s = &d->carry.situation;
+	uint64_t patience = s->applied == LEVEL_UNKNOWN ? FAILED_USEC : BUSY_USEC;
+
+	return d->trouble.since_usec != 0 && s->now_usec - d->trouble.since_usec >= patience;
 }
 
 void daemon_advance_stop(struct daemon *d)

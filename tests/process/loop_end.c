@@ -70,6 +70,20 @@ Test(loop, does_not_end_a_drain_that_it_cannot_see)
 	world_done(&w);
 }
 
+Test(loop, ends_a_start_that_failed_although_it_cannot_see_connections)
+{
+	struct world w;
+
+	world_init(&w, &usual);
+	turn(&w);
+	w.book[0] = '\0';
+	w.connections_result = -EMFILE;
+	asked_to_stop(&w);
+	advance(&w, SECOND);
+	did(&w, "TERM:kuma-dp TERM:kuma-dp");
+	world_done(&w);
+}
+
 Test(loop, does_not_wait_for_connections_when_it_is_asked_again)
 {
 	struct world w;
