@@ -24,7 +24,7 @@ from trial import PROGRAM, Trial
 
 THOROUGH = bool(os.environ.get("TPROXYD_TEST_THOROUGH"))
 SEED = int(os.environ.get("TPROXYD_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
-SAMPLE, PLACES, SHARES = 6, 10, 4
+SAMPLE, PLACES, SHARES = 5, 10, 4
 ON = os.environ.get("TPROXYD_TEST_ON", "")
 LIMIT = 5  # seconds
 READINESS = 4  # readiness.timeout, in seconds
@@ -194,7 +194,9 @@ class Faults:
         inject = f"inject={call.name}:error={RUN_ERRORS[call.name]}:when={call.number}{ON}"
         up, down, daemon = self.live(scenario, ["strace", "-qq", "-s", "40", "-o", TRACE, "-e", f"trace={call.name}",
                                                 "-e", inject])
-        log, status, wrong = "".join(daemon.log), daemon.process.returncode, []
+        status = daemon.process.returncode
+        wrong = self.end(daemon)
+        log = "".join(daemon.log)  # which is all here by now
         if up > LIMIT + (READINESS if "did not serve within" in log else 0):
             wrong.append(f"the start took {up:.1f} s")
         if down is None or status is None:
@@ -203,7 +205,6 @@ class Faults:
             wrong.append(f"the end took {down:.1f} s")
         elif status < 0 and not (status == -signal.SIGABRT and re.search(ABORTS, log)):
             wrong.append(f"died of signal {-status}")
-        wrong += self.end(daemon)
         hit = "INJECTED" in self.host.run(["cat", TRACE], check=False).stdout
         self.done["hit" if hit else "missed"] += 1
         what = f"{call.name} {call.number} ({call.line[:90]}): {status}, {up:.1f} s, {down or 0:.1f} s"
