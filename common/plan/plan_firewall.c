@@ -38,7 +38,7 @@ static const struct filter_step *step_of(const struct filter_steps *steps, uint1
 /* The first port of the n-th step that is redirected; 0: none is. */
 static uint16_t first_port(const struct exam *e, size_t n)
 {
-	for (uint32_t port = n > 0 ? e->steps->items[n - 1].to + 1u : 1;
+	for (uint32_t port = n > 0 ? e->steps->items[n - 1].to + 1U : 1;
 	     port <= e->steps->items[n].to; port++)
 		if (is_redirected(e->p, (uint16_t)port))
 			return (uint16_t)port;

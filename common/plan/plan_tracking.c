@@ -40,7 +40,7 @@ static const char *ports_of(struct planner *p, const struct facts_firewall *of,
 	const char *text = "";
 	unsigned n = 0, first = 1;
 
-	for (size_t i = 0; i < steps->n && text; first = steps->items[i++].to + 1u) {
+	for (size_t i = 0; i < steps->n && text; first = steps->items[i++].to + 1U) {
 		const struct filter_step *step = &steps->items[i];
 		uint16_t last = last_redirected(p, of, (uint16_t)first, step->to);
 

@@ -49,8 +49,10 @@ static int read_time(json_t *claims, const char *name, double *ret, struct error
 
 	if (!claim)
 		return 0;
-	if (json_is_string(claim))
-		claim = quoted = json_loads(json_string_value(claim), JSON_NUMBERS, NULL);
+	if (json_is_string(claim)) {
+		quoted = json_loads(json_string_value(claim), JSON_NUMBERS, NULL);
+		claim = quoted;
+	}
 	if (!json_is_number(claim))
 		return error_set(err, -EINVAL, "its %s is not a time in seconds", name);
 	*ret = json_number_value(claim);

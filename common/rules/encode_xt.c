@@ -67,8 +67,7 @@ static void fill_iface(const char *iface, char *name, unsigned char *mask)
 
 	if (!len)
 		return;
-	/* A name fills the field up to its last byte at most, which is zero already. */
-	memcpy(name, iface, len);
+	memcpy(name, iface, len + 1);
 	/* The mask covers the NUL of an exact name; without it "lo" means "lo+". */
 	memset(mask, 0xff, iface[len - 1] == '+' ? len - 1 : len + 1);
 }

@@ -161,7 +161,7 @@ static void walk_family(struct walk *w, const struct chain *chain, struct packet
 {
 	uint16_t inbound_port = like.port;
 
-	for (uint32_t port = 1; port <= UINT16_MAX && ret->n < STEPS_MAX; port = like.until + 1u) {
+	for (uint32_t port = 1; port <= UINT16_MAX && ret->n < STEPS_MAX; port = like.until + 1U) {
 		struct filter_step step = { 0 };
 
 		like.named = like.redirected = false;
