@@ -63,20 +63,22 @@ void resolv_parse(const char *path, const char *text, size_t len,
 
 bool resolv_find_option(const char *text, size_t len, const char *option, struct origin *ret)
 {
-	const char *end = text + len, *line = text;
+	const char *end = text + len, *next = text;
 	size_t option_len = strlen(option), n;
 	unsigned number = 0;
 
-	for (const char *newline = text; newline && line < end; line = newline + 1) {
-		const char *p = line, *word;
+	while (next < end) {
+		const char *line = next, *p = line, *word;
+		const char *newline = memchr(line, '\n', (size_t)(end - line));
+		const char *line_end = newline ? newline : end;
 
-		newline = memchr(line, '\n', (size_t)(end - line));
+		next = newline ? newline + 1 : end;
 		number++;
-		n = next_word(&p, newline ? newline : end, &word);
+		n = next_word(&p, line_end, &word);
 		/* For the C library the keyword begins its line. */
 		if (word != line || n != strlen("options") || memcmp(word, "options", n) != 0)
 			continue;
-		while ((n = next_word(&p, newline ? newline : end, &word))) {
+		while ((n = next_word(&p, line_end, &word))) {
 			if (n != option_len || memcmp(word, option, n) != 0)
 				continue;
 			ret->line = number;
