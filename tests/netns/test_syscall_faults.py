@@ -24,7 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 # How each fails. What is not here cannot fail, or not in a way that a program could tell.
 ERRORS = {
-    "openat": "EMFILE", "read": "EIO", "write": "ENOSPC", "rename": "EIO", "unlink": "EIO", "mkdir": "ENOSPC",
+    "openat": "EMFILE", "read": "EIO", "write": "ENOSPC", "rename": "EIO", "renameat2": "EIO", "fcntl": "ENOLCK", "unlink": "EIO", "mkdir": "ENOSPC",
     "rmdir": "EBUSY", "fsync": "EIO", "newfstatat": "EIO", "ioctl": "EIO", "flock": "ENOLCK", "bind": "ENOBUFS",
     "listen": "ENOBUFS", "socket": "EMFILE", "connect": "ENOBUFS", "sendto": "ENOBUFS", "sendmsg": "ENOBUFS",
     "recvfrom": "ENOBUFS", "recvmsg": "ENOBUFS", "getsockopt": "ENOMEM", "setsockopt": "ENOMEM",
@@ -111,7 +111,7 @@ def calls_of(trace):
 
 
 def points_of(calls, names=tuple(ERRORS)):
-    first = next(n for n, call in enumerate(calls) if 'sun_path=@"tproxyd"' in call.line)
+    first = next(n for n, call in enumerate(calls) if '"/run/tproxyd-state/lock"' in call.line)
     return [call for call in calls[0 if THOROUGH else first:] if call.name in names]
 
 

@@ -336,11 +336,13 @@ def test_quiet_prints_nothing_and_looking_creates_no_table(host):
 
 def test_uninstall_is_refused_while_a_daemon_runs(host):
     host.leave("e01")
-    before = host.state()
-    ready = host.start(["/usr/bin/python3", "-c", "import socket, sys\ns = socket.socket(socket.AF_UNIX)\n"
-                        "s.bind('\\0tproxyd')\ns.listen()\nprint(flush=True)\nsys.stdin.read()"],
-                       stdin=-1, stdout=-1)
+    lock = ("import fcntl, os, sys\nos.makedirs('/run/tproxyd-state', 0o700, exist_ok=True)\n"
+            "f = open('/run/tproxyd-state/lock', 'w')\n"
+            "fcntl.lockf(f, fcntl.LOCK_EX, 1, os.stat('/proc/self/ns/net').st_ino)\n"
+            "print(flush=True)\nsys.stdin.read()")
+    ready = host.start(["/usr/bin/python3", "-c", lock], stdin=-1, stdout=-1)
     ready.stdout.readline()
+    before = host.state()
     refused = host.tproxyd("uninstall", check=False)
     assert refused.returncode == 1 and f"process {ready.pid}" in refused.stderr
     ready.communicate(timeout=10)
