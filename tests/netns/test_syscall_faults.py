@@ -24,7 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 # How each fails. What is not here cannot fail, or not in a way that a program could tell.
 ERRORS = {
-    "openat": "EMFILE", "read": "EIO", "write": "ENOSPC", "rename": "EIO", "renameat2": "EIO", "fcntl": "ENOLCK", "unlink": "EIO", "mkdir": "ENOSPC",
+    "openat": "EMFILE", "read": "EIO", "write": "ENOSPC", "rename": "EIO", "renameat2": "EIO", "unlink": "EIO", "mkdir": "ENOSPC",
     "rmdir": "EBUSY", "fsync": "EIO", "newfstatat": "EIO", "ioctl": "EIO", "flock": "ENOLCK", "bind": "ENOBUFS",
     "listen": "ENOBUFS", "socket": "EMFILE", "connect": "ENOBUFS", "sendto": "ENOBUFS", "sendmsg": "ENOBUFS",
     "recvfrom": "ENOBUFS", "recvmsg": "ENOBUFS", "getsockopt": "ENOMEM", "setsockopt": "ENOMEM",
@@ -36,7 +36,7 @@ STATE = """
 for v in ip ip6; do ${v}tables-legacy-save | sed 's/^#.*//; s/\\[.*\\]//'; done
 ip -o -6 addr show lo | sed 's/ *valid_lft.*//'
 """
-FILES = "cd /run; echo *; ls -A tproxyd tproxyd-install 2>/dev/null || :"
+FILES = "cd /run; ls | grep -vx tproxyd-state; ls -A tproxyd tproxyd-install 2>/dev/null || :"
 # One shell for a whole trial: the old state is there, one call fails, the record cleans up.
 TRIAL = """
 strace -qq -o /run/.etc/trace "$@" 2>/run/.etc/said >/dev/null
