@@ -221,8 +221,13 @@ static int write_file(const char *path, struct strbuf *text, size_t room, struct
 		return error_sys(err, -errno, "open %s", path);
 	if ((size_t)st.st_size >= text->len)
 		room = (size_t)st.st_size;
-	while (text->len < room && !text->failed)
-		strbuf_addc(text, '\n');
+	while (text->len < room && !text->failed) {
+		size_t left = room - text->len;
+
+		/* As long as a line may be: each is read again. */
+		left = left < LINE_BYTES ? left : LINE_BYTES - 1;
+		strbuf_addf(text, "%*s\n", (int)left - 1, "");
+	}
 	r = text->failed ? -ENOMEM : io_write_all(fd, text->text, text->len);
 	return r < 0 ? error_sys(err, r, "write %s", path) : 0;
 }

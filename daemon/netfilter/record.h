@@ -13,7 +13,7 @@
  *     chain ipv4 nat KUMA_MESH_INBOUND DIGEST
  *     rule ipv4 nat OUTPUT DIGEST append
  *
- * Empty lines behind it keep room: writing it anew needs no space on the disk.
+ * Blank lines behind it keep room: writing it anew needs no space on the disk.
  *
  * A rule in a built-in chain is known by the digest of its normalised entry (counters zero, jumps
  * by name), a chain by its name and the digest of its rules. A record of another boot or network
