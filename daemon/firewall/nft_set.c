@@ -99,14 +99,14 @@ static bool read_elements(struct arena *arena, struct set *set)
 const struct set *set_find(struct set_list *sets, uint32_t family, const char *table,
 			   const char *name)
 {
-	struct set set = { .family = family,
-			   .table = arena_strdup(sets->arena, table),
-			   .name = arena_strdup(sets->arena, name) };
+	struct set set = { .family = family };
 
 	for (size_t i = 0; i < sets->n; i++)
 		if (sets->items[i].family == family && strcmp(sets->items[i].table, table) == 0 &&
 		    strcmp(sets->items[i].name, name) == 0)
 			return &sets->items[i];
+	set.table = arena_strdup(sets->arena, table);
+	set.name = arena_strdup(sets->arena, name);
 	if (sets->arena->failed)
 		return NULL;
 	set.known = read_elements(sets->arena, &set);

@@ -38,11 +38,7 @@ struct judge {
 	bool unseen;               /* there is such a process, but we may not look into it */
 };
 
-static void closedirp(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
+DEFINE_CLEANUP(DIR *, closedir, NULL);
 #define _closedir_ _cleanup_(closedirp)
 
 static DIR *open_dir(int parent, const char *name)

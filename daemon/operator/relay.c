@@ -157,10 +157,11 @@ static bool pass_on(struct relay *relay)
 		char last = *end;
 
 		*end = '\0';
-		if (!relay->cut) {
-			remember(relay, from);
+		if (!relay->cut)
 			go_on = say(relay, from, (size_t)(end - from));
-		}
+		/* Once: a line that has to wait is said again. */
+		if (!relay->cut && go_on)
+			remember(relay, from);
 		*end = last;
 		if (!go_on)
 			break;

@@ -8,19 +8,11 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "daemon/os/clock.h"
 #include "daemon/os/fd.h"
 #include "daemon/process/sweep.h"
-
-static uint64_t now_usec(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 struct output {
 	char *buf;
@@ -50,7 +42,7 @@ static bool wait_and_read(int pidfd, int fd, uint64_t deadline_usec, struct outp
 	struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = pidfd, .events = POLLIN } };
 
 	for (;;) {
-		uint64_t now = now_usec();
+		uint64_t now = clock_usec();
 		uint64_t msec = now < deadline_usec ? (deadline_usec - now + 999) / 1000 : 0;
 
 		if (poll(fds, ELEMENTS(fds), msec < 60000 ? (int)msec : 60000) < 0 &&
@@ -71,7 +63,7 @@ int spawn_collect(const struct exec_spec *spec, uint64_t timeout_usec, char *buf
 		  int *ret_status, struct error *err)
 {
 	_close_ int rd = -EBADF, wr = -EBADF, pidfd = -EBADF;
-	uint64_t deadline_usec = now_usec() + timeout_usec;
+	uint64_t deadline_usec = clock_usec() + timeout_usec;
 	struct output output = { .buf = buf, .size = size };
 	struct exec_spec piped = *spec;
 	int fds[2], status = 0, r;

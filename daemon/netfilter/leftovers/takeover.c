@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
@@ -15,6 +14,7 @@
 #include "daemon/os/fd.h"
 #include "daemon/host/nft.h"
 #include "daemon/operator/log.h"
+#include "daemon/os/clock.h"
 #include "daemon/operator/messages.h"
 #include "daemon/process/spawn.h"
 
@@ -25,14 +25,6 @@
 static const char *const save_tools[FAMILY_COUNT] = { "iptables-nft-save", "ip6tables-nft-save" };
 static const char *const restore_tools[FAMILY_COUNT] = { "iptables-nft-restore",
 							 "ip6tables-nft-restore" };
-
-static uint64_t now_usec(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* Where the host keeps them, not what a PATH says. */
 static bool find_tool(const char *name, char *ret_path, size_t size)
@@ -54,7 +46,7 @@ static int run_tool(const char *const *argv, int stdin_fd, uint64_t deadline_use
 	static const char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
 						   NULL };
 	const char *name = argv[0];
-	uint64_t now = now_usec();
+	uint64_t now = clock_usec();
 	char path[64];
 	const struct exec_spec spec = {
 		.name = name,
@@ -144,7 +136,7 @@ static int take_family(enum family family, bool dry_run, uint64_t deadline_usec,
 int takeover_nft(bool dry_run, uint64_t timeout_usec, struct netfilter_report *report,
 		 struct error *err)
 {
-	uint64_t deadline_usec = now_usec() + timeout_usec;
+	uint64_t deadline_usec = clock_usec() + timeout_usec;
 	bool left[FAMILY_COUNT] = { 0 };
 	struct error later;
 	int r = host_nft_leftovers(left, err);
