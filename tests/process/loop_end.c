@@ -3,12 +3,12 @@
 /* Ends: asked to stop once and again, deaths of processes, starts that fail. */
 
 #include "tests/process/loop.h"
+#include "tests/process/manager.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/loop/daemon.h"
@@ -196,23 +196,6 @@ Test(loop, ends_the_service_when_envoy_dies)
 	world_done(&w);
 }
 
-/* A service manager that only listens. */
-static int listen_as_manager(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	socklen_t len = sizeof(sa_family_t);
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	char name[sizeof(addr.sun_path) + 1] = "@";
-
-	/* The kernel chooses an abstract name. */
-	cr_assert_eq(bind(fd, (const struct sockaddr *)&addr, len), 0);
-	len = sizeof(addr);
-	cr_assert_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-	memcpy(name + 1, addr.sun_path + 1, len - offsetof(struct sockaddr_un, sun_path) - 1);
-	cr_assert_eq(setenv("NOTIFY_SOCKET", name, 1), 0);
-	return fd;
-}
-
 /* The book at the moment at which systemd hears of the end. */
 static const char *book_when_told(int fd, struct world *w)
 {
@@ -232,14 +215,14 @@ Test(loop, sees_to_the_rules_before_it_tells_of_an_end)
 	int fd;
 
 	world_up(&w, &usual);
-	fd = listen_as_manager();
+	fd = manager_new();
 	daemon_envoy_ended(&w.d);
 	cr_expect_str_eq(book_when_told(fd, &w), "apply:drain TERM:kuma-dp");
 	world_done(&w);
 	(void)unsetenv("NOTIFY_SOCKET");
 
 	world_up(&w, &usual);
-	fd = listen_as_manager();
+	fd = manager_new();
 	daemon_stop(&w.d);
 	cr_expect_str_eq(book_when_told(fd, &w), "apply:drain TERM:kuma-dp");
 	world_done(&w);

@@ -38,15 +38,22 @@ static socklen_t socket_address(const char *text, uint16_t port, struct sockaddr
 	return sizeof(*four);
 }
 
-static int listen_on(const char *text, uint16_t port, int v6only)
+static int bind_at(int type, const char *text, uint16_t port, int v6only)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = socket_address(text, port, &addr);
-	int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(addr.ss_family, type | SOCK_CLOEXEC, 0);
 
 	if (addr.ss_family == AF_INET6)
 		cr_assert_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)), 0);
 	cr_assert_eq(bind(fd, (struct sockaddr *)&addr, len), 0, "bind: %s", strerror(errno));
+	return fd;
+}
+
+static int listen_on(const char *text, uint16_t port, int v6only)
+{
+	int fd = bind_at(SOCK_STREAM, text, port, v6only);
+
 	cr_assert_eq(listen(fd, 5), 0);
 	return fd;
 }
@@ -121,18 +128,6 @@ Test(diag_sock, does_not_take_a_connection_for_a_listener)
 	(void)close(connection);
 }
 
-static int bind_udp(const char *text, uint16_t port, int v6only)
-{
-	struct sockaddr_storage addr;
-	socklen_t len = socket_address(text, port, &addr);
-	int fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (addr.ss_family == AF_INET6)
-		cr_assert_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)), 0);
-	cr_assert_eq(bind(fd, (struct sockaddr *)&addr, len), 0, "bind: %s", strerror(errno));
-	return fd;
-}
-
 /* How many UDP sockets take what is sent there. */
 static unsigned takers(const char *text, uint16_t port, bool connected)
 {
@@ -157,11 +152,11 @@ Test(diag_sock, finds_the_udp_sockets_that_take_what_is_sent_to_an_address)
 	int peer;
 
 	cr_expect_eq(takers("127.0.0.1", 15053, false), 0);
-	peer = bind_udp("127.0.0.1", 15053, 0);
+	peer = bind_at(SOCK_DGRAM, "127.0.0.1", 15053, 0);
 	cr_expect_eq(takers("127.0.0.1", 15053, false), 1);
 	cr_expect_eq(takers("127.0.0.2", 15053, false), 0);
 	cr_expect_eq(takers("127.0.0.1", 15054, false), 0);
-	(void)bind_udp("0.0.0.0", 15054, 0);
+	(void)bind_at(SOCK_DGRAM, "0.0.0.0", 15054, 0);
 	cr_expect_eq(takers("127.0.0.2", 15054, false), 1);
 
 	struct sockaddr_storage addr;
@@ -175,10 +170,10 @@ Test(diag_sock, knows_that_one_udp_socket_can_serve_both_families)
 {
 	if (no_ipv6())
 		cr_skip_test("needs IPv6");
-	(void)bind_udp("::", 15053, 0);
+	(void)bind_at(SOCK_DGRAM, "::", 15053, 0);
 	cr_expect_eq(takers("::1", 15053, false), 1);
 	cr_expect_eq(takers("127.0.0.1", 15053, false), 1);
-	(void)bind_udp("::", 15054, 1);
+	(void)bind_at(SOCK_DGRAM, "::", 15054, 1);
 	cr_expect_eq(takers("::1", 15054, false), 1);
 	cr_expect_eq(takers("127.0.0.1", 15054, false), 0);
 }

@@ -54,15 +54,26 @@ def test_a_second_instance_is_refused_with_the_pid_of_the_first(machine):
     assert sample.ask(machine, "backend.mesh") == "NOERROR 240.0.0.1"
 
 
-def test_what_a_stop_could_not_take_out_goes_as_soon_as_it_can(machine):
-    """Another program holds the lock for longer than a stop may last, and the daemon was killed."""
+def start_with_short_stops(machine, restart="on-failure"):
+    """A stop may last 3 s, far less than others hold the lock; returns what was there before the start."""
     sample.configure(machine)
-    sample.drop_in(machine, "short", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\nTimeoutStopSec=3\n")
+    sample.drop_in(machine, "short", "[Unit]\nStartLimitIntervalSec=0\n"
+                   f"[Service]\nRestart={restart}\nTimeoutStopSec=3\n")
     before = sample.prepare(machine)
     sample.start(machine)
+    return before
+
+
+def kill_until_failed(machine):
+    machine.systemctl("kill", "--signal=KILL", "--kill-who=main", sample.UNIT)
+    machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "failed", 30)
+
+
+def test_what_a_stop_could_not_take_out_goes_as_soon_as_it_can(machine):
+    """Another program holds the lock for longer than a stop may last, and the daemon was killed."""
+    before = start_with_short_stops(machine, restart="no")
     with locked(machine):
-        machine.systemctl("kill", "--signal=KILL", "--kill-who=main", sample.UNIT)
-        machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "failed", 30)
+        kill_until_failed(machine)
         assert sample.is_redirected(machine) and machine.exists("/run/tproxyd-state/record")
         machine.wait_until(lambda: machine.show("tproxyd-cleanup.service", "ActiveState") == "active", 30)
     machine.wait_until(lambda: not sample.is_redirected(machine), 30)
@@ -72,10 +83,7 @@ def test_what_a_stop_could_not_take_out_goes_as_soon_as_it_can(machine):
 
 def test_a_restart_over_a_stop_that_fails_ends_running(machine):
     """The clean-up that a failed unit starts must not cancel the start that waits."""
-    sample.configure(machine)
-    sample.drop_in(machine, "short", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nTimeoutStopSec=3\n")
-    before = sample.prepare(machine)
-    sample.start(machine)
+    before = start_with_short_stops(machine)
     with locked(machine):
         machine.systemctl("restart", "--no-block", sample.UNIT)
         machine.wait_until(lambda: machine.show("tproxyd-cleanup.service", "ActiveState") == "active"
@@ -86,13 +94,9 @@ def test_a_restart_over_a_stop_that_fails_ends_running(machine):
 
 
 def test_a_start_goes_on_with_what_a_stop_could_not_take_out(machine):
-    sample.configure(machine)
-    sample.drop_in(machine, "short", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\nTimeoutStopSec=3\n")
-    before = sample.prepare(machine)
-    sample.start(machine)
+    before = start_with_short_stops(machine, restart="no")
     with locked(machine):
-        machine.systemctl("kill", "--signal=KILL", "--kill-who=main", sample.UNIT)
-        machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "failed", 30)
+        kill_until_failed(machine)
         machine.systemctl("start", "--no-block", sample.UNIT)
         machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "activating", 30)
     machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "active", 60)

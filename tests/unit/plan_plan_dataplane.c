@@ -102,18 +102,24 @@ Test(resource, needs_an_address_that_can_be_reached)
 	expect_refused(NULL, "\"0.0.0.0\" is not an address that others can reach");
 }
 
+/* One of several in a test: each has a fixture of its own. */
+static void build_at(const char *address)
+{
+	fixture_done();
+	fixture_init();
+	build_resource(arena_printf(&fx.arena,
+				    "type: Dataplane\nmesh: m\nname: web\n"
+				    "networking: {address: '%s'}\n",
+				    address));
+}
+
 Test(resource, needs_an_address_that_is_not_loopback)
 {
 	static const char *const loopback[] = { "127.0.0.1", "127.0.1.1", "::1",
 						"::ffff:127.0.0.1" };
 
 	for (size_t i = 0; i < ELEMENTS(loopback); i++) {
-		fixture_done();
-		fixture_init();
-		build_resource(arena_printf(&fx.arena,
-					    "type: Dataplane\nmesh: m\nname: web\n"
-					    "networking: {address: '%s'}\n",
-					    loopback[i]));
+		build_at(loopback[i]);
 		expect_refused(FILE_SETTING, "is not an address that others can reach");
 	}
 }
@@ -125,12 +131,7 @@ Test(resource, needs_an_address_without_ornament)
 					     "http://web" };
 
 	for (size_t i = 0; i < ELEMENTS(wrong); i++) {
-		fixture_done();
-		fixture_init();
-		build_resource(arena_printf(&fx.arena,
-					    "type: Dataplane\nmesh: m\nname: web\n"
-					    "networking: {address: '%s'}\n",
-					    wrong[i]));
+		build_at(wrong[i]);
 		expect_refused(NULL,
 			       arena_printf(&fx.arena,
 					    "networking.address: \"%s\" is neither an IP address "
@@ -144,12 +145,7 @@ Test(resource, needs_an_address_that_is_not_mistyped)
 	static const char *const wrong[] = { "192.0.2", "192.0.2.300" };
 
 	for (size_t i = 0; i < ELEMENTS(wrong); i++) {
-		fixture_done();
-		fixture_init();
-		build_resource(arena_printf(&fx.arena,
-					    "type: Dataplane\nmesh: m\nname: web\n"
-					    "networking: {address: '%s'}\n",
-					    wrong[i]));
+		build_at(wrong[i]);
 		expect_refused(FILE_SETTING,
 			       arena_printf(&fx.arena,
 					    "networking.address '%s' is not an IP address",
