@@ -36,7 +36,7 @@ bool must_apply(const struct situation *s)
 {
 	enum level wanted = wanted_level(s);
 
-	if (wanted != s->applied)
+	if (wanted != s->applied || (s->disturbed && s->now_usec >= s->repair_usec))
 		return true;
 	return s->wish == WISH_RUN && s->proxy_serving && wanted != LEVEL_NONE &&
 	       s->applied_generation != s->generation;
@@ -61,7 +61,7 @@ enum phase phase(const struct situation *s)
 	if (!s->proxy_serving)
 		return s->applied == LEVEL_NONE || s->applied == LEVEL_DRAIN ? PHASE_RELEASED
 									     : PHASE_HOLDING;
-	if (s->applied != wanted_level(s))
+	if (s->applied != wanted_level(s) || s->disturbed)
 		return PHASE_APPLYING;
 	return s->applied == LEVEL_FULL ? PHASE_REDIRECTING : PHASE_DEGRADED;
 }

@@ -52,6 +52,9 @@ struct situation {
 	/* what is in the kernel: LEVEL_UNKNOWN at start and after a failed apply; of which generation */
 	enum level applied;
 	unsigned applied_generation;
+	/* others have changed what is in; to be put right at this time, or with the next change */
+	bool disturbed;
+	uint64_t repair_usec;
 	/* the generation whose rules are wanted */
 	unsigned generation;
 	/* when a proxy that does not serve is held no longer; USEC_NEVER: held without end */
@@ -78,8 +81,8 @@ enum phase {
 
 enum level wanted_level(const struct situation *s);
 
-/* Whether the kernel has to be changed: another level is wanted, or the rules of another generation
- * are in while a proxy serves that the wanted ones fit. While the proxy does not serve, what is in
+/* Whether the kernel has to be changed: another level is wanted, what is in was changed by others, or
+ * the rules of another generation are in while a proxy serves that the wanted ones fit. While the proxy does not serve, what is in
  * stays that of its generation. */
 bool must_apply(const struct situation *s);
 

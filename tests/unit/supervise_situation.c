@@ -12,7 +12,7 @@ static const uint64_t times[] = { 0, NOW - 1, NOW, NOW + 1, NOW + 500, USEC_NEVE
 /* Calls check for every combination of the facts. */
 static void for_every_situation(void (*check)(const struct situation *s))
 {
-	for (unsigned bits = 0; bits < 64; bits++)
+	for (unsigned bits = 0; bits < 128; bits++)
 		for (enum level applied = 0; applied <= LEVEL_UNKNOWN; applied++)
 			for (size_t hold = 0; hold < N_TIMES; hold++)
 				for (size_t start = 0; start < N_TIMES; start++)
@@ -23,6 +23,7 @@ static void for_every_situation(void (*check)(const struct situation *s))
 						.dns_redirected = bits & 8,
 						.dns_serving = bits & 16,
 						.served = bits & 32,
+						.disturbed = bits & 64,
 						.applied = applied,
 						.hold_until_usec = times[hold],
 						.start_deadline_usec = times[start],
@@ -32,11 +33,13 @@ static void for_every_situation(void (*check)(const struct situation *s))
 
 static void say(const struct situation *s, char *text, size_t size)
 {
-	(void)snprintf(text, size,
-		       "%s alive=%d serving=%d dns=%d/%d served=%d applied=%u hold=%lld start=%lld",
-		       s->wish == WISH_STOP ? "stop" : "run", s->proxy_alive, s->proxy_serving,
-		       s->dns_redirected, s->dns_serving, s->served, s->applied,
-		       (long long)s->hold_until_usec, (long long)s->start_deadline_usec);
+	(void)snprintf(
+		text, size,
+		"%s alive=%d serving=%d dns=%d/%d served=%d applied=%u%s hold=%lld start=%lld",
+		s->wish == WISH_STOP ? "stop" : "run", s->proxy_alive, s->proxy_serving,
+		s->dns_redirected, s->dns_serving, s->served, s->applied,
+		s->disturbed ? " disturbed" : "", (long long)s->hold_until_usec,
+		(long long)s->start_deadline_usec);
 }
 
 /* The table once more, a row a predicate; rows exclude each other and cover everything. */
@@ -217,6 +220,8 @@ static enum phase phase_restated(const struct situation *s)
 		return s->applied == LEVEL_NONE && !s->proxy_alive ? PHASE_STOPPED : PHASE_STOPPING;
 	if (never_served(s))
 		return PHASE_STARTING;
+	if ((serves(s) || serves_without_dns(s)) && s->disturbed)
+		return PHASE_APPLYING;
 	if (serves(s))
 		return s->applied == LEVEL_FULL ? PHASE_REDIRECTING : PHASE_APPLYING;
 	if (serves_without_dns(s))
@@ -236,6 +241,23 @@ static void check_phase(const struct situation *s)
 Test(situation, names_the_phase_of_every_combination)
 {
 	for_every_situation(check_phase);
+}
+
+static void check_repair(const struct situation *s)
+{
+	struct situation later = *s;
+	char text[200];
+
+	say(s, text, sizeof(text));
+	later.repair_usec = NOW + 1;
+	cr_expect_eq(must_apply(s), must_apply(&later) || s->disturbed, "%s", text);
+	later.disturbed = false;
+	cr_expect_eq(must_apply(&later), s->applied != wanted_level(s), "%s", text);
+}
+
+Test(situation, puts_right_what_others_have_changed_when_it_is_time)
+{
+	for_every_situation(check_repair);
 }
 
 static void check_start(const struct situation *s)
