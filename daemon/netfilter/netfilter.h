@@ -13,6 +13,7 @@
 
 #include "common/base/array.h"
 #include "common/base/error.h"
+#include "common/base/strbuf.h"
 #include "common/rules/ruleset.h"
 
 struct record;
@@ -35,6 +36,8 @@ struct netfilter_wish {
 	const struct ruleset *rules;
 	enum scope scope;
 	bool dry_run; /* only the report is made */
+	/* This process has written the record: what it lists by name is ours, whatever is in it. */
+	bool trusted;
 };
 
 struct snapshot_table {
@@ -82,4 +85,13 @@ struct netfilter_backend {
 	/* Compares what is in the kernel with the ruleset; never creates a table. */
 	int (*read)(const struct ruleset *rules, const struct record *record, struct snapshot *ret,
 		    struct error *err);
+
+	/* Whether apply would change anything, as far as what is ours goes: adds in words what is not
+	 * as it would be, or nothing. It never creates a table, and takes no lock. */
+	int (*differs)(const struct netfilter_wish *wish, const struct record *record,
+		       struct strbuf *difference, struct error *err);
+
+	/* A number that changes when rules are added to the tables that the record tells of, or taken
+	 * out: a look that costs next to nothing and misses a rule that replaces another. */
+	int (*sizes)(const struct record *record, uint64_t *ret, struct error *err);
 };

@@ -121,6 +121,21 @@ int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 	return r;
 }
 
+int redirect_differs(const struct redirect *redirect, const struct netfilter_wish *wish,
+		     struct strbuf *difference, struct error *err)
+{
+	const struct ruleset *rules = wish->rules;
+	bool present = true;
+	int r = redirect->backend->differs(wish, &redirect->record, difference, err);
+
+	if (r == 0 && rules->loopback_v6)
+		r = loopback_v6_present(rules->loopback, &present, err);
+	if (r == 0 && !present)
+		strbuf_addf(difference, "%s::6/128 is gone from %s", difference->len ? "; " : "",
+			    rules->loopback);
+	return r;
+}
+
 int redirect_apply_wait(struct redirect *redirect, const struct netfilter_wish *wish,
 			const struct redirect_patience *patience, struct netfilter_report *report,
 			struct error *err)
@@ -203,7 +218,11 @@ int redirect_remove(const struct redirect_removal *removal, struct netfilter_rep
 		    struct error *err)
 {
 	static const struct ruleset nothing = { .level = LEVEL_NONE };
-	const struct netfilter_wish wish = { &nothing, removal->scope, removal->dry_run };
+	const struct netfilter_wish wish = {
+		.rules = &nothing,
+		.scope = removal->scope,
+		.dry_run = removal->dry_run,
+	};
 	struct redirect redirect;
 	int r;
 

@@ -27,6 +27,11 @@ void redirect_done(struct redirect *redirect);
 int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 		   struct netfilter_report *report, struct error *err) _must_check_;
 
+/* Whether that would change anything: adds to difference in words what is not so; nothing where all
+ * is as it should be. */
+int redirect_differs(const struct redirect *redirect, const struct netfilter_wish *wish,
+		     struct strbuf *difference, struct error *err) _must_check_;
+
 /* How long to try while it is busy. */
 struct redirect_patience {
 	uint64_t timeout_usec, interval_usec; /* interval 0: as fits */
