@@ -52,6 +52,7 @@ static void applied(struct daemon *d, struct generation *generation, enum level 
 {
 	struct situation *s = situation_of(d);
 	enum level before = s->applied;
+	bool again = before == level && s->applied_generation == generation->number;
 
 	s->applied = level;
 	s->applied_generation = generation->number;
@@ -60,7 +61,9 @@ static void applied(struct daemon *d, struct generation *generation, enum level 
 		d->applied = NULL;
 	}
 	end_trouble(d);
-	say_level(d, before);
+	if (!again)
+		say_level(d, before);
+	daemon_repaired(d);
 	/* It blocks, so only the first time: before READY=1. */
 	if (level == LEVEL_FULL && !d->carry.ready)
 		d->ops->take_over();
@@ -93,7 +96,9 @@ static void apply_failed(struct daemon *d, enum level wanted, const struct error
 	/* While stopping it is tried again many times a second. */
 	if (time_to_tell(d, 0) || s->wish == WISH_RUN)
 		log_error(err, "Cannot bring the rules to level %s", level_name(wanted));
-	s->applied = LEVEL_UNKNOWN;
+	/* Rules that others have changed are as they were. */
+	if (wanted != s->applied)
+		s->applied = LEVEL_UNKNOWN;
 	utf8_print(d->trouble.why, sizeof(d->trouble.why), "%s", err->text);
 	if (s->wish == WISH_RUN && !d->carry.ready)
 		daemon_fail(d, NULL, "%s", err->text);
@@ -115,6 +120,7 @@ void daemon_apply(struct daemon *d)
 	enum level wanted = wanted_level(s);
 	struct generation *generation = generation_to_apply(d);
 	struct netfilter_report report = { 0 };
+	struct netfilter_wish wish;
 	struct error err = { 0 };
 	int r;
 
@@ -129,13 +135,8 @@ void daemon_apply(struct daemon *d)
 	d->trouble.wanted = wanted;
 	if (wanted != LEVEL_NONE)
 		d->ops->reserve(d, &generation->plan);
-	r = redirect_apply(
-		&d->redirect,
-		&(struct netfilter_wish){
-			.rules = &generation->rules[wanted],
-			.scope = wanted == LEVEL_FULL ? SCOPE_RECOGNISED : SCOPE_RECORDED,
-		},
-		&report, &err);
+	wish = daemon_wish(d, generation, wanted);
+	r = redirect_apply(&d->redirect, &wish, &report, &err);
 	if (r == 0)
 		applied(d, generation, wanted);
 	else if (r == NETFILTER_BUSY)

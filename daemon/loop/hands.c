@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sys/pidfd.h>
+#include <time.h>
 
 #include "daemon/loop/state.h"
 #include "daemon/netfilter/leftovers/takeover.h"
@@ -75,6 +76,14 @@ static int files(struct daemon *d, enum child_id id, struct error *err)
 }
 
 /* The proxy serves by now: a port that it has without SO_REUSEPORT cannot be had. */
+static uint64_t cpu(_unused_ struct daemon *d)
+{
+	struct timespec used = { 0 };
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
 static void reserve(struct daemon *d, const struct plan *plan)
 {
 	size_t before = d->reserve.n;
@@ -119,6 +128,7 @@ const struct daemon_ops daemon_system_ops = {
 	.files = files,
 	.quote = quote,
 	.take_over = takeover_now,
+	.cpu = cpu,
 	.reserve = reserve,
 	.unreserve = unreserve,
 	.exit = leave,

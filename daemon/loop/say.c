@@ -58,6 +58,16 @@ static void describe_children(const struct daemon *d, struct strbuf *out)
 				    (int)d->carry.child[i].pid);
 }
 
+static void say_applying(struct daemon *d)
+{
+	if (situation_of(d)->disturbed)
+		notify_status(d->status,
+			      "Others keep changing the rules, which are put right soon: %s",
+			      d->drift.found);
+	else
+		notify_status(d->status, "Applying the rules");
+}
+
 static void say_status(struct daemon *d, enum phase now)
 {
 	const char *families =
@@ -77,7 +87,7 @@ static void say_status(struct daemon *d, enum phase now)
 		notify_status(d->status, "Waiting for %s", missing[0] ? missing : "kuma-dp");
 		break;
 	case PHASE_APPLYING:
-		notify_status(d->status, "Applying the rules");
+		say_applying(d);
 		break;
 	case PHASE_REDIRECTING:
 		describe_children(d, &children);

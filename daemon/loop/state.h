@@ -13,6 +13,7 @@
 #include <systemd/sd-event.h>
 
 #include "common/supervise/carry.h"
+#include "common/supervise/repairs.h"
 #include "daemon/load/generation.h"
 #include "daemon/netfilter/redirect.h"
 #include "daemon/netfilter/reserve.h"
@@ -40,6 +41,7 @@ enum timer {
 	TIMER_DRAIN,    /* the next look at redirected connections */
 	TIMER_CORE_DNS, /* our coredns had its time to end */
 	TIMER_SWEEP,    /* the next round of the sweep */
+	TIMER_DRIFT,    /* the next look at the rules, where others may have changed them */
 	TIMER_COUNT,
 };
 
@@ -65,7 +67,8 @@ struct daemon_ops {
 	int (*files)(struct daemon *d, enum child_id id, struct error *err);
 	/* What the children said last, for a sentence about a failure. */
 	void (*quote)(struct daemon *d, struct strbuf *out);
-	void (*take_over)(void); /* what kumactl has left in nf_tables */
+	void (*take_over)(void);           /* what kumactl has left in nf_tables */
+	uint64_t (*cpu)(struct daemon *d); /* what this thread has used of it, in microseconds */
 	/* Before rules go in; when none is in and none will be: see daemon/netfilter/reserve.h. */
 	void (*reserve)(struct daemon *d, const struct plan *plan);
 	void (*unreserve)(struct daemon *d);
@@ -104,6 +107,20 @@ struct daemon {
 		uint64_t told_usec;
 		char why[200]; /* "": no reason to tell */
 	} trouble;
+
+	/* What others do to the rules. */
+	struct {
+		struct repairs repairs;
+		bool suspected;      /* that they have changed something */
+		bool blind;          /* the last look failed */
+		uint64_t look_usec;  /* all rules are not looked at before, */
+		uint64_t idle_usec;  /* and then even if nothing is suspected */
+		uint64_t sizes_usec; /* sizes are not compared before */
+		uint64_t sizes;      /* at the last look */
+		uint64_t since_usec; /* when the change was noticed that found is about */
+		char found[600];     /* what is not as expected; "": all is */
+		char whom[80];       /* who may have done it; "": not known */
+	} drift;
 
 	struct {
 		bool told;           /* systemd, that we are stopping, and why */
@@ -184,6 +201,14 @@ void daemon_timer(struct daemon *d, enum timer timer);
 
 /* apply.c: brings the kernel to what is wanted, where it is time to. */
 void daemon_apply(struct daemon *d);
+
+/* drift.c: somebody (NULL: nobody knows who) may have changed the rules; the part of the step that
+ * looks whether it is so; what is in was just put in; how an apply makes it so. */
+void daemon_disturbed(struct daemon *d, const char *whom);
+void daemon_look(struct daemon *d);
+void daemon_repaired(struct daemon *d);
+struct netfilter_wish daemon_wish(const struct daemon *d, const struct generation *generation,
+				  enum level level);
 
 /* say.c */
 void say_phase(struct daemon *d);

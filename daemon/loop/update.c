@@ -84,6 +84,7 @@ void daemon_update(struct daemon *d)
 	if (start_failed(s))
 		start_timed_out(d);
 	adopt(d);
+	daemon_look(d);
 	daemon_apply(d);
 	if (!d->begun && s->wish == WISH_RUN)
 		begin(d);

@@ -35,6 +35,11 @@ struct world {
 	enum level kernel;        /* the level that is in */
 	size_t connections;
 	int connections_result, spawn_result;
+	const char *difference; /* what others have changed; NULL: nothing */
+	int differs_result;     /* of a look at the rules */
+	uint64_t sizes;         /* of the tables */
+	uint64_t cpu;           /* used by each look */
+	unsigned looks;
 	int left; /* processes that a round of the sweep finds; one less each round */
 };
 
@@ -130,6 +135,13 @@ static inline void paper_take_over(void)
 	note(the_world, "take-over", "");
 }
 
+static inline uint64_t paper_cpu(struct daemon *d)
+{
+	struct world *w = world_of(d);
+
+	return w->looks * w->cpu;
+}
+
 static inline void paper_reserve(struct daemon *d, const struct plan *plan)
 {
 	(void)plan;
@@ -164,6 +176,7 @@ static const struct daemon_ops paper_ops = {
 	.files = paper_files,
 	.quote = paper_quote,
 	.take_over = paper_take_over,
+	.cpu = paper_cpu,
 	.reserve = paper_reserve,
 	.unreserve = paper_unreserve,
 	.exit = paper_exit,
@@ -228,7 +241,10 @@ static inline int paper_apply(const struct netfilter_wish *wish, struct record *
 
 	(void)report;
 	cr_expect(rules->level == LEVEL_NONE || w->reserved, "rules without reserved ports");
-	cr_expect_eq(wish->scope, rules->level == LEVEL_FULL ? SCOPE_RECOGNISED : SCOPE_RECORDED);
+	cr_expect_eq(wish->scope, rules->level == LEVEL_FULL || w->d.carry.situation.disturbed
+					  ? SCOPE_RECOGNISED
+					  : SCOPE_RECORDED);
+	cr_expect_eq(wish->trusted, w->d.carry.situation.disturbed);
 	if (w->n_applied < w->n_apply_results)
 		r = w->apply_results[w->n_applied++];
 	if (w->apply_always)
@@ -244,14 +260,44 @@ static inline int paper_apply(const struct netfilter_wish *wish, struct record *
 		return error_set(err, r, "the kernel says no");
 	if (r == 0) {
 		w->kernel = rules->level;
+		w->difference = NULL;
 		w->last_generation = generation_of(w, rules);
 	}
 	return r;
 }
 
+static inline int paper_differs(const struct netfilter_wish *wish, const struct record *record,
+				struct strbuf *difference, struct error *err)
+{
+	struct world *w = the_world;
+
+	(void)record;
+	cr_expect_eq(wish->rules->level, w->kernel, "held against what is in");
+	if (w->kernel != LEVEL_NONE)
+		cr_expect_eq(generation_of(w, wish->rules), w->last_generation);
+	cr_expect_eq(wish->scope, SCOPE_RECOGNISED);
+	cr_expect(wish->trusted);
+	w->looks++;
+	if (w->differs_result < 0)
+		return error_set(err, w->differs_result, "the kernel does not tell");
+	if (w->difference)
+		strbuf_add(difference, w->difference);
+	return 0;
+}
+
+static inline int paper_sizes(const struct record *record, uint64_t *ret, struct error *err)
+{
+	(void)record;
+	(void)err;
+	*ret = the_world->sizes;
+	return 0;
+}
+
 static const struct netfilter_backend paper_backend = {
 	.name = "paper",
 	.apply = paper_apply,
+	.differs = paper_differs,
+	.sizes = paper_sizes,
 };
 
 static inline struct generation *paper_generation(const struct world_setup *setup, unsigned number)

@@ -319,7 +319,7 @@ static uint32_t next_random(uint32_t *state)
 
 static void happen(struct world *w, uint32_t what)
 {
-	switch (what % 12) {
+	switch (what % 13) {
 	case 0:
 		asked_to_stop(w);
 		break;
@@ -348,6 +348,12 @@ static void happen(struct world *w, uint32_t what)
 		if (!w->d.next && what & 0x100)
 			w->d.next = paper_generation(&own_dns, w->d.current->number + 1);
 		w->woken = true;
+		turn(w);
+		break;
+	case 8:
+		w->difference = what & 0x100 ? "ipv4 nat: all 21 rules are gone" : NULL;
+		if (what & 0x200)
+			daemon_disturbed(&w->d, NULL);
 		turn(w);
 		break;
 	default:
