@@ -23,6 +23,7 @@ static const struct verb {
 	{ "uninstall", verb_uninstall, "take the redirect out, whoever left it" },
 	{ "status", verb_status, "say what is true now: phase, processes, rules" },
 	{ "reload", verb_reload, "ask the running daemon to read its configuration again" },
+	{ "confirm", verb_confirm, "let the redirect stay, where safety.confirm is set" },
 	{ "log-level", verb_log_level, "set the running daemon's log level" },
 	{ "show-config", verb_show_config, "print the effective configuration with origins" },
 	{ "describe", verb_describe, "print the settings: help, yaml, bash" },

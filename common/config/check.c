@@ -131,6 +131,8 @@ static void check_rules(struct check *c)
 		  "is longer than restart.maxDelay" },
 		{ run && config->failure.hold_rules < 0, SEVERITY_ERROR, "failure.holdRules",
 		  "cannot be negative" },
+		{ run && config->safety.confirm < 0, SEVERITY_ERROR, "safety.confirm",
+		  "cannot be negative" },
 		{ run && config->store_firewalld, SEVERITY_NOTICE, "storeFirewalld",
 		  "has no effect in the service, which puts the rules in whenever it starts; direct rules would make firewalld flush all tables of iptables at every reload, these rules too" },
 	};

@@ -116,6 +116,7 @@ struct config {
 	/* tproxyd's own */
 	struct {
 		enum auto_bool keep_connections, protect_ssh, strict_inbound;
+		int64_t confirm; /* 0: off */
 	} safety;
 	struct {
 		bool create;

@@ -370,6 +370,13 @@ const struct setting settings[] = {
 		.affects = AFFECTS_RULES,
 		.help = "Refuse connections to inbounds of the Dataplane at addresses of this host that the mesh does not cover, where they would be answered in plaintext. auto: false.",
 	},
+	{
+		OWN("safety.confirm", "SAFETY_CONFIRM"),
+		.flag = "safety-confirm",
+		AS_DURATION(safety.confirm, "0s"),
+		.affects = AFFECTS_DAEMON,
+		.help = "Release the redirect again after a start unless \"tproxyd confirm\" is run within this time: whoever is locked out cannot. 0s: no confirmation is needed.",
+	},
 
 	/* The user that the proxy runs as. */
 	{

@@ -135,6 +135,7 @@ struct plan {
 	int64_t readiness_timeout_nsec, readiness_interval_nsec;
 	int64_t hold_nsec; /* DURATION_INFINITY: never release */
 	int64_t restart_delay_nsec, restart_max_delay_nsec;
+	int64_t confirm_nsec; /* within which a redirect has to be confirmed; 0: it need not be */
 };
 
 #define KUMA_DP_UID         5678

@@ -21,6 +21,7 @@ int plan_build(struct arena *arena, const struct loaded *loaded, const struct fa
 		.hold_nsec = config->failure.hold_rules,
 		.restart_delay_nsec = config->restart.delay,
 		.restart_max_delay_nsec = config->restart.max_delay,
+		.confirm_nsec = config->safety.confirm,
 	};
 	struct planner p = {
 		.arena = arena,

@@ -39,6 +39,7 @@ static const struct fact facts[] = {
 	FACT("generation",            situation.generation,          UINT_MAX),
 	FACT("hold-until-usec",       situation.hold_until_usec,     UINT64_MAX),
 	FACT("start-deadline-usec",   situation.start_deadline_usec, UINT64_MAX),
+	FACT("confirm-until-usec",    situation.confirm_until_usec,  UINT64_MAX),
 	FACT("phase",                 said,                          PHASE_COUNT),
 	FACT("ready",                 ready,                         1),
 	FACT("started-usec",          started_usec,                  UINT64_MAX),

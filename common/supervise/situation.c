@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/supervise/situation.h"
 
+#include <stddef.h>
+
 #include "common/base/attr.h"
 
 #define MISSES_MAX 2 /* rounds in a row that count as down */
@@ -17,12 +19,19 @@ static enum level draining_level(const struct situation *s)
 	return s->proxy_alive && s->applied != LEVEL_NONE ? LEVEL_DRAIN : LEVEL_NONE;
 }
 
+bool unconfirmed(const struct situation *s)
+{
+	return s->now_usec >= s->confirm_until_usec;
+}
+
 enum level wanted_level(const struct situation *s)
 {
 	if (s->wish == WISH_STOP)
 		return draining_level(s);
 	if (!s->served)
 		return LEVEL_NONE;
+	if (unconfirmed(s))
+		return draining_level(s);
 	if (s->proxy_serving)
 		return dns_answers(s) ? LEVEL_FULL : LEVEL_NO_DNS;
 	if (s->hold_until_usec != USEC_NEVER && s->now_usec >= s->hold_until_usec)
@@ -63,6 +72,8 @@ enum phase phase(const struct situation *s)
 									     : PHASE_HOLDING;
 	if (s->applied != wanted_level(s) || s->disturbed)
 		return PHASE_APPLYING;
+	if (unconfirmed(s))
+		return PHASE_RELEASED;
 	return s->applied == LEVEL_FULL ? PHASE_REDIRECTING : PHASE_DEGRADED;
 }
 
@@ -72,17 +83,26 @@ bool start_failed(const struct situation *s)
 	       s->now_usec >= s->start_deadline_usec;
 }
 
+static bool same_answers(const struct situation *a, const struct situation *b)
+{
+	return wanted_level(a) == wanted_level(b) && phase(a) == phase(b) &&
+	       start_failed(a) == start_failed(b);
+}
+
 uint64_t next_deadline(const struct situation *s)
 {
-	struct situation later = *s;
+	const uint64_t all[] = { s->hold_until_usec, s->start_deadline_usec,
+				 s->confirm_until_usec };
+	uint64_t next = USEC_NEVER;
 
-	later.now_usec = s->served ? s->hold_until_usec : s->start_deadline_usec;
-	if (later.now_usec == USEC_NEVER || later.now_usec <= s->now_usec)
-		return USEC_NEVER;
-	if (wanted_level(&later) == wanted_level(s) && phase(&later) == phase(s) &&
-	    start_failed(&later) == start_failed(s))
-		return USEC_NEVER;
-	return later.now_usec;
+	for (size_t i = 0; i < ELEMENTS(all); i++) {
+		struct situation later = *s;
+
+		later.now_usec = all[i];
+		if (all[i] > s->now_usec && all[i] < next && !same_answers(s, &later))
+			next = all[i];
+	}
+	return next;
 }
 
 const char *phase_name(enum phase phase)

@@ -9,6 +9,8 @@
  *
  *   wish  proxy                                    DNS                  wanted level
  *   run   never yet served in full                 -                    NONE
+ *   run   not confirmed in time, process alive     -                    DRAIN, where anything is in
+ *   run   not confirmed in time, otherwise         -                    NONE
  *   run   serving                                  answers, or is not   FULL
  *                                                  redirected
  *   run   serving                                  down                 NO_DNS
@@ -22,7 +24,8 @@
  *   stop  otherwise                                -                    NONE
  *
  * A kuma-dp that was asked to restart counts as serving while its listeners accept; the hold time
- * starts when it is gone.
+ * starts when it is gone. A redirect that nobody has confirmed in time (safety.confirm) is released
+ * whatever the proxy does and however long it would be held: the operator may be locked out.
  */
 
 #include <stdbool.h>
@@ -61,6 +64,8 @@ struct situation {
 	uint64_t hold_until_usec;
 	/* when waiting for the first service is given up */
 	uint64_t start_deadline_usec;
+	/* when the redirect is released unless it is confirmed; USEC_NEVER: it was, or need not be */
+	uint64_t confirm_until_usec;
 	uint64_t now_usec;
 };
 
@@ -87,6 +92,9 @@ enum level wanted_level(const struct situation *s);
 bool must_apply(const struct situation *s);
 
 enum phase phase(const struct situation *s);
+
+/* Whether the redirect was to be confirmed and was not in time. */
+bool unconfirmed(const struct situation *s);
 
 /* Whether waiting for the first service is over without one. */
 bool start_failed(const struct situation *s);

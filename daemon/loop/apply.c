@@ -64,9 +64,11 @@ static void applied(struct daemon *d, struct generation *generation, enum level 
 	if (!again)
 		say_level(d, before);
 	daemon_repaired(d);
+	if (level != LEVEL_FULL || d->carry.ready)
+		return;
 	/* It blocks, so only the first time: before READY=1. */
-	if (level == LEVEL_FULL && !d->carry.ready)
-		d->ops->take_over();
+	d->ops->take_over();
+	daemon_ask_confirmation(d);
 }
 
 /* A second after the first try the operator is told, and the service manager asked for time. A

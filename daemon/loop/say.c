@@ -23,6 +23,12 @@ void say_level(struct daemon *d, enum level before)
 	(void)snprintf(backend, sizeof(backend), "TPROXYD_BACKEND=%s", d->redirect.backend->name);
 	(void)snprintf(generation, sizeof(generation), "TPROXYD_GENERATION=%u",
 		       s->applied_generation);
+	if (s->wish == WISH_RUN && unconfirmed(s) && before != LEVEL_DRAIN) {
+		log_event(LOG_LEVEL_WARNING, MSG_UNCONFIRMED, fields,
+			  "Nobody has confirmed the redirect in time: new connections go direct; "
+			  "\"tproxyd confirm\" brings it back");
+		return;
+	}
 	switch (s->applied) {
 	case LEVEL_FULL:
 		log_event(LOG_LEVEL_NOTICE, MSG_RULES_APPLIED, fields,
@@ -68,12 +74,32 @@ static void say_applying(struct daemon *d)
 		notify_status(d->status, "Applying the rules");
 }
 
+/* ", released in 42 s unless confirmed (tproxyd confirm)"; "" where nothing is waited for. */
+static void describe_confirmation(struct daemon *d, struct strbuf *out)
+{
+	uint64_t sec = daemon_confirm_sec(d);
+
+	if (sec)
+		strbuf_addf(out, ", released in %llu s unless confirmed (tproxyd confirm)",
+			    (unsigned long long)sec);
+}
+
+static void say_released(struct daemon *d)
+{
+	if (unconfirmed(situation_of(d)))
+		notify_status(d->status, "Released: nobody has confirmed the redirect; "
+					 "\"tproxyd confirm\" brings it back");
+	else
+		notify_status(d->status, "Released: traffic goes direct until the proxy serves: %s",
+			      d->probe.last.missing);
+}
+
 static void say_status(struct daemon *d, enum phase now)
 {
 	const char *families =
 		d->current->plan.family[FAMILY_V6].enabled ? "IPv4 and IPv6" : "IPv4";
 	const char *missing = d->probe.last.missing;
-	_strbuf_ struct strbuf children = { 0 };
+	_strbuf_ struct strbuf children = { 0 }, confirm = { 0 };
 
 	if (d->trouble.why[0] && now != PHASE_STARTING) {
 		notify_status(d->status, "Cannot %s: %s",
@@ -91,18 +117,21 @@ static void say_status(struct daemon *d, enum phase now)
 		break;
 	case PHASE_REDIRECTING:
 		describe_children(d, &children);
-		notify_status(d->status, "Redirecting %s; %s", families, strbuf_text(&children));
+		describe_confirmation(d, &confirm);
+		notify_status(d->status, "Redirecting %s%s; %s", families, strbuf_text(&confirm),
+			      strbuf_text(&children));
 		break;
 	case PHASE_DEGRADED:
-		notify_status(d->status, "Degraded: DNS goes direct; %s does not answer", missing);
+		describe_confirmation(d, &confirm);
+		notify_status(d->status, "Degraded: DNS goes direct; %s does not answer%s", missing,
+			      strbuf_text(&confirm));
 		break;
 	case PHASE_HOLDING:
 		notify_status(d->status, "Holding the rules while the proxy does not serve: %s",
 			      missing);
 		break;
 	case PHASE_RELEASED:
-		notify_status(d->status, "Released: traffic goes direct until the proxy serves: %s",
-			      missing);
+		say_released(d);
 		break;
 	case PHASE_DRAINING:
 		notify_status(d->status,
@@ -139,7 +168,7 @@ static void say_late(struct daemon *d)
 void say_phase(struct daemon *d)
 {
 	enum phase now = phase(situation_of(d));
-	bool may_change = now == PHASE_STARTING || d->trouble.why[0];
+	bool may_change = now == PHASE_STARTING || d->trouble.why[0] || daemon_confirm_sec(d);
 
 	say_late(d);
 	if (situation_of(d)->wish == WISH_STOP && !d->stop.told)

@@ -218,6 +218,7 @@ void daemon_start(struct daemon *d)
 		.hold_until_usec = USEC_NEVER,
 		.start_deadline_usec =
 			d->carry.started_usec + (uint64_t)plan->readiness_timeout_nsec / 1000,
+		.confirm_until_usec = USEC_NEVER,
 	};
 }
 

@@ -229,8 +229,15 @@ void daemon_stop(struct daemon *d);
 void daemon_advance_stop(struct daemon *d);
 void daemon_drain_look(struct daemon *d);
 
+/* confirm.c: the redirect is in, and is to be confirmed where that is set; how many seconds are left
+ * for it, 0: none, or none is waited for; the answer to the request; its part of the status. */
+void daemon_ask_confirmation(struct daemon *d);
+uint64_t daemon_confirm_sec(struct daemon *d);
+json_t *confirm_answer(struct daemon *d);
+json_t *confirm_status(struct daemon *d);
+
 /* resolv.c */
 void daemon_resolv_changed(void *userdata);
 
-/* status.c: a control_answer_t, for status, reload and log-level. userdata is the daemon. */
+/* status.c: a control_answer_t, for status, reload, confirm and log-level. userdata is the daemon. */
 json_t *status_answer(const char *request, const char *argument, void *userdata);

@@ -82,15 +82,15 @@ static json_t *status(struct daemon *d)
 	const struct probe_result *last = &d->probe.last;
 
 	return json_pack(
-		"{s:b,s:s,s:o,s:i,s:I,s:i,s:s,s:{s:o,s:I},s:o,s:{s:b,s:b,s:b,s:o},s:o,s:o}", "ok",
-		1, "phase", phase_name(d->carry.said), "status", json_text(d->status), "pid",
+		"{s:b,s:s,s:o,s:i,s:I,s:i,s:s,s:{s:o,s:I},s:o,s:{s:b,s:b,s:b,s:o},s:o,s:o,s:o}",
+		"ok", 1, "phase", phase_name(d->carry.said), "status", json_text(d->status), "pid",
 		(int)getpid(), "uptime-seconds",
 		(json_int_t)((d->ops->now(d) - d->carry.started_usec) / 1000000), "generation",
 		(int)d->current->number, "log-level", log_level_names[log_get_level()], "user",
 		"name", json_text(plan->user.name), "uid", (json_int_t)plan->user.uid, "processes",
 		processes(d), "readiness", "envoy", last->admin, "listeners", last->listeners,
 		"dns", last->dns, "missing", json_text(last->missing), "ssh-ports",
-		ssh_ports(d->current), "rules", rules(d));
+		ssh_ports(d->current), "confirmation", confirm_status(d), "rules", rules(d));
 }
 
 static json_t *set_log_level(const char *name)
@@ -110,8 +110,10 @@ json_t *status_answer(const char *request, const char *argument, void *userdata)
 		return status(userdata);
 	if (strcmp(request, "log-level") == 0)
 		return set_log_level(argument);
+	if (strcmp(request, "confirm") == 0)
+		return confirm_answer(userdata);
 	if (strcmp(request, "reload") == 0)
 		return json_refusal("reload is not built yet: restart the service to apply a "
 				    "changed configuration");
-	return json_refusal("the requests are status, reload and log-level");
+	return json_refusal("the requests are status, reload, confirm and log-level");
 }

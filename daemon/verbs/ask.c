@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The verbs that ask the running daemon: status, reload, log-level. */
+/* The verbs that ask the running daemon: status, reload, confirm, log-level. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -93,6 +93,16 @@ int verb_reload(int argc, char *argv[], struct error *err)
 	int r = options_load(&arena, &line, &options, err);
 
 	return r == 0 ? ask_and_print("reload", false, err) : verb_end("reload", r, err);
+}
+
+int verb_confirm(int argc, char *argv[], struct error *err)
+{
+	const struct command_line line = { argc, argv, OPTIONS_NONE, NULL, 0, NULL };
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	struct options options;
+	int r = options_load(&arena, &line, &options, err);
+
+	return r == 0 ? ask_and_print("confirm", false, err) : verb_end("confirm", r, err);
 }
 
 int verb_log_level(int argc, char *argv[], struct error *err)

@@ -48,6 +48,7 @@ struct world_setup {
 	bool no_dns;   /* DNS is not redirected */
 	int64_t hold_nsec;
 	int64_t drain_nsec;
+	int64_t confirm_nsec;
 };
 
 static inline void note(struct world *w, const char *what, const char *name)
@@ -315,6 +316,7 @@ static inline struct generation *paper_generation(const struct world_setup *setu
 	plan->hold_nsec = setup->hold_nsec;
 	plan->readiness_timeout_nsec = 180LL * 1000000000;
 	plan->readiness_interval_nsec = 100LL * 1000000;
+	plan->confirm_nsec = setup->confirm_nsec;
 	plan->restart_delay_nsec = 250LL * 1000000;
 	plan->restart_max_delay_nsec = 30LL * 1000000000;
 	plan->children.drain_time_nsec = setup->drain_nsec;

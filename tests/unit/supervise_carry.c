@@ -19,6 +19,7 @@ static struct carry example(void)
 			.generation = 4,
 			.hold_until_usec = USEC_NEVER,
 			.start_deadline_usec = 180000000,
+			.confirm_until_usec = 60000000,
 		},
 		.said = PHASE_DRAINING,
 		.ready = true,
@@ -54,6 +55,7 @@ Test(carry, reads_what_it_prints)
 	cr_expect_str_eq(text, again);
 	cr_expect_eq(back.situation.applied, LEVEL_NO_DNS);
 	cr_expect_eq(back.situation.hold_until_usec, USEC_NEVER);
+	cr_expect_eq(back.situation.confirm_until_usec, 60000000);
 	cr_expect_eq(back.child[CHILD_KUMA_DP].pid, 4711);
 	cr_expect_eq(back.child[CHILD_CORE_DNS].start_ticks, UINT64_MAX);
 	cr_expect_eq(back.child[CHILD_KUMA_DP].digest[1], UINT64_MAX);

@@ -14,32 +14,33 @@ static void for_every_situation(void (*check)(const struct situation *s))
 {
 	for (unsigned bits = 0; bits < 128; bits++)
 		for (enum level applied = 0; applied <= LEVEL_UNKNOWN; applied++)
-			for (size_t hold = 0; hold < N_TIMES; hold++)
-				for (size_t start = 0; start < N_TIMES; start++)
-					check(&(struct situation){
-						.wish = bits & 1 ? WISH_STOP : WISH_RUN,
-						.proxy_alive = bits & 2,
-						.proxy_serving = bits & 4,
-						.dns_redirected = bits & 8,
-						.dns_serving = bits & 16,
-						.served = bits & 32,
-						.disturbed = bits & 64,
-						.applied = applied,
-						.hold_until_usec = times[hold],
-						.start_deadline_usec = times[start],
-						.now_usec = NOW,
-					});
+			for (size_t time = 0; time < N_TIMES * N_TIMES * N_TIMES; time++)
+				check(&(struct situation){
+					.wish = bits & 1 ? WISH_STOP : WISH_RUN,
+					.proxy_alive = bits & 2,
+					.proxy_serving = bits & 4,
+					.dns_redirected = bits & 8,
+					.dns_serving = bits & 16,
+					.served = bits & 32,
+					.disturbed = bits & 64,
+					.applied = applied,
+					.hold_until_usec = times[time % N_TIMES],
+					.start_deadline_usec = times[time / N_TIMES % N_TIMES],
+					.confirm_until_usec = times[time / N_TIMES / N_TIMES],
+					.now_usec = NOW,
+				});
 }
 
 static void say(const struct situation *s, char *text, size_t size)
 {
 	(void)snprintf(
 		text, size,
-		"%s alive=%d serving=%d dns=%d/%d served=%d applied=%u%s hold=%lld start=%lld",
+		"%s alive=%d serving=%d dns=%d/%d served=%d applied=%u%s hold=%lld start=%lld "
+		"confirm=%lld",
 		s->wish == WISH_STOP ? "stop" : "run", s->proxy_alive, s->proxy_serving,
 		s->dns_redirected, s->dns_serving, s->served, s->applied,
 		s->disturbed ? " disturbed" : "", (long long)s->hold_until_usec,
-		(long long)s->start_deadline_usec);
+		(long long)s->start_deadline_usec, (long long)s->confirm_until_usec);
 }
 
 /* The table once more, a row a predicate; rows exclude each other and cover everything. */
@@ -59,9 +60,19 @@ static bool over(const struct situation *s)
 	return s->hold_until_usec != USEC_NEVER && s->hold_until_usec <= s->now_usec;
 }
 
+static bool late(const struct situation *s)
+{
+	return s->confirm_until_usec != USEC_NEVER && s->confirm_until_usec <= s->now_usec;
+}
+
+static bool runs(const struct situation *s)
+{
+	return s->wish == WISH_RUN && s->served && !late(s);
+}
+
 static bool gone(const struct situation *s)
 {
-	return s->wish == WISH_RUN && s->served && !s->proxy_serving;
+	return runs(s) && !s->proxy_serving;
 }
 
 static bool drainable(const struct situation *s)
@@ -74,14 +85,29 @@ static bool never_served(const struct situation *s)
 	return s->wish == WISH_RUN && !s->served;
 }
 
+static bool not_confirmed(const struct situation *s)
+{
+	return s->wish == WISH_RUN && s->served && late(s);
+}
+
+static bool not_confirmed_alive(const struct situation *s)
+{
+	return not_confirmed(s) && drainable(s);
+}
+
+static bool not_confirmed_gone(const struct situation *s)
+{
+	return not_confirmed(s) && !drainable(s);
+}
+
 static bool serves(const struct situation *s)
 {
-	return s->wish == WISH_RUN && s->served && s->proxy_serving && !down(s);
+	return runs(s) && s->proxy_serving && !down(s);
 }
 
 static bool serves_without_dns(const struct situation *s)
 {
-	return s->wish == WISH_RUN && s->served && s->proxy_serving && down(s);
+	return runs(s) && s->proxy_serving && down(s);
 }
 
 static bool held(const struct situation *s)
@@ -152,6 +178,8 @@ static enum level as_it_is_less_dns(const struct situation *s)
 
 static const struct row rows[] = {
 	{ "never served", never_served, none },
+	{ "not confirmed, alive", not_confirmed_alive, drain },
+	{ "not confirmed", not_confirmed_gone, none },
 	{ "serving", serves, full },
 	{ "serving, DNS down", serves_without_dns, no_dns },
 	{ "held", held, as_it_is },
@@ -220,8 +248,11 @@ static enum phase phase_restated(const struct situation *s)
 		return s->applied == LEVEL_NONE && !s->proxy_alive ? PHASE_STOPPED : PHASE_STOPPING;
 	if (never_served(s))
 		return PHASE_STARTING;
-	if ((serves(s) || serves_without_dns(s)) && s->disturbed)
+	if (s->served && s->proxy_serving && s->disturbed)
 		return PHASE_APPLYING;
+	if (not_confirmed(s) && s->proxy_serving)
+		return s->applied == (drainable(s) ? LEVEL_DRAIN : LEVEL_NONE) ? PHASE_RELEASED
+									       : PHASE_APPLYING;
 	if (serves(s))
 		return s->applied == LEVEL_FULL ? PHASE_REDIRECTING : PHASE_APPLYING;
 	if (serves_without_dns(s))

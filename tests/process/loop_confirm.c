@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* safety.confirm: the redirect goes out again unless somebody says that the host can be reached. */
+
+#include "tests/process/loop.h"
+
+#define CONFIRM (60 * SECOND)
+
+static const struct world_setup careful = { .hold_nsec = 30LL * 1000000000,
+					    .drain_nsec = 30LL * 1000000000,
+					    .confirm_nsec = (int64_t)CONFIRM * 1000 };
+
+/* Sends the request as the verb does; whether it was granted. */
+static bool confirm(struct world *w)
+{
+	json_auto_t *answer = status_answer("confirm", "", &w->d);
+
+	turn(w);
+	return json_is_true(json_object_get(answer, "ok"));
+}
+
+/* Time passes, and all is well. */
+static void go_on(struct world *w, uint64_t usec)
+{
+	for (uint64_t end = w->now + usec; w->now < end;) {
+		uint64_t next = w->timer[TIMER_PROBE];
+
+		advance(w, (next < end ? next : end) - w->now);
+		if (w->probing)
+			probed(w, true, true);
+	}
+}
+
+Test(loop, releases_a_redirect_that_nobody_confirms_and_brings_it_back_for_who_does)
+{
+	struct world w;
+
+	world_up(&w, &careful);
+	cr_expect(w.d.carry.ready, "a start does not wait for the confirmation");
+	cr_expect(strstr(w.d.status, "Redirecting IPv4, released in 60 s unless confirmed"), "%s",
+		  w.d.status);
+	go_on(&w, CONFIRM - SECOND);
+	did(&w, "");
+	cr_expect(strstr(w.d.status, "released in 2 s unless"), "%s", w.d.status);
+	go_on(&w, 2 * SECOND);
+	did(&w, "apply:drain");
+	cr_expect_eq(phase_of(&w), PHASE_RELEASED);
+	cr_expect(strstr(w.d.status, "nobody has confirmed"), "%s", w.d.status);
+	/* It goes on, released, for as long as it takes. */
+	go_on(&w, 3600 * SECOND);
+	did(&w, "");
+	cr_expect_eq(w.d.carry.situation.wish, WISH_RUN);
+	cr_expect(confirm(&w));
+	did(&w, "apply:full");
+	cr_expect_eq(phase_of(&w), PHASE_REDIRECTING);
+	go_on(&w, 3600 * SECOND);
+	did(&w, "");
+	world_done(&w);
+}
+
+Test(loop, leaves_a_confirmed_redirect_alone)
+{
+	struct world w;
+
+	world_up(&w, &careful);
+	go_on(&w, CONFIRM - 2 * SECOND);
+	cr_expect(confirm(&w));
+	cr_expect_eq(strstr(w.d.status, "unless confirmed"), NULL, "%s", w.d.status);
+	go_on(&w, 3600 * SECOND);
+	did(&w, "");
+	cr_expect_eq(phase_of(&w), PHASE_REDIRECTING);
+	cr_expect(confirm(&w), "to confirm again is no mistake");
+	world_done(&w);
+}
+
+Test(loop, waits_for_no_confirmation_where_none_is_set)
+{
+	const struct world_setup usual = { .hold_nsec = 0 };
+	struct world w;
+
+	world_up(&w, &usual);
+	cr_expect_eq(w.d.carry.situation.confirm_until_usec, USEC_NEVER);
+	cr_expect(confirm(&w));
+	world_done(&w);
+}
+
+Test(loop, takes_no_confirmation_before_there_is_a_redirect_or_while_it_stops)
+{
+	struct world w;
+
+	world_init(&w, &careful);
+	turn(&w);
+	cr_expect_not(confirm(&w));
+	probed(&w, true, true);
+	cr_expect_eq(w.d.carry.situation.confirm_until_usec, w.now + CONFIRM);
+	asked_to_stop(&w);
+	cr_expect_not(confirm(&w));
+	world_done(&w);
+}
+
+/* Whoever set both wants to get at the host above all. */
+Test(loop, releases_what_is_not_confirmed_under_an_infinite_hold_too)
+{
+	const struct world_setup closed = { .hold_nsec = DURATION_INFINITY,
+					    .confirm_nsec = careful.confirm_nsec };
+	struct world w;
+
+	world_up(&w, &closed);
+	for (int i = 0; i < 3; i++)
+		probed(&w, false, false);
+	did(&w, "");
+	advance(&w, CONFIRM + SECOND);
+	did(&w, "apply:drain");
+	world_done(&w);
+}
+
+/* Deeds before words: the level and the status agree although the kernel refuses first. */
+Test(loop, tries_again_to_release_what_is_not_confirmed)
+{
+	struct world w;
+
+	world_up(&w, &careful);
+	w.apply_always = -EIO;
+	go_on(&w, CONFIRM + SECOND);
+	cr_expect_eq(phase_of(&w), PHASE_APPLYING);
+	w.apply_always = 0;
+	w.book[0] = '\0';
+	go_on(&w, 2 * SECOND);
+	did(&w, "apply:drain");
+	cr_expect_eq(phase_of(&w), PHASE_RELEASED);
+	asked_to_stop(&w);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	did(&w, "TERM:kuma-dp apply:none sweep exit:0");
+	world_done(&w);
+}
