@@ -158,11 +158,6 @@ static void check_flags(struct check *c)
 		if (setting->flags & SETTING_IGNORED)
 			diag_add(c->diags, SEVERITY_NOTICE, origin, setting->path,
 				 "is accepted because kumactl knows it; it has no effect here");
-		else if ((setting->flags & SETTING_DEFAULT_ONLY) &&
-			 !value_is_default(setting, c->config))
-			complain(c, setting->path,
-				 "is not implemented yet; only %s, the default, can be used",
-				 setting->dflt);
 	}
 }
 

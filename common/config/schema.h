@@ -43,8 +43,6 @@ enum setting_flags {
 	SETTING_UNINSTALL = 1 << 1, /* an option of uninstall */
 	SETTING_IGNORED = 1 << 2,   /* accepted with a notice, means nothing here */
 	SETTING_NO_YAML = 1 << 3,   /* environment only */
-	/* not implemented yet: any other value than the default is refused */
-	SETTING_DEFAULT_ONLY = 1 << 4,
 };
 
 struct setting {

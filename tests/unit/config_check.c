@@ -224,24 +224,19 @@ Test(check, wants_durations_that_make_sense)
 		   "t.yaml:2:36: error: readiness.interval: has to be longer than 0s\n");
 	expect_run(HEAD "readiness: {timeout: 1s, interval: 2s}\n",
 		   "t.yaml:2:36: error: readiness.interval: is longer than readiness.timeout\n");
+	expect_run(HEAD "restart: {delay: 31s, maxDelay: 29s}\nfailure: {holdRules: -1s}\n",
+		   "t.yaml:2:18: error: restart.delay: is longer than restart.maxDelay\n"
+		   "t.yaml:3:22: error: failure.holdRules: cannot be negative\n");
+	expect_run(HEAD "restart: {delay: 0s}\n",
+		   "t.yaml:2:18: error: restart.delay: has to be longer than 0s\n");
+	expect_run(HEAD "failure: {holdRules: 0s}\nrestart: {delay: 1ms, maxDelay: 1ms}\n", "");
+	expect_run(HEAD "failure: {holdRules: infinity}\nrestart: {maxDelay: 1h}\n", "");
 	expect_run("kumaDP: {cpAddress: 'https://c', tokenFile: /t, name: n, drainTime: 0}",
 		   "t.yaml:1:69: error: kumaDP.drainTime: has to be longer than 0s\n");
 }
 
 Test(check, refuses_what_is_not_built_yet)
 {
-	expect_run(HEAD "failure: {holdRules: 31s}\n",
-		   "t.yaml:2:22: error: failure.holdRules: is not implemented yet; only 30s, the "
-		   "default, can be used\n");
-	expect_run(HEAD "failure: {holdRules: infinity}\n",
-		   "t.yaml:2:22: error: failure.holdRules: is not implemented yet; only 30s, the "
-		   "default, can be used\n");
-	expect_run(HEAD "restart: {delay: 1s, maxDelay: 29s}\n",
-		   "t.yaml:2:18: error: restart.delay: is not implemented yet; only 250ms, the "
-		   "default, can be used\n"
-		   "t.yaml:2:32: error: restart.maxDelay: is not implemented yet; only 30s, the "
-		   "default, can be used\n");
-	expect_run(HEAD "failure: {holdRules: 0m30s}\nrestart: {delay: 0.25s}\n", "");
 	expect_install("backend: nftables", "t.yaml:1:10: error: backend: nftables is not built "
 					    "yet; auto and iptables can be used\n");
 	expect_run(HEAD "backend: nftables",
