@@ -7,6 +7,19 @@
 
 #define MISSES_MAX 2 /* rounds in a row that count as down */
 
+/* How long a process that ceased to serve may take to serve again. A host under heavy load, or a
+ * debugger, stops one for some seconds; a longer stop is not worth the wait, because a restart takes
+ * about as long (the control plane refuses the same node for 10 s). */
+#define HANG_USEC ((uint64_t)10 * 1000 * 1000)
+
+/* kuma-dp follows its Envoy within 0.3 s mostly, and was seen to take 5 s. */
+#define FOLLOW_USEC ((uint64_t)2 * 1000 * 1000)
+
+/* A restart of kuma-dp for its DNS alone costs a proxy that serves: it comes late, and later still
+ * where it has not helped. */
+#define DNS_USEC    ((uint64_t)30 * 1000 * 1000)
+#define DNS_DOUBLED 6 /* times: up to 32 minutes */
+
 static bool dns_answers(const struct situation *s)
 {
 	return s->dns_serving || !s->dns_redirected;
@@ -77,21 +90,25 @@ enum phase phase(const struct situation *s)
 	return s->applied == LEVEL_FULL ? PHASE_REDIRECTING : PHASE_DEGRADED;
 }
 
-bool start_failed(const struct situation *s)
+bool proxy_overdue(const struct situation *s)
 {
-	return s->wish == WISH_RUN && !s->served && s->start_deadline_usec != USEC_NEVER &&
-	       s->now_usec >= s->start_deadline_usec;
+	return s->wish == WISH_RUN && s->now_usec >= s->proxy_by_usec;
+}
+
+bool core_dns_overdue(const struct situation *s)
+{
+	return s->wish == WISH_RUN && s->now_usec >= s->core_dns_by_usec;
 }
 
 static bool same_answers(const struct situation *a, const struct situation *b)
 {
 	return wanted_level(a) == wanted_level(b) && phase(a) == phase(b) &&
-	       start_failed(a) == start_failed(b);
+	       proxy_overdue(a) == proxy_overdue(b) && core_dns_overdue(a) == core_dns_overdue(b);
 }
 
 uint64_t next_deadline(const struct situation *s)
 {
-	const uint64_t all[] = { s->hold_until_usec, s->start_deadline_usec,
+	const uint64_t all[] = { s->hold_until_usec, s->proxy_by_usec, s->core_dns_by_usec,
 				 s->confirm_until_usec };
 	uint64_t next = USEC_NEVER;
 
@@ -118,6 +135,11 @@ const char *phase_name(enum phase phase)
 	return phase < ELEMENTS(names) ? names[phase] : "unknown";
 }
 
+static uint64_t after(uint64_t now_usec, uint64_t usec)
+{
+	return usec > USEC_NEVER - now_usec ? USEC_NEVER : now_usec + usec;
+}
+
 static enum proxy_news proxy_is(struct situation *s, bool serving, uint64_t hold_usec,
 				uint64_t now_usec)
 {
@@ -126,7 +148,7 @@ static enum proxy_news proxy_is(struct situation *s, bool serving, uint64_t hold
 	s->proxy_serving = serving;
 	if (serving)
 		return PROXY_SERVES;
-	s->hold_until_usec = hold_usec > USEC_NEVER - now_usec ? USEC_NEVER : now_usec + hold_usec;
+	s->hold_until_usec = after(now_usec, hold_usec);
 	return PROXY_LOST;
 }
 
@@ -136,23 +158,69 @@ bool probe_verdict(const struct situation *s, struct sighting seen, unsigned *mi
 	return !s->served || *misses == 0 || *misses >= MISSES_MAX;
 }
 
+/* When the children are given up, after a round. */
+static void set_deadlines(struct situation *s, struct sighting seen, enum proxy_news news,
+			  uint64_t now_usec)
+{
+	bool dns_is_kuma_dps = !s->own_core_dns || seen.core_dns;
+
+	if (seen.core_dns || !s->own_core_dns)
+		s->core_dns_by_usec = USEC_NEVER;
+	else if (s->core_dns_by_usec == USEC_NEVER)
+		s->core_dns_by_usec = after(now_usec, HANG_USEC);
+
+	if (seen.proxy && seen.dns)
+		s->dns_failures = 0;
+	if (news == PROXY_LOST)
+		s->proxy_by_usec = after(now_usec, HANG_USEC);
+	else if (seen.proxy && (seen.dns || !dns_is_kuma_dps))
+		s->proxy_by_usec = USEC_NEVER;
+	else if (seen.proxy && (news == PROXY_SERVES || s->proxy_by_usec == USEC_NEVER))
+		s->proxy_by_usec = after(now_usec, DNS_USEC << s->dns_failures);
+}
+
 enum proxy_news situation_probed(struct situation *s, struct sighting seen, uint64_t hold_usec,
 				 uint64_t now_usec)
 {
 	bool in_full = seen.proxy && seen.dns;
+	enum proxy_news news;
 
 	s->dns_serving = seen.dns;
 	if (!s->served && !in_full)
 		return PROXY_AS_BEFORE;
 	s->served = true;
-	return proxy_is(s, seen.proxy, hold_usec, now_usec);
+	news = proxy_is(s, seen.proxy, hold_usec, now_usec);
+	set_deadlines(s, seen, news, now_usec);
+	return news;
 }
 
-bool situation_ended(struct situation *s, bool proxy, uint64_t hold_usec, uint64_t now_usec)
+void situation_started(struct situation *s, enum part part, uint64_t timeout_usec,
+		       uint64_t now_usec)
 {
-	if (proxy)
-		(void)proxy_is(s, false, hold_usec, now_usec);
+	if (part == PART_CORE_DNS)
+		s->core_dns_by_usec = after(now_usec, timeout_usec);
 	else
-		s->dns_serving = false;
-	return s->wish == WISH_RUN;
+		s->proxy_by_usec = after(now_usec, timeout_usec);
+}
+
+void situation_ended(struct situation *s, enum part part, uint64_t hold_usec, uint64_t now_usec)
+{
+	s->dns_serving = false;
+	if (part == PART_CORE_DNS) {
+		s->core_dns_by_usec = USEC_NEVER;
+		return;
+	}
+	(void)proxy_is(s, false, hold_usec, now_usec);
+	s->proxy_by_usec = part == PART_ENVOY ? after(now_usec, FOLLOW_USEC) : USEC_NEVER;
+}
+
+void situation_given_up(struct situation *s, enum part part)
+{
+	if (part == PART_CORE_DNS) {
+		s->core_dns_by_usec = USEC_NEVER;
+		return;
+	}
+	s->proxy_by_usec = USEC_NEVER;
+	if (s->proxy_serving && s->dns_failures < DNS_DOUBLED)
+		s->dns_failures++;
 }

@@ -62,8 +62,15 @@ struct situation {
 	unsigned generation;
 	/* when a proxy that does not serve is held no longer; USEC_NEVER: held without end */
 	uint64_t hold_until_usec;
-	/* when waiting for the first service is given up */
-	uint64_t start_deadline_usec;
+	/* when a kuma-dp that does not serve, or whose DNS does not answer, is given up; USEC_NEVER: it
+	 * serves, or has no process */
+	uint64_t proxy_by_usec;
+	/* the same for our own coredns */
+	uint64_t core_dns_by_usec;
+	/* DNS is answered by a coredns of our own */
+	bool own_core_dns;
+	/* kuma-dp was given up for its DNS so often since DNS last answered */
+	unsigned dns_failures;
 	/* when the redirect is released unless it is confirmed; USEC_NEVER: it was, or need not be */
 	uint64_t confirm_until_usec;
 	uint64_t now_usec;
@@ -96,8 +103,10 @@ enum phase phase(const struct situation *s);
 /* Whether the redirect was to be confirmed and was not in time. */
 bool unconfirmed(const struct situation *s);
 
-/* Whether waiting for the first service is over without one. */
-bool start_failed(const struct situation *s);
+/* Whether kuma-dp, or our own coredns, has had its time: before the first service that fails the
+ * start, later the process is treated as if it had crashed. */
+bool proxy_overdue(const struct situation *s);
+bool core_dns_overdue(const struct situation *s);
 
 /* The next moment at which an answer may change by time alone; USEC_NEVER: none. */
 uint64_t next_deadline(const struct situation *s);
@@ -115,8 +124,9 @@ enum proxy_news {
 
 /* What a round of probes has found. */
 struct sighting {
-	bool proxy; /* Envoy is ready and listens on every port */
-	bool dns;   /* everything asked about DNS has answered */
+	bool proxy;    /* Envoy is ready and listens on every port */
+	bool dns;      /* everything asked about DNS has answered */
+	bool core_dns; /* the DNS port has, whoever it is that listens there */
 };
 
 /* Whether a round counts. One round without an answer may be a hiccup, two in a row are none; before
@@ -130,7 +140,18 @@ bool probe_verdict(const struct situation *s, struct sighting seen, unsigned *mi
 enum proxy_news situation_probed(struct situation *s, struct sighting seen, uint64_t hold_usec,
 				 uint64_t now_usec);
 
-/* What the end of a process means: without kuma-dp or Envoy (proxy) the proxy does not serve, without
- * our own coredns DNS does not. Returns whether the service ends with it, as it does unless we are
- * stopping: the service manager then starts everything again. */
-bool situation_ended(struct situation *s, bool proxy, uint64_t hold_usec, uint64_t now_usec);
+enum part {
+	PART_KUMA_DP,
+	PART_ENVOY,
+	PART_CORE_DNS, /* our own */
+};
+
+/* What the start and the end of a process mean. One that was started is to serve within
+ * timeout_usec. Without kuma-dp or Envoy neither the proxy nor DNS serves, and after Envoy's end
+ * kuma-dp's follows soon; without our own coredns DNS does not. */
+void situation_started(struct situation *s, enum part part, uint64_t timeout_usec,
+		       uint64_t now_usec);
+void situation_ended(struct situation *s, enum part part, uint64_t hold_usec, uint64_t now_usec);
+
+/* A process that was overdue is being ended. */
+void situation_given_up(struct situation *s, enum part part);

@@ -76,6 +76,7 @@ static void applied(struct daemon *d, struct generation *generation, enum level 
 static void others_busy(struct daemon *d, const struct error *err)
 {
 	const struct situation *s = situation_of(d);
+	uint64_t readiness_usec = (uint64_t)d->current->plan.readiness_timeout_nsec / 1000;
 
 	if (time_to_tell(d, TELL_USEC)) {
 		if (!d->trouble.why[0])
@@ -86,7 +87,8 @@ static void others_busy(struct daemon *d, const struct error *err)
 		if (!(d->carry.ready && s->wish == WISH_RUN))
 			notify_extend(EXTEND_USEC);
 	}
-	if (s->wish == WISH_RUN && !d->carry.ready && s->now_usec >= s->start_deadline_usec)
+	if (s->wish == WISH_RUN && !d->carry.ready &&
+	    s->now_usec - d->carry.started_usec >= readiness_usec)
 		daemon_fail(d, NULL, "Not ready in time: %s", err->text);
 	try_again(d, RETRY_USEC);
 }

@@ -187,8 +187,10 @@ int daemon_add_child(struct daemon *d, const struct proc_ops *ops, struct error 
 		.owner = &daemon_owner,
 		.userdata = d,
 		.process = &d->carry.child[i],
-		.delay_usec = (uint64_t)plan->restart_delay_nsec / 1000,
-		.max_delay_usec = (uint64_t)plan->restart_max_delay_nsec / 1000,
+		.backoff = {
+			.delay_usec = (uint64_t)plan->restart_delay_nsec / 1000,
+			.max_usec = (uint64_t)plan->restart_max_delay_nsec / 1000,
+		},
 	};
 	if (i == CHILD_KUMA_DP)
 		proc->drain_usec = (uint64_t)plan->children.drain_time_nsec / 1000;
@@ -216,8 +218,10 @@ void daemon_start(struct daemon *d)
 		.applied = LEVEL_UNKNOWN,
 		.generation = d->current->number,
 		.hold_until_usec = USEC_NEVER,
-		.start_deadline_usec =
+		.proxy_by_usec =
 			d->carry.started_usec + (uint64_t)plan->readiness_timeout_nsec / 1000,
+		.core_dns_by_usec = USEC_NEVER,
+		.own_core_dns = d->n_children > CHILD_CORE_DNS,
 		.confirm_until_usec = USEC_NEVER,
 	};
 }

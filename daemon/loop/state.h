@@ -3,8 +3,8 @@
 
 /*
  * The inside of the daemon, for the files of this folder. Who calls whom: setup.c makes everything
- * and connects events with watch.c, stop.c and resolv.c, which change facts and wake; update.c is
- * the step, which calls stop.c, apply.c and say.c.
+ * and connects events with watch.c, children.c, stop.c and resolv.c, which change facts and wake;
+ * update.c is the step, which calls children.c, stop.c, apply.c and say.c.
  */
 
 #include <stdbool.h>
@@ -62,7 +62,7 @@ struct daemon_ops {
 	int (*watch_envoy)(struct daemon *d, pid_t pid);
 	int (*connections)(const uint16_t *ports, size_t n, uid_t uid, size_t *ret,
 			   struct error *err);
-	int (*sweep)(uid_t uid, struct error *err);
+	int (*sweep)(uid_t uid, pid_t session, struct error *err);
 	/* Writes what a child is given, into a work directory without a former one's files. */
 	int (*files)(struct daemon *d, enum child_id id, struct error *err);
 	/* What the children said last, for a sentence about a failure. */
@@ -78,6 +78,8 @@ struct daemon_ops {
 struct child {
 	struct proc proc;
 	struct relay *relay; /* of its output; NULL: it has our stderr */
+	int sweeps;          /* rounds of the sweep of what the former one left */
+	char why[400];       /* it was given up; "": it ended by itself */
 };
 
 struct daemon {
@@ -95,6 +97,7 @@ struct daemon {
 		struct probe_result last;
 		struct probe *prober;
 		bool dns_asked;  /* the round under way asks DNS */
+		bool stale;      /* and has begun before a process came or went */
 		unsigned misses; /* see probe_verdict() */
 		pid_t envoy;     /* 0: not known */
 	} probe;
@@ -218,11 +221,17 @@ void say_level(struct daemon *d, enum level before);
  * where there is one (else NULL), and said to systemd once the step has seen to the rules. */
 void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...) _printf_(3, 4);
 
-/* watch.c: what events report. */
+/* watch.c: what a round of probes reports. */
 void daemon_probe(struct daemon *d);
 void daemon_probed(const struct probe_result *result, void *userdata);
-void daemon_envoy_ended(struct daemon *d);
+
+/* children.c: their lives and ends, Envoy's too; those that have had their time; a round of the sweep
+ * of a session (0: of everything): returns the microseconds after which the next one is due, or 0
+ * where none is left, or they would not end. */
 extern const struct proc_owner daemon_owner;
+void daemon_envoy_ended(struct daemon *d);
+void daemon_give_up_overdue(struct daemon *d);
+int daemon_sweep(struct daemon *d, pid_t session, int *rounds);
 
 /* stop.c: asked to stop, once or again; the part of the step that ends things; its timer. */
 void daemon_stop(struct daemon *d);

@@ -64,25 +64,19 @@ static void ask_kuma_dp(struct daemon *d)
 	proc_event(proc_of(d, CHILD_KUMA_DP), PROC_EV_STOP);
 }
 
-/* One round of the sweep. Returns whether it is over: none is left, or they would not end. */
+/* Whether the sweep is over. */
 static bool swept(struct daemon *d)
 {
-	struct error err = { 0 };
-	int left;
+	uint64_t now = situation_of(d)->now_usec;
+	int pause;
 
-	if (situation_of(d)->now_usec < d->stop.sweep_usec)
+	if (now < d->stop.sweep_usec)
 		return false;
-	left = d->ops->sweep(d->current->plan.user.uid, &err);
-	if (left > 0 && d->stop.sweeps < SWEEP_ROUNDS_MAX) {
-		d->stop.sweep_usec = situation_of(d)->now_usec + sweep_pause_usec(d->stop.sweeps++);
+	pause = daemon_sweep(d, 0, &d->stop.sweeps);
+	d->stop.sweep_usec = now + (uint64_t)pause;
+	if (pause > 0)
 		daemon_arm(d, TIMER_SWEEP, d->stop.sweep_usec);
-		return false;
-	}
-	if (left > 0)
-		log_error(NULL, "%d processes that the children left would not end", left);
-	if (left < 0)
-		log_error(&err, "Cannot sweep what the children left");
-	return true;
+	return pause == 0;
 }
 
 /* coredns waits seconds for answers to what it has asked Envoy, which is gone. */
@@ -90,7 +84,7 @@ static void end_core_dns(struct daemon *d)
 {
 	uint64_t now = situation_of(d)->now_usec;
 
-	if (proc_of(d, CHILD_CORE_DNS)->state != PROC_STOPPING) {
+	if (d->stop.late_usec == 0) {
 		d->stop.late_usec = now + CORE_DNS_USEC;
 		daemon_arm(d, TIMER_CORE_DNS, d->stop.late_usec);
 		proc_event(proc_of(d, CHILD_CORE_DNS), PROC_EV_STOP);
@@ -109,11 +103,23 @@ static bool given_up(const struct daemon *d)
 	return d->trouble.since_usec != 0 && s->now_usec - d->trouble.since_usec >= patience;
 }
 
+/* Nothing is started again: not what is down, and not kuma-dp when its end comes. */
+static void start_nothing(struct daemon *d)
+{
+	for (size_t i = 0; i < d->n_children; i++) {
+		enum proc_state state = d->child[i].proc.state;
+
+		if (state == PROC_BACKOFF || state == PROC_RESTARTING || state == PROC_ENDING)
+			proc_event(&d->child[i].proc, PROC_EV_STOP);
+	}
+}
+
 void daemon_advance_stop(struct daemon *d)
 {
 	enum level applied = situation_of(d)->applied;
 	bool out = applied == LEVEL_NONE || given_up(d);
 
+	start_nothing(d);
 	if (child_lives(d, CHILD_KUMA_DP)) {
 		if (!d->stop.asked && (out || applied == LEVEL_DRAIN))
 			ask_kuma_dp(d);

@@ -6,18 +6,6 @@
 
 #include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
-#include "daemon/operator/messages.h"
-
-static void start_timed_out(struct daemon *d)
-{
-	int64_t sec = d->current->plan.readiness_timeout_nsec / 1000000000;
-	const char *missing = d->probe.last.missing;
-	_strbuf_ struct strbuf quotes = { 0 };
-
-	d->ops->quote(d, &quotes);
-	daemon_fail(d, MSG_START_TIMED_OUT, "The proxy did not serve within %lld s; missing: %s%s",
-		    (long long)sec, missing[0] ? missing : "everything", strbuf_text(&quotes));
-}
 
 /* The next generation's rules may need another proxy than the last one did: they wait until one
  * serves. Where rules of the current one are in, it stays for as long. */
@@ -55,14 +43,6 @@ static void begin(struct daemon *d)
 	daemon_probe(d);
 }
 
-/* Children are not started again yet: the service manager starts everything again. */
-static void leave_down(struct daemon *d)
-{
-	for (size_t i = 0; i < d->n_children; i++)
-		if (d->child[i].proc.state == PROC_BACKOFF)
-			proc_event(&d->child[i].proc, PROC_EV_STOP);
-}
-
 /* While stopping something has to happen by itself that leads on: a timer, or the end of a child. */
 static bool something_is_pending(const struct daemon *d)
 {
@@ -81,14 +61,12 @@ void daemon_update(struct daemon *d)
 
 	s->now_usec = d->ops->now(d);
 	s->proxy_alive = child_lives(d, CHILD_KUMA_DP);
-	if (start_failed(s))
-		start_timed_out(d);
+	daemon_give_up_overdue(d);
 	adopt(d);
 	daemon_look(d);
 	daemon_apply(d);
 	if (!d->begun && s->wish == WISH_RUN)
 		begin(d);
-	leave_down(d);
 	if (s->wish == WISH_STOP)
 		daemon_advance_stop(d);
 	say_phase(d);

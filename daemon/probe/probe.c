@@ -262,7 +262,7 @@ static void look_for_listeners(struct probe *probe)
 
 /* An answer proves nothing while anybody else receives what is sent to the port, even beside the
  * proxy; nor does one that came of a socket that is closed by now. */
-static void judge_question(struct probe *probe, enum question_kind kind, const char *name)
+static bool judge_question(struct probe *probe, enum question_kind kind, const char *name)
 {
 	_cleanup_(arena_done) struct arena arena = { 0 };
 	const struct ip_addr *addr = &loopback[kind == QUESTION_DNS_V6 ? FAMILY_V6 : FAMILY_V4];
@@ -272,9 +272,8 @@ static void judge_question(struct probe *probe, enum question_kind kind, const c
 	bool proxys = false;
 
 	if (sock_udp(&arena, dns_port(&probe->target, kind), &sockets, &err) < 0) {
-		result->dns = false;
 		add_missing(result, "%s: %s", name, err.text);
-		return;
+		return false;
 	}
 	for (size_t i = 0; i < sockets.n; i++) {
 		const struct facts_socket *s = &sockets.items[i];
@@ -282,16 +281,15 @@ static void judge_question(struct probe *probe, enum question_kind kind, const c
 		if (!facts_socket_takes(s, addr))
 			continue;
 		if (s->uid != probe->target.uid) {
-			result->dns = false;
 			add_missing(result, "%s: user %u listens there", name, s->uid);
-			return;
+			return false;
 		}
 		proxys = proxys || !s->connected;
 	}
 	if (proxys && probe->question[kind].state == ANSWERED)
-		return;
-	result->dns = false;
+		return true;
 	add_missing(result, "%s", name);
+	return false;
 }
 
 static void judge_dns(struct probe *probe)
@@ -302,10 +300,14 @@ static void judge_dns(struct probe *probe)
 		[QUESTION_ENVOY_DNS] = "Envoy's DNS",
 	};
 
-	probe->result.dns = true;
-	for (unsigned i = QUESTION_DNS_V4; i < QUESTION_COUNT; i++)
-		if (probe->question[i].state != NOT_ASKED)
-			judge_question(probe, i, names[i]);
+	probe->result.dns = probe->result.core_dns = true;
+	for (unsigned i = QUESTION_DNS_V4; i < QUESTION_COUNT; i++) {
+		if (probe->question[i].state == NOT_ASKED || judge_question(probe, i, names[i]))
+			continue;
+		probe->result.dns = false;
+		if (i != QUESTION_ENVOY_DNS)
+			probe->result.core_dns = false;
+	}
 }
 
 static int on_round_end(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)

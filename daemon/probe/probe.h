@@ -37,6 +37,7 @@ struct probe_result {
 	bool listeners; /* all redirect ports, every family, by the right user */
 	/* everything asked about DNS answered, the right user alone (true where DNS is not redirected) */
 	bool dns;
+	bool core_dns; /* the same without Envoy's own DNS port */
 	/* what is missing, for STATUS: "Envoy (PRE_INITIALIZING), port 15006 on IPv6"; "" when
 	 * nothing */
 	char missing[160];

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -90,11 +91,21 @@ static void system_arm(struct proc *proc, uint64_t delay_usec)
 	(void)sd_event_source_set_enabled(proc->timer, never ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
+/* Before the kernel has gathered enough for random numbers, nobody else has a proxy either. */
+static uint32_t system_random(_unused_ struct proc *proc)
+{
+	uint32_t number = 0;
+
+	(void)!getrandom(&number, sizeof(number), GRND_NONBLOCK);
+	return number;
+}
+
 static const struct proc_ops system_ops = {
 	.spawn = system_spawn,
 	.signal = system_signal,
 	.arm = system_arm,
 	.now = system_now,
+	.random = system_random,
 };
 
 /* "exited with status 1", "was killed by signal 9 (Killed)". */
@@ -122,20 +133,25 @@ static void send(struct proc *proc, int sig)
 	proc->owner->failed(proc, &err, proc->userdata);
 }
 
-/* Returns what follows at once: the end of a process that did not start. */
+/* Returns what follows at once: the end of a process that did not start, or may not yet. */
 static enum proc_event do_spawn(struct proc *proc)
 {
 	struct exec_spec spec = { 0 };
 	struct error err = { 0 };
+	int r;
 
 	proc->term = PROC_TERM_NONE;
-	proc->process->started_usec = proc->ops->now(proc);
 	proc->ops->arm(proc, USEC_NEVER);
-	if (proc->owner->prepare(proc, &spec, &err, proc->userdata) < 0 ||
-	    proc->ops->spawn(proc, &spec, &err) < 0) {
+	r = proc->owner->prepare(proc, &spec, &err, proc->userdata);
+	if (r > 0) {
+		proc->again_usec = (uint64_t)r;
+		return PROC_EV_EXIT;
+	}
+	if (r < 0 || proc->ops->spawn(proc, &spec, &err) < 0) {
 		proc->owner->failed(proc, &err, proc->userdata);
 		return PROC_EV_EXIT;
 	}
+	proc->process->started_usec = proc->ops->now(proc);
 	proc->process->starts++;
 	return PROC_EVENT_COUNT;
 }
@@ -149,11 +165,19 @@ static void do_term(struct proc *proc)
 	send(proc, SIGTERM);
 }
 
+static void do_end(struct proc *proc)
+{
+	proc->term = PROC_TERM_DUE;
+	proc->term_usec = proc->ops->now(proc);
+	proc->ops->arm(proc, PROC_TERM_GAP_USEC);
+	send(proc, SIGTERM);
+}
+
 static void end_drain(struct proc *proc, bool arm)
 {
 	proc->term = PROC_TERM_TWICE;
 	if (arm)
-		proc->ops->arm(proc, PROC_KILL_USEC);
+		proc->ops->arm(proc, proc->state == PROC_ENDING ? PROC_END_USEC : PROC_KILL_USEC);
 	send(proc, SIGTERM);
 }
 
@@ -176,11 +200,14 @@ static void do_term_now(struct proc *proc)
 
 static void do_wait(struct proc *proc)
 {
-	uint64_t pause = proc->pause_usec ? proc->pause_usec : proc->delay_usec;
+	uint64_t pause = proc->again_usec;
 
-	if (pause > proc->max_delay_usec)
-		pause = proc->max_delay_usec;
-	proc->pause_usec = pause * 2;
+	if (pause == 0) {
+		pause = backoff_next(&proc->backoff, proc->ops->random(proc));
+		proc->owner->waits(proc, pause, proc->userdata);
+	}
+	proc->again_usec = 0;
+	proc->due_usec = proc->ops->now(proc) + pause;
 	proc->ops->arm(proc, pause);
 }
 
@@ -195,6 +222,9 @@ static enum proc_event perform(struct proc *proc, enum proc_action action)
 		break;
 	case PROC_TERM_NOW:
 		do_term_now(proc);
+		break;
+	case PROC_END:
+		do_end(proc);
 		break;
 	case PROC_KILL:
 		send(proc, SIGKILL);
@@ -212,6 +242,20 @@ static enum proc_event perform(struct proc *proc, enum proc_action action)
 	return PROC_EVENT_COUNT;
 }
 
+/* What is stable is known at the end of it: nothing wakes us for it. */
+static void note_service(struct proc *proc, enum proc_state next)
+{
+	uint64_t now = proc->ops->now(proc);
+
+	if (next == PROC_READY) {
+		proc->ready_usec = now;
+		return;
+	}
+	if (proc->ready_usec && now - proc->ready_usec >= PROC_STABLE_USEC)
+		backoff_reset(&proc->backoff);
+	proc->ready_usec = 0;
+}
+
 void proc_event(struct proc *proc, enum proc_event event)
 {
 	enum proc_state before = proc->state;
@@ -222,8 +266,8 @@ void proc_event(struct proc *proc, enum proc_event event)
 		assert(step.action != PROC_UNREACHABLE);
 		before = proc->state;
 		proc->state = step.next;
-		if (step.next == PROC_READY)
-			proc->pause_usec = 0;
+		if (step.next != before)
+			note_service(proc, step.next);
 		event = perform(proc, step.action);
 	}
 	if (proc->state != before)
@@ -233,7 +277,10 @@ void proc_event(struct proc *proc, enum proc_event event)
 void proc_exited(struct proc *proc, const siginfo_t *si)
 {
 	describe_exit(si, proc->last_exit_text, sizeof(proc->last_exit_text));
+	proc->last_exit_usec = proc->ops->now(proc);
+	proc->last_pid = proc->process->pid;
 	proc->process->pid = 0;
+	proc->term = PROC_TERM_NONE;
 	proc->owner->ended(proc, si, proc->userdata);
 	/* The event loop reaps it after the callback that called us. */
 	proc->child = sd_event_source_disable_unref(proc->child);

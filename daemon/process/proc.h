@@ -16,6 +16,7 @@
 #include <systemd/sd-event.h>
 
 #include "common/base/error.h"
+#include "common/supervise/backoff.h"
 #include "common/supervise/carry.h"
 #include "common/supervise/proc_fsm.h"
 #include "common/supervise/situation.h"
@@ -30,12 +31,22 @@
  * with a first one that is still pending, and the drain would go on to its end. */
 #define PROC_TERM_GAP_USEC 250000ULL
 
+/* A process that has failed has this long to end after the second SIGTERM. One that was stopped
+ * (SIGSTOP) hears neither. */
+#define PROC_END_USEC (1 * 1000000ULL)
+
+/* One that has served for so long is stable: the pauses before it is started again begin anew. */
+#define PROC_STABLE_USEC (60 * 1000000ULL)
+
 struct proc;
 
 struct proc_owner {
 	/* Before each start: writes the child's files and says what to execute. What ret points to
-	 * must last until the call that starts it returns. */
+	 * must last until the call that starts it returns. Returns 0, a negative errno, or the
+	 * microseconds after which to ask again, because something has to end first. */
 	int (*prepare)(struct proc *proc, struct exec_spec *ret, struct error *err, void *userdata);
+	/* It is going to be started again, after a pause. */
+	void (*waits)(struct proc *proc, uint64_t pause_usec, void *userdata);
 	/* Its process has ended; the state changes next. */
 	void (*ended)(struct proc *proc, const siginfo_t *si, void *userdata);
 	/* After each change of state; may call the functions below. */
@@ -51,6 +62,7 @@ struct proc_ops {
 	int (*signal)(struct proc *proc, int sig);           /* negative errno */
 	void (*arm)(struct proc *proc, uint64_t delay_usec); /* USEC_NEVER: disarm */
 	uint64_t (*now)(struct proc *proc);                  /* CLOCK_MONOTONIC */
+	uint32_t (*random)(struct proc *proc);
 };
 
 enum proc_term {
@@ -70,15 +82,18 @@ struct proc {
 	struct carried_process *process; /* where its pid and start are written */
 	/* Settings: they may be changed at any time and count from the next time they are used. */
 	uint64_t drain_usec; /* how long the child drains after SIGTERM */
-	/* the pause before it is started again, doubled each time until it serves */
-	uint64_t delay_usec, max_delay_usec;
+	struct backoff backoff;
 
 	/* to be read */
 	enum proc_state state;
 	char last_exit_text[96]; /* "exited with status 1", "was killed by signal 9 (Killed)" */
+	uint64_t last_exit_usec; /* CLOCK_MONOTONIC; 0: none has ended */
+	pid_t last_pid;          /* of the last one that has ended; 0: none */
+	uint64_t due_usec;       /* while backing off: when the next one is started */
 
 	/* proc.c's own */
-	uint64_t pause_usec; /* the next pause; 0: the first one */
+	uint64_t ready_usec; /* since when it has served; 0: it does not */
+	uint64_t again_usec; /* the pause that prepare asked for; 0: none */
 	enum proc_term term;
 	uint64_t term_usec;
 	sd_event_source *child, *timer;

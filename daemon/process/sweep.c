@@ -27,8 +27,8 @@ struct processes {
 
 /* Which of them are meant. */
 struct sweep {
-	/* not 0: all of this session, whose leader is our child: they are ours whoever they run as */
-	pid_t session;
+	pid_t session; /* 0: any */
+	bool whoever; /* the leader of the session is our child: they are ours whoever they run as */
 	uid_t uid;
 	char cgroup[1024]; /* "": our descendants */
 };
@@ -87,10 +87,11 @@ static bool is_wanted(const struct sweep *sweep, const struct process *process)
 {
 	if (process->pid == getpid() || process->ended)
 		return false;
-	if (sweep->session)
-		return process->session == sweep->session;
-	return process->uid == sweep->uid &&
-	       (sweep->cgroup[0] == '\0' || is_in_cgroup(process->pid, sweep->cgroup));
+	if (sweep->session && process->session != sweep->session)
+		return false;
+	return sweep->whoever ||
+	       (process->uid == sweep->uid &&
+		(sweep->cgroup[0] == '\0' || is_in_cgroup(process->pid, sweep->cgroup)));
 }
 
 static const struct process *find_process(const struct processes *list, pid_t pid)
@@ -144,12 +145,12 @@ static int do_round(const struct sweep *sweep, struct error *err)
 {
 	_cleanup_(arena_done) struct arena arena = { 0 };
 	struct processes list = { 0 };
-	bool by_ancestry = !sweep->session && sweep->cgroup[0] == '\0';
+	bool by_ancestry = !sweep->whoever && sweep->cgroup[0] == '\0';
 	int n = 0, failed = 0, r = list_processes(&arena, &list);
 
 	if (r < 0)
 		return error_sys(err, r, "list processes");
-	if (!sweep->session)
+	if (!sweep->whoever)
 		reap_inherited(&list);
 	for (size_t i = 0; i < list.n; i++) {
 		const struct process *process = &list.items[i];
@@ -183,7 +184,7 @@ uint64_t sweep_pause_usec(int round)
 
 int sweep_session(pid_t sid, struct error *err)
 {
-	const struct sweep sweep = { .session = sid };
+	const struct sweep sweep = { .session = sid, .whoever = true };
 	int left = 0;
 
 	for (int round = 0; round < SWEEP_ROUNDS_MAX; round++) {
@@ -195,9 +196,9 @@ int sweep_session(pid_t sid, struct error *err)
 	return error_set(err, -ETIMEDOUT, "%d processes that were left over would not end", left);
 }
 
-int sweep_round(uid_t uid, struct error *err)
+int sweep_round(uid_t uid, pid_t session, struct error *err)
 {
-	struct sweep sweep = { .uid = uid };
+	struct sweep sweep = { .uid = uid, .session = session };
 
 	if (uid == 0)
 		return error_set(err, -EINVAL, "processes of root are never swept");

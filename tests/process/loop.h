@@ -41,6 +41,7 @@ struct world {
 	uint64_t cpu;           /* used by each look */
 	unsigned looks;
 	int left; /* processes that a round of the sweep finds; one less each round */
+	uint32_t random;
 };
 
 struct world_setup {
@@ -109,11 +110,14 @@ static inline int paper_connections(const uint16_t *ports, size_t n, uid_t uid, 
 	return 0;
 }
 
-static inline int paper_sweep(uid_t uid, struct error *err)
+/* The sweep before a start finds what there is in the session of the former process. */
+static inline int paper_sweep(uid_t uid, pid_t session, struct error *err)
 {
 	(void)uid;
 	(void)err;
-	note(the_world, "sweep", "");
+	if (session)
+		cr_expect(session == KUMA_DP_PID || session == KUMA_DP_PID + 1);
+	note(the_world, session ? "sweep-session" : "sweep", "");
 	return the_world->left > 0 ? the_world->left-- : 0;
 }
 
@@ -219,8 +223,13 @@ static inline uint64_t paper_proc_now(struct proc *proc)
 	return ((struct world *)proc->userdata)->now;
 }
 
+static inline uint32_t paper_random(struct proc *proc)
+{
+	return ((struct world *)proc->userdata)->random;
+}
+
 static const struct proc_ops paper_proc_ops = { paper_spawn, paper_signal, paper_proc_arm,
-						paper_proc_now };
+						paper_proc_now, paper_random };
 
 static inline unsigned generation_of(const struct world *w, const struct ruleset *rules)
 {
@@ -407,6 +416,7 @@ static inline void probed(struct world *w, bool proxy, bool dns)
 	struct probe_result result = { .admin = proxy,
 				       .listeners = proxy,
 				       .dns = dns,
+				       .core_dns = dns,
 				       .envoy = proxy ? ENVOY_PID : 0,
 				       .missing = "something" };
 

@@ -169,33 +169,6 @@ Test(loop, sweeps_until_none_is_left_and_not_for_ever)
 	world_done(&w);
 }
 
-Test(loop, ends_the_service_when_kuma_dp_dies)
-{
-	struct world w;
-
-	world_up(&w, &own_dns);
-	child_exits(&w, CHILD_KUMA_DP, 1);
-	did(&w, "apply:none TERM:coredns");
-	cr_expect(strstr(w.d.status, "kuma-dp exited with status 1; envoy said: no"), "%s",
-		  w.d.status);
-	child_exits(&w, CHILD_CORE_DNS, 0);
-	did(&w, "sweep exit:1");
-	world_done(&w);
-}
-
-Test(loop, ends_the_service_when_envoy_dies)
-{
-	struct world w;
-
-	world_up(&w, &usual);
-	envoy_ends(&w);
-	did(&w, "apply:drain TERM:kuma-dp");
-	cr_expect_str_eq(w.d.status, "Envoy (process 200) ended");
-	child_exits(&w, CHILD_KUMA_DP, 1);
-	did(&w, "apply:none sweep exit:1");
-	world_done(&w);
-}
-
 /* The book at the moment at which systemd hears of the end. */
 static const char *book_when_told(int fd, struct world *w)
 {
@@ -214,10 +187,13 @@ Test(loop, sees_to_the_rules_before_it_tells_of_an_end)
 	struct world w;
 	int fd;
 
-	world_up(&w, &usual);
+	world_init(&w, &usual);
+	turn(&w);
+	probed(&w, true, false);
+	w.book[0] = '\0';
 	fd = manager_new();
 	daemon_envoy_ended(&w.d);
-	cr_expect_str_eq(book_when_told(fd, &w), "apply:drain TERM:kuma-dp");
+	cr_expect_str_eq(book_when_told(fd, &w), "TERM:kuma-dp");
 	world_done(&w);
 	(void)unsetenv("NOTIFY_SOCKET");
 
@@ -251,35 +227,6 @@ Test(loop, takes_the_rules_out_when_the_event_loop_itself_fails)
 	world_done(&w);
 }
 
-Test(loop, ends_the_service_when_its_coredns_dies)
-{
-	struct world w;
-
-	world_up(&w, &own_dns);
-	child_exits(&w, CHILD_CORE_DNS, 2);
-	did(&w, "apply:drain TERM:kuma-dp");
-	cr_expect(strstr(w.d.status, "coredns exited with status 2"), "%s", w.d.status);
-	child_exits(&w, CHILD_KUMA_DP, 0);
-	did(&w, "apply:none sweep exit:1");
-	world_done(&w);
-}
-
-/* Whichever way it goes down, the hold time starts. */
-Test(loop, starts_the_hold_whatever_went_down)
-{
-	struct world w;
-
-	world_up(&w, &usual);
-	envoy_ends(&w);
-	cr_expect_eq(w.d.carry.situation.hold_until_usec, w.now + HOLD);
-	cr_expect_not(w.d.carry.situation.proxy_serving);
-	world_done(&w);
-	world_up(&w, &usual);
-	child_exits(&w, CHILD_KUMA_DP, 1);
-	cr_expect_eq(w.d.carry.situation.hold_until_usec, w.now + HOLD);
-	world_done(&w);
-}
-
 Test(loop, fails_a_start_that_takes_too_long)
 {
 	struct world w;
@@ -294,6 +241,58 @@ Test(loop, fails_a_start_that_takes_too_long)
 	did(&w, "TERM:kuma-dp TERM:kuma-dp");
 	child_exits(&w, CHILD_KUMA_DP, 0);
 	did(&w, "sweep exit:1");
+	world_done(&w);
+}
+
+Test(loop, fails_a_start_whose_child_dies)
+{
+	struct world w;
+
+	world_init(&w, &own_dns);
+	turn(&w);
+	w.book[0] = '\0';
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	did(&w, "TERM:coredns");
+	cr_expect(strstr(w.d.status, "kuma-dp exited with status 1; envoy said: no"), "%s",
+		  w.d.status);
+	child_exits(&w, CHILD_CORE_DNS, 0);
+	did(&w, "sweep exit:1");
+	world_done(&w);
+
+	world_init(&w, &own_dns);
+	turn(&w);
+	w.book[0] = '\0';
+	child_exits(&w, CHILD_CORE_DNS, 2);
+	did(&w, "TERM:kuma-dp");
+	cr_expect(strstr(w.d.status, "coredns exited with status 2"), "%s", w.d.status);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	did(&w, "sweep exit:1");
+	world_done(&w);
+
+	world_init(&w, &usual);
+	turn(&w);
+	w.book[0] = '\0';
+	probed(&w, true, false);
+	envoy_ends(&w);
+	did(&w, "TERM:kuma-dp");
+	cr_expect_str_eq(w.d.status, "Envoy (process 200) ended");
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	did(&w, "sweep exit:1");
+	world_done(&w);
+}
+
+/* The first start is over with READY=1, not when the proxy serves. */
+Test(loop, fails_a_start_that_serves_and_dies_before_its_rules_are_in)
+{
+	struct world w;
+
+	world_init(&w, &usual);
+	turn(&w);
+	w.apply_always = NETFILTER_BUSY;
+	probed(&w, true, true);
+	w.book[0] = '\0';
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	cr_expect_eq(w.d.carry.situation.wish, WISH_STOP);
 	world_done(&w);
 }
 
@@ -362,6 +361,7 @@ static void happen(struct world *w, uint32_t what)
 			daemon_probed(&(struct probe_result){ .admin = what & 0x100,
 							      .listeners = what & 0x100,
 							      .dns = what & 0x200,
+							      .core_dns = what & 0x600,
 							      .envoy = ENVOY_PID },
 				      &w->d);
 			turn(w);
@@ -400,6 +400,7 @@ Test(loop, ends_from_everywhere)
 		}
 		cr_assert(w.ended, "seed %u does not end", seed);
 		cr_assert(w.kernel == LEVEL_NONE || w.status == 1, "seed %u", seed);
+		cr_assert_not(child_lives(&w.d, CHILD_KUMA_DP), "seed %u", seed);
 		world_done(&w);
 	}
 }
@@ -417,7 +418,11 @@ Test(loop, gives_the_ports_back_unless_they_are_needed_again)
 	cr_expect(w.ended && !w.reserved);
 	world_done(&w);
 
-	world_up(&w, &(struct world_setup){ 0 });
+	world_init(&w, &(struct world_setup){ 0 });
+	turn(&w);
+	w.apply_always = NETFILTER_BUSY;
+	probed(&w, true, true);
+	w.apply_always = 0;
 	child_exits(&w, CHILD_KUMA_DP, 1);
 	cr_expect(w.ended && w.reserved);
 	cr_expect_eq(w.status, EXIT_FAILURE);

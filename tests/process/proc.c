@@ -22,6 +22,8 @@ struct world {
 	struct carried_process process;
 	uint64_t now, due;
 	int spawn_result, prepare_result, signal_result;
+	uint32_t random;
+	uint64_t pause; /* the last one that was told */
 	char log[512];
 };
 
@@ -38,7 +40,16 @@ static int fake_prepare(struct proc *proc, struct exec_spec *ret, struct error *
 	(void)proc;
 	ret->name = "fake";
 	note(world, "prepare");
-	return world->prepare_result < 0 ? error_sys(err, world->prepare_result, "write file") : 0;
+	return world->prepare_result < 0 ? error_sys(err, world->prepare_result, "write file")
+					 : world->prepare_result;
+}
+
+static void fake_waits(struct proc *proc, uint64_t pause_usec, void *userdata)
+{
+	struct world *world = userdata;
+
+	(void)proc;
+	world->pause = pause_usec;
 }
 
 static void fake_ended(struct proc *proc, const siginfo_t *si, void *userdata)
@@ -93,8 +104,15 @@ static uint64_t fake_now(struct proc *proc)
 	return ((struct world *)proc->userdata)->now;
 }
 
-static const struct proc_ops fake_ops = { fake_spawn, fake_signal, fake_arm, fake_now };
-static const struct proc_owner fake_owner = { fake_prepare, fake_ended, fake_changed, fake_failed };
+static uint32_t fake_random(struct proc *proc)
+{
+	return ((struct world *)proc->userdata)->random;
+}
+
+static const struct proc_ops fake_ops = { fake_spawn, fake_signal, fake_arm, fake_now,
+					  fake_random };
+static const struct proc_owner fake_owner = { fake_prepare, fake_waits, fake_ended, fake_changed,
+					      fake_failed };
 
 static void world_init(struct world *world)
 {
@@ -108,8 +126,7 @@ static void world_init(struct world *world)
 		.userdata = world,
 		.process = &world->process,
 		.drain_usec = 30 * SECOND,
-		.delay_usec = 250 * MSEC,
-		.max_delay_usec = SECOND,
+		.backoff = { .delay_usec = 250 * MSEC, .max_usec = SECOND },
 	};
 	cr_assert_eq(proc_init(&world->proc, &err), 0);
 }
@@ -254,7 +271,7 @@ Test(proc, does_not_let_start_and_stop_in_turn_save_a_hung_process)
 	expect_log(&world, "KILL ");
 }
 
-Test(proc, comes_back_with_growing_pauses_and_forgets_them_when_it_serves)
+Test(proc, comes_back_with_growing_pauses)
 {
 	static const uint64_t pauses[] = { 250 * MSEC, 500 * MSEC, SECOND, SECOND };
 	struct world world;
@@ -263,6 +280,10 @@ Test(proc, comes_back_with_growing_pauses_and_forgets_them_when_it_serves)
 	for (unsigned i = 0; i < 4; i++) {
 		fake_exit(&world, CLD_KILLED, SIGKILL);
 		expect_log(&world, "backing off ");
+		cr_expect_eq(world.pause, pauses[i]);
+		cr_expect_eq(world.proc.due_usec, world.now + pauses[i]);
+		cr_expect_eq(world.proc.last_exit_usec, world.now);
+		cr_expect_eq(world.proc.last_pid, 42);
 		advance(&world, pauses[i] - 1);
 		expect_log(&world, "");
 		advance(&world, 1);
@@ -270,9 +291,113 @@ Test(proc, comes_back_with_growing_pauses_and_forgets_them_when_it_serves)
 	}
 	cr_expect_str_eq(world.proc.last_exit_text, "was killed by signal 9 (Killed)");
 	cr_expect_eq(world.proc.process->starts, 5);
-	proc_event(&world.proc, PROC_EV_READY);
+}
+
+/* Whoever serves and dies, and serves and dies, has not become any better. */
+Test(proc, forgets_its_pauses_after_a_stable_minute_and_not_before)
+{
+	struct world world;
+
+	world_up(&world);
+	for (int i = 0; i < 3; i++) {
+		fake_exit(&world, CLD_EXITED, 1);
+		advance(&world, SECOND);
+		proc_event(&world.proc, PROC_EV_READY);
+	}
+	advance(&world, PROC_STABLE_USEC - 1);
 	fake_exit(&world, CLD_EXITED, 1);
-	cr_expect_eq(world.due - world.now, 250 * MSEC);
+	cr_expect_eq(world.pause, SECOND);
+	advance(&world, SECOND);
+	proc_event(&world.proc, PROC_EV_READY);
+	advance(&world, PROC_STABLE_USEC);
+	proc_event(&world.proc, PROC_EV_LOST);
+	advance(&world, SECOND);
+	fake_exit(&world, CLD_EXITED, 1);
+	cr_expect_eq(world.pause, 250 * MSEC);
+}
+
+/* The minute is one in a piece. */
+Test(proc, counts_no_minute_that_was_interrupted)
+{
+	struct world world;
+
+	world_up(&world);
+	fake_exit(&world, CLD_EXITED, 1);
+	advance(&world, SECOND);
+	for (int i = 0; i < 4; i++) {
+		proc_event(&world.proc, PROC_EV_READY);
+		advance(&world, PROC_STABLE_USEC / 2);
+		proc_event(&world.proc, PROC_EV_LOST);
+	}
+	fake_exit(&world, CLD_EXITED, 1);
+	cr_expect_eq(world.pause, 500 * MSEC);
+}
+
+Test(proc, asks_again_where_something_has_to_end_before_a_start)
+{
+	struct world world;
+
+	world_up(&world);
+	fake_exit(&world, CLD_EXITED, 1);
+	world.prepare_result = 3 * (int)MSEC;
+	advance(&world, 250 * MSEC);
+	expect_log(&world, "backing off prepare backing off ");
+	advance(&world, 3 * MSEC);
+	expect_log(&world, "prepare backing off ");
+	world.prepare_result = 0;
+	advance(&world, 3 * MSEC);
+	expect_log(&world, "prepare spawn starting ");
+	cr_expect_eq(world.pause, 250 * MSEC, "that was no pause of its own");
+	fake_exit(&world, CLD_EXITED, 1);
+	cr_expect_eq(world.pause, 500 * MSEC);
+}
+
+Test(proc, waits_for_nothing_any_more_when_it_is_to_stop)
+{
+	struct world world;
+
+	world_up(&world);
+	world.prepare_result = (int)MSEC;
+	fake_exit(&world, CLD_EXITED, 1);
+	advance(&world, 300 * MSEC);
+	world.log[0] = '\0';
+	proc_event(&world.proc, PROC_EV_STOP);
+	advance(&world, 10 * SECOND);
+	expect_log(&world, "down ");
+}
+
+Test(proc, ends_what_has_failed_soon_and_starts_it_as_after_a_crash)
+{
+	struct world world;
+
+	world_up(&world);
+	proc_event(&world.proc, PROC_EV_LOST);
+	proc_event(&world.proc, PROC_EV_FAIL);
+	expect_log(&world, "failing TERM ending ");
+	advance(&world, 250 * MSEC);
+	expect_log(&world, "TERM ");
+	advance(&world, PROC_END_USEC - 1);
+	expect_log(&world, "");
+	advance(&world, 1);
+	expect_log(&world, "KILL ");
+	proc_event(&world.proc, PROC_EV_FAIL);
+	expect_log(&world, "");
+	fake_exit(&world, CLD_KILLED, SIGKILL);
+	expect_log(&world, "backing off ");
+	cr_expect_eq(world.pause, 250 * MSEC);
+}
+
+Test(proc, stays_down_when_it_is_to_stop_while_it_is_made_to_end)
+{
+	struct world world;
+
+	world_up(&world);
+	proc_event(&world.proc, PROC_EV_FAIL);
+	proc_event(&world.proc, PROC_EV_STOP);
+	advance(&world, 30 * SECOND);
+	expect_log(&world, "TERM ending stopping TERM KILL ");
+	fake_exit(&world, CLD_KILLED, SIGKILL);
+	expect_log(&world, "down ");
 }
 
 Test(proc, has_no_pause_longer_than_the_longest)
@@ -280,7 +405,7 @@ Test(proc, has_no_pause_longer_than_the_longest)
 	struct world world;
 
 	world_up(&world);
-	world.proc.delay_usec = 5 * SECOND;
+	world.proc.backoff.delay_usec = 5 * SECOND;
 	fake_exit(&world, CLD_EXITED, 1);
 	cr_expect_eq(world.due - world.now, SECOND);
 }
@@ -290,7 +415,7 @@ Test(proc, has_no_pause_where_none_is_wanted)
 	struct world world;
 
 	world_up(&world);
-	world.proc.delay_usec = 0;
+	world.proc.backoff.delay_usec = 0;
 	for (int i = 0; i < 5; i++) {
 		fake_exit(&world, CLD_EXITED, 1);
 		cr_expect_eq(world.due, world.now);
@@ -413,7 +538,15 @@ static void real_failed(struct proc *proc, const struct error *err, void *userda
 	cr_assert_fail("%s", err->text);
 }
 
-static const struct proc_owner real_owner = { real_prepare, fake_ended, real_changed, real_failed };
+static void real_waits(struct proc *proc, uint64_t pause_usec, void *userdata)
+{
+	(void)proc;
+	(void)userdata;
+	cr_expect_leq(pause_usec, MSEC);
+}
+
+static const struct proc_owner real_owner = { real_prepare, real_waits, fake_ended, real_changed,
+					      real_failed };
 
 static void real_init(struct real *real, const char *script)
 {
@@ -431,8 +564,7 @@ static void real_init(struct real *real, const char *script)
 		.owner = &real_owner,
 		.userdata = real,
 		.process = &real->process,
-		.delay_usec = MSEC,
-		.max_delay_usec = MSEC,
+		.backoff = { .delay_usec = MSEC, .max_usec = MSEC },
 	};
 	cr_assert_eq(proc_init(&real->proc, &err), 0, "%s", err.text);
 }

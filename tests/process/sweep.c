@@ -71,11 +71,11 @@ static bool lives(int pidfd)
 /* Rounds until none is left; how many there were at first. */
 static int sweep_all(uid_t uid, struct error *err)
 {
-	int first = sweep_round(uid, err), left = first;
+	int first = sweep_round(uid, 0, err), left = first;
 
 	for (int round = 0; left > 0 && round < SWEEP_ROUNDS_MAX; round++) {
 		(void)usleep((useconds_t)sweep_pause_usec(round));
-		left = sweep_round(uid, err);
+		left = sweep_round(uid, 0, err);
 	}
 	cr_expect_leq(left, 0);
 	return first;
@@ -248,7 +248,7 @@ Test(sweep, refuses_root)
 {
 	struct error err = { 0 };
 
-	cr_expect_eq(sweep_round(0, &err), -EINVAL);
+	cr_expect_eq(sweep_round(0, 0, &err), -EINVAL);
 	cr_expect_str_eq(err.text, "processes of root are never swept");
 }
 

@@ -11,7 +11,8 @@ static bool has_process(enum proc_state state)
 
 static bool has_timer(enum proc_state state)
 {
-	return state == PROC_STOPPING || state == PROC_RESTARTING || state == PROC_BACKOFF;
+	return state == PROC_STOPPING || state == PROC_RESTARTING || state == PROC_ENDING ||
+	       state == PROC_BACKOFF;
 }
 
 /* Requests and probe results come from outside, at any time; the rest needs its cause. */
@@ -22,6 +23,11 @@ static bool can_happen(enum proc_state state, enum proc_event event)
 	if (event == PROC_EV_TIMEOUT)
 		return has_timer(state);
 	return true;
+}
+
+static bool is_dying(enum proc_state state)
+{
+	return state == PROC_STOPPING || state == PROC_RESTARTING || state == PROC_ENDING;
 }
 
 #define FOR_EACH_CELL(s, e)                                    \
@@ -42,7 +48,7 @@ Test(proc_fsm, never_has_two_processes_and_never_loses_one)
 		struct proc_step step = proc_step(s, e);
 		bool alive = has_process(s) && e != PROC_EV_EXIT;
 		bool signals = step.action == PROC_TERM || step.action == PROC_TERM_NOW ||
-			       step.action == PROC_KILL;
+			       step.action == PROC_END || step.action == PROC_KILL;
 
 		if (!can_happen(s, e))
 			continue;
@@ -70,7 +76,7 @@ Test(proc_fsm, asks_before_it_kills_and_kills_what_does_not_listen)
 	for (enum proc_state s = 0; s < PROC_STATE_COUNT; s++) {
 		struct proc_step stop = proc_step(s, PROC_EV_STOP);
 
-		if (!has_process(s) || s == PROC_STOPPING || s == PROC_RESTARTING)
+		if (!has_process(s) || is_dying(s))
 			continue;
 		cr_expect_eq(stop.action, PROC_TERM, "%s", proc_state_name(s));
 		cr_expect_eq(proc_step(stop.next, PROC_EV_TIMEOUT).action, PROC_KILL, "%s",
@@ -81,14 +87,14 @@ Test(proc_fsm, asks_before_it_kills_and_kills_what_does_not_listen)
 Test(proc_fsm, leaves_the_kill_timer_alone_when_start_and_stop_are_toggled)
 {
 	static const enum proc_event toggles[] = { PROC_EV_START, PROC_EV_STOP, PROC_EV_RESTART };
-	static const enum proc_state dying[] = { PROC_STOPPING, PROC_RESTARTING };
+	static const enum proc_state dying[] = { PROC_STOPPING, PROC_RESTARTING, PROC_ENDING };
 
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		for (unsigned j = 0; j < 3; j++) {
 			struct proc_step step = proc_step(dying[i], toggles[j]);
 
 			cr_expect_eq(step.action, PROC_IGNORE);
-			cr_expect(step.next == PROC_STOPPING || step.next == PROC_RESTARTING);
+			cr_expect(is_dying(step.next));
 		}
 	}
 }
@@ -105,7 +111,7 @@ Test(proc_fsm, arms_a_timer_exactly_where_a_state_waits)
 			continue;
 		if (step.action == PROC_SETTLE || step.action == PROC_SPAWN)
 			armed = false;
-		if (step.action == PROC_TERM || step.action == PROC_WAIT)
+		if (step.action == PROC_TERM || step.action == PROC_END || step.action == PROC_WAIT)
 			armed = true;
 		cr_expect_eq(armed, has_timer(step.next), "%s/%u", proc_state_name(s), e);
 	}
@@ -115,18 +121,18 @@ Test(proc_fsm, ends_a_drain_only_while_one_is_going_on)
 {
 	for (enum proc_state s = 0; s < PROC_STATE_COUNT; s++) {
 		struct proc_step step = proc_step(s, PROC_EV_HURRY);
-		bool draining = s == PROC_STOPPING || s == PROC_RESTARTING;
 
 		cr_expect_eq(step.next, s);
-		cr_expect_eq(step.action, draining ? PROC_TERM_NOW : PROC_IGNORE);
+		cr_expect_eq(step.action, is_dying(s) ? PROC_TERM_NOW : PROC_IGNORE);
 	}
 }
 
 Test(proc_fsm, comes_back_after_any_exit_that_nobody_asked_for)
 {
-	static const enum proc_state up[] = { PROC_STARTING, PROC_READY, PROC_FAILING };
+	static const enum proc_state up[] = { PROC_STARTING, PROC_READY, PROC_FAILING,
+					      PROC_ENDING };
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		struct proc_step step = proc_step(up[i], PROC_EV_EXIT);
 
 		cr_expect_eq(step.next, PROC_BACKOFF);
@@ -134,6 +140,18 @@ Test(proc_fsm, comes_back_after_any_exit_that_nobody_asked_for)
 		step = proc_step(step.next, PROC_EV_TIMEOUT);
 		cr_expect_eq(step.next, PROC_STARTING);
 		cr_expect_eq(step.action, PROC_SPAWN);
+	}
+}
+
+Test(proc_fsm, ends_what_has_failed_unless_it_is_ending)
+{
+	for (enum proc_state s = 0; s < PROC_STATE_COUNT; s++) {
+		struct proc_step step = proc_step(s, PROC_EV_FAIL);
+		bool fails = has_process(s) && !is_dying(s);
+
+		cr_expect_eq(step.action, fails ? PROC_END : PROC_IGNORE, "%s", proc_state_name(s));
+		cr_expect_eq(step.next, fails ? PROC_ENDING : s, "%s", proc_state_name(s));
+		cr_expect(!fails || proc_step(step.next, PROC_EV_TIMEOUT).action == PROC_KILL);
 	}
 }
 

@@ -25,7 +25,9 @@ static void for_every_situation(void (*check)(const struct situation *s))
 					.disturbed = bits & 64,
 					.applied = applied,
 					.hold_until_usec = times[time % N_TIMES],
-					.start_deadline_usec = times[time / N_TIMES % N_TIMES],
+					.proxy_by_usec = times[time / N_TIMES % N_TIMES],
+					.core_dns_by_usec =
+						times[(time + time / N_TIMES) % N_TIMES],
 					.confirm_until_usec = times[time / N_TIMES / N_TIMES],
 					.now_usec = NOW,
 				});
@@ -40,7 +42,7 @@ static void say(const struct situation *s, char *text, size_t size)
 		s->wish == WISH_STOP ? "stop" : "run", s->proxy_alive, s->proxy_serving,
 		s->dns_redirected, s->dns_serving, s->served, s->applied,
 		s->disturbed ? " disturbed" : "", (long long)s->hold_until_usec,
-		(long long)s->start_deadline_usec, (long long)s->confirm_until_usec);
+		(long long)s->proxy_by_usec, (long long)s->confirm_until_usec);
 }
 
 /* The table once more, a row a predicate; rows exclude each other and cover everything. */
@@ -291,18 +293,19 @@ Test(situation, puts_right_what_others_have_changed_when_it_is_time)
 	for_every_situation(check_repair);
 }
 
-static void check_start(const struct situation *s)
+static void check_overdue(const struct situation *s)
 {
-	bool waiting = s->wish == WISH_RUN && !s->served;
+	bool runs = s->wish == WISH_RUN;
 	char text[200];
 
 	say(s, text, sizeof(text));
-	cr_expect_eq(start_failed(s), waiting && s->start_deadline_usec <= NOW, "%s", text);
+	cr_expect_eq(proxy_overdue(s), runs && s->proxy_by_usec <= NOW, "%s", text);
+	cr_expect_eq(core_dns_overdue(s), runs && s->core_dns_by_usec <= NOW, "%s", text);
 }
 
-Test(situation, gives_up_waiting_for_the_first_service_at_its_deadline)
+Test(situation, gives_each_process_its_time)
 {
-	for_every_situation(check_start);
+	for_every_situation(check_overdue);
 }
 
 static bool same_answers(const struct situation *s, uint64_t now_usec)
@@ -311,7 +314,8 @@ static bool same_answers(const struct situation *s, uint64_t now_usec)
 
 	later.now_usec = now_usec;
 	return wanted_level(&later) == wanted_level(s) && phase(&later) == phase(s) &&
-	       start_failed(&later) == start_failed(s);
+	       proxy_overdue(&later) == proxy_overdue(s) &&
+	       core_dns_overdue(&later) == core_dns_overdue(s);
 }
 
 static void check_deadline(const struct situation *s)
