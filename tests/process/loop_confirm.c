@@ -106,11 +106,13 @@ Test(loop, releases_what_is_not_confirmed_under_an_infinite_hold_too)
 	struct world w;
 
 	world_up(&w, &closed);
-	for (int i = 0; i < 3; i++)
-		probed(&w, false, false);
+	w.spawn_result = -ENOENT;
+	child_exits(&w, CHILD_KUMA_DP, 1);
 	did(&w, "");
-	advance(&w, CONFIRM + SECOND);
-	did(&w, "apply:drain");
+	advance(&w, CONFIRM - SECOND);
+	cr_expect_eq(w.kernel, LEVEL_FULL);
+	advance(&w, 2 * SECOND);
+	cr_expect_eq(w.kernel, LEVEL_NONE);
 	world_done(&w);
 }
 
