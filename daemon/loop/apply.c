@@ -67,7 +67,7 @@ static void applied(struct daemon *d, struct generation *generation, enum level 
 	if (level != LEVEL_FULL || d->carry.ready)
 		return;
 	/* It blocks, so only the first time: before READY=1. */
-	d->ops->take_over();
+	(void)d->ops->take_over(NULL);
 	daemon_ask_confirmation(d);
 }
 

@@ -33,6 +33,13 @@ void daemon_disturbed(struct daemon *d, const char *whom)
 	d->ops->wake(d);
 }
 
+void daemon_tables_changed(struct daemon *d, const char *whom)
+{
+	d->drift.tables = true;
+	utf8_print(d->drift.writer, sizeof(d->drift.writer), "%s", whom ? whom : "");
+	d->ops->wake(d);
+}
+
 /* Whose rules are in, to be made by which apply. */
 struct netfilter_wish daemon_wish(const struct daemon *d, const struct generation *generation,
 				  enum level level)
@@ -125,9 +132,39 @@ static bool sizes_differ(struct daemon *d)
 	if (s->now_usec < d->drift.sizes_usec)
 		return false;
 	d->drift.sizes_usec = s->now_usec + SIZES_USEC;
+	d->ops->renew(d);
 	return s->now_usec >= d->drift.idle_usec ||
 	       d->redirect.backend->sizes(&d->redirect.record, &sizes, NULL) < 0 ||
 	       sizes != d->drift.sizes;
+}
+
+/* nf_tables, where rules of the legacy tables are not: kumactl's redirect there would be a second one,
+ * and who has nat rules there may come before us. */
+static void look_at_tables(struct daemon *d)
+{
+	const struct situation *s = situation_of(d);
+	const char *whom = d->drift.writer[0] ? d->drift.writer : NULL;
+	uint64_t began = d->ops->cpu(d), next = 0;
+
+	if (s->now_usec < d->drift.tables_usec) {
+		daemon_arm(d, TIMER_TABLES, d->drift.tables_usec);
+		return;
+	}
+	d->drift.tables = false;
+	if (d->ops->take_over(whom)) {
+		(void)repairs_made(&d->drift.takeovers, s->now_usec);
+		next = repairs_next(&d->drift.takeovers);
+	}
+	if (!d->current->facts.nft_nat_foreign && !d->drift.told_foreign && d->ops->foreign()) {
+		d->drift.told_foreign = true;
+		log_event(LOG_LEVEL_WARNING, MSG_FOREIGN_RULES, NULL,
+			  "nat rules of others are in nf_tables now, last changed by %s: they may "
+			  "come before ours in the legacy tables",
+			  whom ? whom : "another program");
+	}
+	d->drift.tables_usec = s->now_usec + LOOK_USEC + (d->ops->cpu(d) - began) * LOOK_SHARE;
+	if (d->drift.tables_usec < next)
+		d->drift.tables_usec = next;
 }
 
 void daemon_look(struct daemon *d)
@@ -138,6 +175,8 @@ void daemon_look(struct daemon *d)
 	if (!s->served || s->applied == LEVEL_UNKNOWN || wanted_level(s) != s->applied ||
 	    (must_apply(s) && !s->disturbed))
 		return;
+	if (d->drift.tables && s->applied == LEVEL_FULL && s->proxy_serving)
+		look_at_tables(d);
 	if (sizes_differ(d))
 		d->drift.suspected = true;
 	if (!d->drift.suspected)

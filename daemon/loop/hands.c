@@ -6,6 +6,7 @@
 #include <sys/pidfd.h>
 #include <time.h>
 
+#include "daemon/host/nft.h"
 #include "daemon/loop/state.h"
 #include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/operator/log.h"
@@ -76,6 +77,12 @@ static int files(struct daemon *d, enum child_id id, struct error *err)
 }
 
 /* The proxy serves by now: a port that it has without SO_REUSEPORT cannot be had. */
+static void renew(struct daemon *d)
+{
+	if (d->rules_watch)
+		netfilter_watch_renew(d->rules_watch);
+}
+
 static uint64_t cpu(_unused_ struct daemon *d)
 {
 	struct timespec used = { 0 };
@@ -128,6 +135,8 @@ const struct daemon_ops daemon_system_ops = {
 	.files = files,
 	.quote = quote,
 	.take_over = takeover_now,
+	.foreign = host_nft_nat_foreign,
+	.renew = renew,
 	.cpu = cpu,
 	.reserve = reserve,
 	.unreserve = unreserve,

@@ -252,6 +252,7 @@ int daemon_new(struct generation *generation, struct daemon **ret, struct error 
 		r = children_up(d, err);
 	if (r < 0)
 		return r;
+	daemon_listen(d);
 	daemon_start(d);
 	*ret = take_ptr(d);
 	return 0;
@@ -263,6 +264,7 @@ void daemon_free(struct daemon *d)
 		return;
 	children_down(d);
 	file_watch_free(d->resolv_conf);
+	netfilter_watch_free(d->rules_watch);
 	probe_free(d->probe.prober);
 	control_free(d->control);
 	if (d->has_files)

@@ -17,6 +17,7 @@
 #include "daemon/load/generation.h"
 #include "daemon/netfilter/redirect.h"
 #include "daemon/netfilter/reserve.h"
+#include "daemon/netfilter/watch.h"
 #include "daemon/operator/control.h"
 #include "daemon/operator/relay.h"
 #include "daemon/os/file_watch.h"
@@ -42,6 +43,7 @@ enum timer {
 	TIMER_CORE_DNS, /* our coredns had its time to end */
 	TIMER_SWEEP,    /* the next round of the sweep */
 	TIMER_DRIFT,    /* the next look at the rules, where others may have changed them */
+	TIMER_TABLES,   /* and at nf_tables */
 	TIMER_COUNT,
 };
 
@@ -67,11 +69,16 @@ struct daemon_ops {
 	int (*files)(struct daemon *d, enum child_id id, struct error *err);
 	/* What the children said last, for a sentence about a failure. */
 	void (*quote)(struct daemon *d, struct strbuf *out);
-	void (*take_over)(void);           /* what kumactl has left in nf_tables */
+	/* What kumactl has put into nf_tables; whom: who has changed them, or NULL. Returns whether
+	 * there was anything. */
+	bool (*take_over)(const char *whom);
+	/* Whether nat rules of others are in nf_tables. */
+	bool (*foreign)(void);
 	uint64_t (*cpu)(struct daemon *d); /* what this thread has used of it, in microseconds */
 	/* Before rules go in; when none is in and none will be: see daemon/netfilter/reserve.h. */
 	void (*reserve)(struct daemon *d, const struct plan *plan);
 	void (*unreserve)(struct daemon *d);
+	void (*renew)(struct daemon *d); /* of what tells of changes: called now and then */
 	void (*exit)(struct daemon *d, int status);
 };
 
@@ -123,6 +130,12 @@ struct daemon {
 		uint64_t since_usec; /* when the change was noticed that found is about */
 		char found[600];     /* what is not as expected; "": all is */
 		char whom[80];       /* who may have done it; "": not known */
+
+		bool tables;              /* nf_tables were changed, */
+		char writer[80];          /* by whom; "": not known */
+		uint64_t tables_usec;     /* they are not looked at before */
+		struct repairs takeovers; /* of what was found there */
+		bool told_foreign;        /* that nat rules of others are there */
 	} drift;
 
 	struct {
@@ -149,7 +162,8 @@ struct daemon {
 	sd_event_source *timer[TIMER_COUNT], *signal[3], *step, *envoy_exit;
 	struct control *control;
 	struct file_watch *resolv_conf; /* NULL: DNS does not depend on it */
-	bool has_files;                 /* the work directory, or a part of it */
+	struct netfilter_watch *rules_watch;
+	bool has_files; /* the work directory, or a part of it */
 };
 
 static inline struct situation *situation_of(struct daemon *d)
@@ -208,10 +222,14 @@ void daemon_apply(struct daemon *d);
 /* drift.c: somebody (NULL: nobody knows who) may have changed the rules; the part of the step that
  * looks whether it is so; what is in was just put in; how an apply makes it so. */
 void daemon_disturbed(struct daemon *d, const char *whom);
+void daemon_tables_changed(struct daemon *d, const char *whom); /* those of nf_tables */
 void daemon_look(struct daemon *d);
 void daemon_repaired(struct daemon *d);
 struct netfilter_wish daemon_wish(const struct daemon *d, const struct generation *generation,
 				  enum level level);
+
+/* listen.c: connects drift.c with what tells of changes. What cannot be had is told and done without. */
+void daemon_listen(struct daemon *d);
 
 /* say.c */
 void say_phase(struct daemon *d);

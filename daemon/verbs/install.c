@@ -98,7 +98,7 @@ static int apply(const struct generation *g, struct error *err)
 	if (r == 0)
 		r = redirect(g, err);
 	if (r == 0)
-		takeover_now();
+		(void)takeover_now(NULL);
 	return r < 0 ? r : firewalld_commit(&stored, err);
 }
 

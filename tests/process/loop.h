@@ -40,6 +40,8 @@ struct world {
 	uint64_t sizes;         /* of the tables */
 	uint64_t cpu;           /* used by each look */
 	unsigned looks;
+	bool leftovers, foreign; /* kumactl's, and nat rules of others, in nf_tables */
+	unsigned asked_foreign;
 	int left; /* processes that a round of the sweep finds; one less each round */
 	uint32_t random;
 };
@@ -135,9 +137,24 @@ static inline void paper_quote(struct daemon *d, struct strbuf *out)
 	strbuf_add(out, "; envoy said: no");
 }
 
-static inline void paper_take_over(void)
+static inline bool paper_take_over(const char *whom)
 {
-	note(the_world, "take-over", "");
+	bool found = the_world->leftovers;
+
+	note(the_world, "take-over", whom ? whom : "");
+	the_world->leftovers = false;
+	return found;
+}
+
+static inline bool paper_foreign(void)
+{
+	the_world->asked_foreign++;
+	return the_world->foreign;
+}
+
+static inline void paper_renew(struct daemon *d)
+{
+	(void)d;
 }
 
 static inline uint64_t paper_cpu(struct daemon *d)
@@ -181,6 +198,8 @@ static const struct daemon_ops paper_ops = {
 	.files = paper_files,
 	.quote = paper_quote,
 	.take_over = paper_take_over,
+	.foreign = paper_foreign,
+	.renew = paper_renew,
 	.cpu = paper_cpu,
 	.reserve = paper_reserve,
 	.unreserve = paper_unreserve,

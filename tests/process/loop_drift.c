@@ -301,6 +301,7 @@ Test(drift, backs_off_where_another_program_insists)
 	for (uint64_t end = w.now + 600 * SECOND; w.now < end;) {
 		w.difference = "ipv4 nat: all 21 rules are gone";
 		daemon_disturbed(&w.d, NULL);
+		turn(&w);
 		pass(&w, 50 * MSEC);
 		w.book[0] = '\0';
 	}
@@ -331,5 +332,64 @@ Test(drift, looks_again_after_a_look_that_failed)
 	w.differs_result = 0;
 	pass(&w, 200 * MSEC);
 	did(&w, "apply:full");
+	world_done(&w);
+}
+
+Test(drift, takes_over_what_kumactl_puts_into_nf_tables)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	pass(&w, SECOND);
+	w.leftovers = true;
+	daemon_tables_changed(&w.d, "nft");
+	turn(&w);
+	did(&w, "take-overnft");
+	/* Again and again: sooner or later, but never at once. */
+	for (int i = 0; i < 100; i++) {
+		w.leftovers = true;
+		daemon_tables_changed(&w.d, "nft");
+		turn(&w);
+		pass(&w, 50 * MSEC);
+	}
+	cr_expect_leq(w.d.drift.takeovers.n, 21);
+	cr_expect_geq(w.d.drift.takeovers.n, 10);
+	w.book[0] = '\0';
+	pass(&w, 2 * SECOND);
+	cr_expect_not(w.leftovers);
+	cr_expect_eq(w.timer[TIMER_TABLES], USEC_NEVER);
+	world_done(&w);
+}
+
+Test(drift, leaves_nf_tables_alone_while_it_does_not_redirect)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	probed(&w, false, true);
+	probed(&w, false, true);
+	daemon_tables_changed(&w.d, "nft");
+	turn(&w);
+	advance(&w, SECOND);
+	did(&w, "");
+	probed(&w, true, true);
+	did(&w, "take-overnft");
+	world_done(&w);
+}
+
+Test(drift, tells_once_of_nat_rules_of_others_in_nf_tables)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	pass(&w, SECOND);
+	w.foreign = true;
+	for (int i = 0; i < 5; i++) {
+		daemon_tables_changed(&w.d, NULL);
+		turn(&w);
+		pass(&w, SECOND);
+	}
+	cr_expect_eq(w.asked_foreign, 1);
+	cr_expect(w.d.drift.told_foreign);
 	world_done(&w);
 }

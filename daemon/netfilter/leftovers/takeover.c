@@ -151,16 +151,19 @@ int takeover_nft(bool dry_run, uint64_t timeout_usec, struct netfilter_report *r
 	return r < 0 ? error_wrap(err, r, "remove what kumactl left in nf_tables") : 0;
 }
 
-void takeover_now(void)
+bool takeover_now(const char *whom)
 {
 	_cleanup_(netfilter_report_done) struct netfilter_report report = { 0 };
 	struct error err = { 0 };
+	int r = takeover_nft(false, DEADLINE_USEC, &report, &err);
 
-	if (takeover_nft(false, DEADLINE_USEC, &report, &err) < 0)
+	if (r < 0)
 		log_warning("Cannot %s", err.text);
 	for (size_t i = 0; i < report.left.n; i++)
 		log_warning("%s", report.left.items[i]);
 	if (report.removed.n)
 		log_event(LOG_LEVEL_NOTICE, MSG_FOREIGN_RULES, NULL,
-			  "Took over what kumactl had put into nf_tables");
+			  "Took over what kumactl had put into nf_tables%s%s",
+			  whom ? ", last changed by " : "", whom ? whom : "");
+	return r < 0 || report.left.n || report.removed.n;
 }

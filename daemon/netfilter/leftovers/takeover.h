@@ -25,6 +25,6 @@
 int takeover_nft(bool dry_run, uint64_t timeout_usec, struct netfilter_report *report,
 		 struct error *err) _must_check_;
 
-/* For whoever has just put rules of our own in: nothing that goes wrong here undoes them, so it is
- * logged. */
-void takeover_now(void);
+/* For whoever has rules of our own in: nothing that goes wrong here undoes them, so it is logged. whom
+ * is the program that has changed nf_tables, or NULL. Returns whether there was anything to do. */
+bool takeover_now(const char *whom);

@@ -11,7 +11,7 @@
 
 #define LOCK_FILE "/run/xtables.lock"
 
-static const char *lock_file(void)
+const char *xtables_lock_file(void)
 {
 	const char *asked = secure_getenv("XTABLES_LOCKFILE");
 
@@ -20,13 +20,13 @@ static const char *lock_file(void)
 
 int xtables_lock(int *ret_fd, struct error *err)
 {
-	_close_ int fd = open(lock_file(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+	_close_ int fd = open(xtables_lock_file(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd < 0)
-		return error_sys(err, -errno, "open %s", lock_file());
+		return error_sys(err, -errno, "open %s", xtables_lock_file());
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK)
-			return error_sys(err, -errno, "lock %s", lock_file());
+			return error_sys(err, -errno, "lock %s", xtables_lock_file());
 		(void)error_set(err, -EBUSY, "another program holds the xtables lock");
 		return NETFILTER_BUSY;
 	}
@@ -37,7 +37,7 @@ int xtables_lock(int *ret_fd, struct error *err)
 int xtables_lock_prepare(struct error *err)
 {
 	int flags = O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-	_close_ int fd = open(lock_file(), flags, 0600);
+	_close_ int fd = open(xtables_lock_file(), flags, 0600);
 
-	return fd < 0 ? error_sys(err, -errno, "make %s", lock_file()) : 0;
+	return fd < 0 ? error_sys(err, -errno, "make %s", xtables_lock_file()) : 0;
 }

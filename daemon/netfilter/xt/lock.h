@@ -10,6 +10,9 @@
 #include "common/base/attr.h"
 #include "common/base/error.h"
 
+/* Its path. */
+const char *xtables_lock_file(void);
+
 /* Takes the lock without waiting. Returns 0 with the descriptor that holds it (owned by the caller,
  * closing it unlocks), NETFILTER_BUSY with the sentence when another has it, or a negative errno. */
 int xtables_lock(int *ret_fd, struct error *err) _must_check_;
