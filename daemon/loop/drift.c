@@ -17,11 +17,11 @@
 
 /* Sizes are compared every second round of probes, which wakes the step anyway. */
 #define SIZES_USEC (4 * SECOND - SECOND / 10)
-/* Between two looks at all rules: so that programs that work on theirs without a pause cost us one
- * part in twenty of their time at most, and nothing at all next to nothing. */
+/* Between two looks at all rules: they take one part in twenty of a processor at most while programs
+ * work on theirs without a pause, and one in a thousand while nothing happens. */
 #define LOOK_USEC  (SECOND / 10)
 #define LOOK_SHARE 20
-#define IDLE_SHARE 20000
+#define IDLE_SHARE 1000
 /* After a look that failed. */
 #define AGAIN_USEC SECOND
 
@@ -101,7 +101,7 @@ static void look(struct daemon *d)
 {
 	const struct situation *s = situation_of(d);
 	_strbuf_ struct strbuf difference = { 0 };
-	uint64_t began = d->ops->cpu(d), took;
+	uint64_t began = d->ops->cpu(d), took, idle;
 	struct error err = { 0 };
 	int r;
 
@@ -110,7 +110,8 @@ static void look(struct daemon *d)
 	r = differs(d, &difference, &err);
 	took = d->ops->cpu(d) - began;
 	d->drift.look_usec = s->now_usec + LOOK_USEC + took * LOOK_SHARE;
-	d->drift.idle_usec = s->now_usec + SIZES_USEC + took * IDLE_SHARE;
+	idle = took * IDLE_SHARE > SIZES_USEC ? took * IDLE_SHARE : SIZES_USEC;
+	d->drift.idle_usec = s->now_usec + idle;
 	if (r < 0 || difference.failed) {
 		if (!d->drift.blind)
 			log_error(&err, "Cannot tell whether others have changed the rules");
