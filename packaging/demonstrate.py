@@ -71,7 +71,7 @@ def unsigned_token():
     def part(value):
         return base64.urlsafe_b64encode(value).decode().rstrip("=")
     now = int(time.time())
-    claims = {"Name": "", "Mesh": "default", "Tags": {}, "Type": "", "iat": now, "nbf": now - 300, "exp": now + 86400}
+    claims = {"Name": "", "Mesh": "default", "Tags": {}, "Type": "", "iat": now, "nbf": now - 300, "exp": now + 30 * 86400}
     return ".".join((part(json.dumps({"alg": "RS256", "kid": "1", "typ": "JWT"}).encode()),
                      part(json.dumps(claims).encode()), part(b"unsigned")))
 

@@ -123,6 +123,7 @@ struct plan {
 		struct string_list extra_args;
 		struct dataplane dataplane;   /* zero where kumaDP.name is used */
 		const char *token, *resource; /* content, for the private copy and for digests */
+		uint64_t token_expires_sec;   /* Unix time; 0: never */
 		bool ipv4_only;               /* tell kuma-dp so: no usable IPv6 */
 		enum core_dns_mode dns_mode;  /* never CORE_DNS_AUTO */
 		const char *core_dns;         /* path; NULL where none is run */

@@ -113,6 +113,19 @@ static void judge_ca_cert(struct planner *p)
 	(void)judge_file(p, "kumaDP.caCertFile", path, &p->facts->ca_cert);
 }
 
+/* The daemon tells of what comes later, and needs to know what was told here. */
+static void judge_expiry(struct planner *p, const char *path, uint64_t expires_sec)
+{
+	uint64_t now = p->facts->now_sec;
+	_strbuf_ struct strbuf when = { 0 };
+
+	p->plan->children.token_expires_sec = expires_sec;
+	if (token_age(expires_sec, now) == TOKEN_FRESH)
+		return;
+	token_print_expiry(expires_sec, now, &when);
+	say(p, HOST_WARNING, "kumaDP.tokenFile", "%s %s", path, strbuf_text(&when));
+}
+
 static void judge_token(struct planner *p)
 {
 	const char *path = p->config->kuma_dp.token_file;
@@ -125,6 +138,7 @@ static void judge_token(struct planner *p)
 		.name = children->dataplane_file ? dataplane->name : children->name,
 		.tags = dataplane->name ? &dataplane->tags : NULL,
 	};
+	uint64_t expires_sec = 0;
 	struct error err;
 	int r;
 
@@ -135,12 +149,14 @@ static void judge_token(struct planner *p)
 	if (!judge_file(p, "kumaDP.tokenFile", path, file))
 		return;
 	children->token_private_copy = !file->readable_by_user;
-	r = token_check(file->text, file->len, &bearer, &err);
+	r = token_check(file->text, file->len, &bearer, &expires_sec, &err);
 	if (r == TOKEN_NOT_YET)
 		say(p, HOST_WARNING, "kumaDP.tokenFile", "%s cannot be used yet: %s", path,
 		    err.text);
 	else if (r < 0)
 		say(p, HOST_ERROR, "kumaDP.tokenFile", "%s cannot be used: %s", path, err.text);
+	if (r >= 0)
+		judge_expiry(p, path, expires_sec);
 }
 
 static void judge_corefile(struct planner *p)

@@ -15,6 +15,9 @@
 #define TOKEN_MAX ((size_t)64 * 1024)
 #define TIME_END  9.2e18 /* seconds that Go's time can hold, either way */
 
+#define HOUR ((uint64_t)60 * 60)
+#define DAY  (24 * HOUR)
+
 /* Any number is a double, as for kuma-cp, also one that stands alone. */
 #define JSON_NUMBERS (JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY)
 
@@ -61,14 +64,20 @@ static int read_time(json_t *claims, const char *name, double *ret, struct error
 	return 1;
 }
 
-static int refuse_time(const char *what, double sec, struct error *err)
+static void print_time(double sec, char ret[static 64])
 {
-	char when[64] = "a day that has no date";
 	time_t time = (time_t)sec;
 	struct tm tm;
 
-	if (gmtime_r(&time, &tm))
-		(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
+	if (!gmtime_r(&time, &tm) || !strftime(ret, 64, "%Y-%m-%d %H:%M:%S UTC", &tm))
+		strcpy(ret, "a day that has no date");
+}
+
+static int refuse_time(const char *what, double sec, struct error *err)
+{
+	char when[64];
+
+	print_time(sec, when);
 	return error_set(err, -EINVAL, "%s %s", what, when);
 }
 
@@ -126,8 +135,10 @@ static int check_tags(json_t *claims, const struct pair_list *tags, struct error
 	return 0;
 }
 
-static int check_bearer(json_t *claims, const struct token_bearer *bearer, struct error *err)
+static int check_bearer(json_t *claims, const struct token_bearer *bearer,
+			uint64_t *ret_expires_sec, struct error *err)
 {
+	uint64_t expires_sec = 0;
 	double sec = 0;
 	int r;
 
@@ -137,6 +148,8 @@ static int check_bearer(json_t *claims, const struct token_bearer *bearer, struc
 	r = read_time(claims, "exp", &sec, err);
 	if (r > 0 && sec <= (double)bearer->now_sec)
 		return refuse_time("it expired on", sec, err);
+	if (r > 0)
+		expires_sec = (uint64_t)sec;
 	if (r >= 0)
 		r = check_text(claims, "Mesh", bearer->mesh, err);
 	if (r >= 0)
@@ -145,14 +158,17 @@ static int check_bearer(json_t *claims, const struct token_bearer *bearer, struc
 		r = check_tags(claims, bearer->tags, err);
 	if (r >= 0)
 		r = read_time(claims, "nbf", &sec, err);
-	if (r <= 0 || sec <= (double)bearer->now_sec)
-		return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	*ret_expires_sec = expires_sec;
+	if (r == 0 || sec <= (double)bearer->now_sec)
+		return 0;
 	(void)refuse_time("it is not valid before", sec, err);
 	return TOKEN_NOT_YET;
 }
 
 static int check_claims(const unsigned char *text, size_t len, const struct token_bearer *bearer,
-			struct error *err)
+			uint64_t *ret_expires_sec, struct error *err)
 {
 	json_error_t problem = { 0 };
 	json_auto_t *claims =
@@ -162,10 +178,11 @@ static int check_claims(const unsigned char *text, size_t len, const struct toke
 		return error_set(err, -EINVAL, "a number in it is too large");
 	if (!json_is_object(claims))
 		return error_set(err, -EINVAL, "it is not a JWT: its claims are no JSON object");
-	return check_bearer(claims, bearer, err);
+	return check_bearer(claims, bearer, ret_expires_sec, err);
 }
 
-int token_check(const char *text, size_t len, const struct token_bearer *bearer, struct error *err)
+int token_check(const char *text, size_t len, const struct token_bearer *bearer,
+		uint64_t *ret_expires_sec, struct error *err)
 {
 	static const char blanks[] = " \t\r\n";
 	const char *end, *first, *second;
@@ -196,5 +213,31 @@ int token_check(const char *text, size_t len, const struct token_bearer *bearer,
 	    !decode(second + 1, end, claims, &claims_len) ||
 	    !decode(first + 1, second, claims, &claims_len))
 		return error_set(err, -EINVAL, "it is not a JWT: a part of it is not base64url");
-	return check_claims(claims, claims_len, bearer, err);
+	return check_claims(claims, claims_len, bearer, ret_expires_sec, err);
+}
+
+enum token_age token_age(uint64_t expires_sec, uint64_t now_sec)
+{
+	if (!expires_sec)
+		return TOKEN_FRESH;
+	if (now_sec >= expires_sec)
+		return TOKEN_EXPIRED;
+	if (expires_sec - now_sec <= DAY)
+		return TOKEN_LAST_DAY;
+	return expires_sec - now_sec <= 7 * DAY ? TOKEN_LAST_WEEK : TOKEN_FRESH;
+}
+
+void token_print_expiry(uint64_t expires_sec, uint64_t now_sec, struct strbuf *out)
+{
+	uint64_t left = expires_sec > now_sec ? expires_sec - now_sec : 0;
+	char when[64];
+
+	print_time((double)expires_sec, when);
+	strbuf_addf(out, "%s on %s", left ? "expires" : "expired", when);
+	if (left >= 2 * DAY)
+		strbuf_addf(out, ", in %llu days", (unsigned long long)(left / DAY));
+	else if (left >= 2 * HOUR)
+		strbuf_addf(out, ", in %llu hours", (unsigned long long)(left / HOUR));
+	else if (left)
+		strbuf_addf(out, ", in %llu minutes", (unsigned long long)(left / 60));
 }

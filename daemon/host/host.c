@@ -20,11 +20,16 @@ static void file_named(struct arena *arena, const struct facts *facts, const cha
 		host_file(arena, &facts->asked, path, use, ret);
 }
 
-/* What kuma-dp is given. */
-static void handed_over(struct arena *arena, const struct config *config, struct facts *facts)
+void host_token(struct arena *arena, const struct config *config, struct facts *facts)
 {
 	file_named(arena, facts, config->kuma_dp.token_file, HOST_FILE_READ | HOST_FILE_TEXT,
 		   &facts->token);
+}
+
+/* What kuma-dp is given. */
+static void handed_over(struct arena *arena, const struct config *config, struct facts *facts)
+{
+	host_token(arena, config, facts);
 	file_named(arena, facts, config->kuma_dp.dataplane_file, HOST_FILE_READ | HOST_FILE_TEXT,
 		   &facts->dataplane);
 	file_named(arena, facts, config->kuma_dp.ca_cert_file, HOST_FILE_READ_USER | HOST_FILE_TEXT,

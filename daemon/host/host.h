@@ -19,3 +19,6 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 
 /* Reads only resolv.conf again, as host_facts() does for CHECK_RUN. */
 void host_resolv_conf(struct arena *arena, const struct config *config, struct facts *facts);
+
+/* Reads only the token again, into facts->token. */
+void host_token(struct arena *arena, const struct config *config, struct facts *facts);

@@ -23,6 +23,14 @@ static uint64_t now(struct daemon *d)
 	return usec;
 }
 
+static uint64_t wall(struct daemon *d)
+{
+	uint64_t usec = 0;
+
+	(void)sd_event_now(d->event, CLOCK_REALTIME, &usec);
+	return usec / 1000000;
+}
+
 /* None of these calls allocates, and the arguments are right: they do not fail. */
 static void wake(struct daemon *d)
 {
@@ -126,6 +134,7 @@ static void quote(struct daemon *d, struct strbuf *out)
 
 const struct daemon_ops daemon_system_ops = {
 	.now = now,
+	.wall = wall,
 	.wake = wake,
 	.arm = arm,
 	.probe = probe,

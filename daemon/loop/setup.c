@@ -249,6 +249,8 @@ int daemon_new(struct generation *generation, struct daemon **ret, struct error 
 	if (r >= 0)
 		r = resolv_up(d, err);
 	if (r >= 0)
+		r = daemon_watch_token(d, err);
+	if (r >= 0)
 		r = children_up(d, err);
 	if (r < 0)
 		return r;
@@ -265,6 +267,7 @@ void daemon_free(struct daemon *d)
 	children_down(d);
 	file_watch_free(d->resolv_conf);
 	netfilter_watch_free(d->rules_watch);
+	file_watch_free(d->token.watch);
 	probe_free(d->probe.prober);
 	control_free(d->control);
 	if (d->has_files)

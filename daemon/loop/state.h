@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "common/plan/token.h"
 #include "common/supervise/carry.h"
 #include "common/supervise/repairs.h"
 #include "daemon/load/generation.h"
@@ -54,7 +55,8 @@ struct daemon;
 
 /* The daemon's hands: what a test of the loop replaces. */
 struct daemon_ops {
-	uint64_t (*now)(struct daemon *d); /* CLOCK_MONOTONIC */
+	uint64_t (*now)(struct daemon *d);  /* CLOCK_MONOTONIC */
+	uint64_t (*wall)(struct daemon *d); /* CLOCK_REALTIME, in seconds */
 	/* The step runs when this turn's events are done. */
 	void (*wake)(struct daemon *d);
 	void (*arm)(struct daemon *d, enum timer timer, uint64_t usec); /* USEC_NEVER: never */
@@ -108,6 +110,14 @@ struct daemon {
 		unsigned misses; /* see probe_verdict() */
 		pid_t envoy;     /* 0: not known */
 	} probe;
+
+	/* Of the token that kuma-dp was given. */
+	struct {
+		uint64_t expires_sec; /* of the one that told is about */
+		enum token_age told;
+		bool replaced; /* its file has another one */
+		struct file_watch *watch;
+	} token;
 
 	/* An apply that failed or found the rules busy. */
 	struct trouble {
@@ -262,6 +272,13 @@ void daemon_ask_confirmation(struct daemon *d);
 uint64_t daemon_confirm_sec(struct daemon *d);
 json_t *confirm_answer(struct daemon *d);
 json_t *confirm_status(struct daemon *d);
+
+/* token.c: the part of the step; makes the watch on the file, in place of a former one; what was read
+ * there (NULL: nothing), which becomes known once soon; its part of the status. */
+void daemon_token_look(struct daemon *d);
+int daemon_watch_token(struct daemon *d, struct error *err) _must_check_;
+void daemon_token_read(struct daemon *d, const char *text);
+json_t *token_status(struct daemon *d);
 
 /* resolv.c */
 void daemon_resolv_changed(void *userdata);

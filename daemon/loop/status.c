@@ -82,7 +82,7 @@ static json_t *status(struct daemon *d)
 	const struct probe_result *last = &d->probe.last;
 
 	return json_pack(
-		"{s:b,s:s,s:o,s:i,s:I,s:i,s:s,s:{s:o,s:I},s:o,s:{s:b,s:b,s:b,s:o},s:o,s:o,s:o}",
+		"{s:b,s:s,s:o,s:i,s:I,s:i,s:s,s:{s:o,s:I},s:o,s:{s:b,s:b,s:b,s:o},s:o,s:o,s:o,s:o}",
 		"ok", 1, "phase", phase_name(d->carry.said), "status", json_text(d->status), "pid",
 		(int)getpid(), "uptime-seconds",
 		(json_int_t)((d->ops->now(d) - d->carry.started_usec) / 1000000), "generation",
@@ -90,7 +90,8 @@ static json_t *status(struct daemon *d)
 		"name", json_text(plan->user.name), "uid", (json_int_t)plan->user.uid, "processes",
 		processes(d), "readiness", "envoy", last->admin, "listeners", last->listeners,
 		"dns", last->dns, "missing", json_text(last->missing), "ssh-ports",
-		ssh_ports(d->current), "confirmation", confirm_status(d), "rules", rules(d));
+		ssh_ports(d->current), "confirmation", confirm_status(d), "token", token_status(d),
+		"rules", rules(d));
 }
 
 static json_t *set_log_level(const char *name)

@@ -70,6 +70,7 @@ void daemon_update(struct daemon *d)
 	if (s->wish == WISH_STOP)
 		daemon_advance_stop(d);
 	say_phase(d);
+	daemon_token_look(d);
 	daemon_arm(d, TIMER_DEADLINE, next_deadline(s));
 	assert(s->wish == WISH_RUN || something_is_pending(d));
 }

@@ -90,7 +90,7 @@ class Trial:
         host.run(["cp", tproxyd, PROGRAM])
         host.run(["touch", "/run/xtables.lock"])
         self.resource = RESOURCE
-        self.write(TOKEN, token(exp=int(time.time()) + 3600))
+        self.write(TOKEN, token(exp=int(time.time()) + 30 * 86400))
 
     def write(self, path, text, mode="0644"):
         self.host.run(["sh", "-ec", 'mkdir -p "$(dirname "$1")"; cat >"$1"; chmod "$2" "$1"', "sh", path, mode],

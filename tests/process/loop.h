@@ -22,6 +22,7 @@
 
 struct world {
 	struct daemon d;
+	int64_t wall_offset; /* what the wall clock says beyond `now`, in seconds */
 	uint64_t now, timer[TIMER_COUNT], proc_timer[CHILD_COUNT];
 	bool woken, probing, ended, reserved;
 	int status; /* of the end */
@@ -69,6 +70,11 @@ static inline struct world *world_of(struct daemon *d)
 static inline uint64_t paper_now(struct daemon *d)
 {
 	return world_of(d)->now;
+}
+
+static inline uint64_t paper_wall(struct daemon *d)
+{
+	return (uint64_t)((int64_t)(world_of(d)->now / SECOND) + world_of(d)->wall_offset);
 }
 
 static inline void paper_wake(struct daemon *d)
@@ -189,6 +195,7 @@ static inline void paper_exit(struct daemon *d, int status)
 
 static const struct daemon_ops paper_ops = {
 	.now = paper_now,
+	.wall = paper_wall,
 	.wake = paper_wake,
 	.arm = paper_arm,
 	.probe = paper_probe,

@@ -44,7 +44,7 @@ SETTINGS = {
 }
 
 
-def token(expires_in=86400):
+def token(expires_in=30 * 86400):
     """A token in the form of a control plane's; the stand-in looks at no signature."""
     def part(value):
         return base64.urlsafe_b64encode(value).decode().rstrip("=")

@@ -165,6 +165,30 @@ Test(children, may_have_a_token_that_is_valid_later)
 		    "/t/token cannot be used yet: it is not valid before 2030-03-17 17:46:40 UTC");
 }
 
+/* {"Name":"web","exp":2000000000} */
+static void have_token_for(uint64_t sec)
+{
+	fx.facts.token = file_with("eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9."
+				   "eyJOYW1lIjoid2ViIiwiZXhwIjoyMDAwMDAwMDAwfQ.c2ln");
+	fx.facts.now_sec = 2000000000 - sec;
+	build_run("");
+	expect_accepted();
+	cr_expect_eq(fx.plan.children.token_expires_sec, 2000000000);
+}
+
+Test(children, are_told_of_a_token_that_expires_soon)
+{
+	have_token_for((uint64_t)3 * 24 * 3600);
+	expect_said(SEVERITY_WARNING, TOKEN_FILE,
+		    "/t/token expires on 2033-05-18 03:33:20 UTC, in 3 days");
+}
+
+Test(children, are_not_told_of_a_token_that_lasts)
+{
+	have_token_for((uint64_t)8 * 24 * 3600);
+	expect_silent(SEVERITY_WARNING, "expires");
+}
+
 Test(children, need_a_token)
 {
 	fx.facts.token = missing("/t/token does not exist");

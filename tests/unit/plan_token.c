@@ -11,6 +11,7 @@
 #define UNTIL_2033 HEADER "eyJOYW1lIjoid2ViIiwiZXhwIjoyMDAwMDAwMDAwfQ" SIGNATURE
 
 static const struct token_bearer anybody = { .now_sec = NOW };
+static uint64_t expires;
 
 static void expect_good_at(const char *token, uint64_t now)
 {
@@ -18,14 +19,14 @@ static void expect_good_at(const char *token, uint64_t now)
 
 	const struct token_bearer bearer = { .now_sec = now };
 
-	cr_expect_eq(token_check(token, strlen(token), &bearer, &err), 0, "%s", err.text);
+	cr_expect_eq(token_check(token, strlen(token), &bearer, &expires, &err), 0, "%s", err.text);
 }
 
 static void expect_bad(const char *token, const char *words)
 {
 	struct error err = { 0 };
 
-	cr_expect_lt(token_check(token, strlen(token), &anybody, &err), 0);
+	cr_expect_lt(token_check(token, strlen(token), &anybody, &expires, &err), 0);
 	cr_expect(strstr(err.text, words), "'%s' has no '%s'", err.text, words);
 }
 
@@ -60,7 +61,7 @@ Test(token, is_expired_from_its_second_on_and_says_when_that_was)
 
 	expect_good_at(UNTIL_2033, 1999999999);
 	cr_expect_lt(token_check(UNTIL_2033, strlen(UNTIL_2033),
-				 &(struct token_bearer){ .now_sec = 2000000000 }, &err),
+				 &(struct token_bearer){ .now_sec = 2000000000 }, &expires, &err),
 		     0);
 	cr_expect_str_eq(err.text, "it expired on 2033-05-18 03:33:20 UTC");
 	expect_bad(HEADER "eyJleHAiOjEwMDAwMDAwMDB9" SIGNATURE,
@@ -135,7 +136,7 @@ static int shown_by_web(const char *claims, struct error *err)
 {
 	const char *token = made_of(claims);
 
-	return token_check(token, strlen(token), &web, err);
+	return token_check(token, strlen(token), &web, &expires, err);
 }
 
 Test(token, fits_its_bearer)
@@ -232,6 +233,46 @@ Test(token, is_never_quoted)
 {
 	struct error err = { 0 };
 
-	cr_expect_lt(token_check("hunter2", 7, &anybody, &err), 0);
+	cr_expect_lt(token_check("hunter2", 7, &anybody, &expires, &err), 0);
 	cr_expect_not(strstr(err.text, "hunter2"));
+}
+
+Test(token, says_when_it_expires)
+{
+	expires = 1;
+	expect_good_at(HEADER "eyJOYW1lIjoid2ViIn0" SIGNATURE, NOW); /* no exp */
+	cr_expect_eq(expires, 0);
+	expect_good_at(UNTIL_2033, NOW);
+	cr_expect_eq(expires, 2000000000);
+}
+
+Test(token, is_told_of_a_week_and_a_day_before_its_end)
+{
+	const uint64_t day = 24 * 3600, end = 2000000000;
+
+	cr_expect_eq(token_age(0, UINT64_MAX), TOKEN_FRESH);
+	cr_expect_eq(token_age(end, 0), TOKEN_FRESH);
+	cr_expect_eq(token_age(end, end - 7 * day - 1), TOKEN_FRESH);
+	cr_expect_eq(token_age(end, end - 7 * day), TOKEN_LAST_WEEK);
+	cr_expect_eq(token_age(end, end - day - 1), TOKEN_LAST_WEEK);
+	cr_expect_eq(token_age(end, end - day), TOKEN_LAST_DAY);
+	cr_expect_eq(token_age(end, end - 1), TOKEN_LAST_DAY);
+	cr_expect_eq(token_age(end, end), TOKEN_EXPIRED);
+	cr_expect_eq(token_age(end, UINT64_MAX), TOKEN_EXPIRED);
+}
+
+static void expect_words(uint64_t left, const char *words)
+{
+	_strbuf_ struct strbuf out = { 0 };
+
+	token_print_expiry(2000000000, 2000000000 - left, &out);
+	cr_expect_str_eq(strbuf_text(&out), words);
+}
+
+Test(token, says_in_words_how_long_it_lasts)
+{
+	expect_words((uint64_t)6 * 24 * 3600 + 7, "expires on 2033-05-18 03:33:20 UTC, in 6 days");
+	expect_words((uint64_t)24 * 3600, "expires on 2033-05-18 03:33:20 UTC, in 24 hours");
+	expect_words(5000, "expires on 2033-05-18 03:33:20 UTC, in 83 minutes");
+	expect_words(0, "expired on 2033-05-18 03:33:20 UTC");
 }

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Time that passes, jumps, or stands still for us alone: the token's end, rounds that come late. */
+
+#include <sys/mman.h>
+
+#include "tests/process/loop.h"
+
+#define HOUR ((int64_t)3600)
+#define DAY  (24 * HOUR)
+#define END  ((uint64_t)2000000000) /* of the token */
+
+static const struct world_setup usual = { .hold_nsec = 30LL * 1000000000,
+					  .drain_nsec = 30LL * 1000000000 };
+
+/* A daemon that redirects, with a token that lasts so long by a wall clock that is right. */
+static void world_with_token(struct world *w, int64_t left_sec)
+{
+	world_init(w, &usual);
+	w->wall_offset = (int64_t)END - left_sec - (int64_t)(w->now / SECOND);
+	w->d.current->plan.children.token_file = "/t/token";
+	w->d.current->plan.children.token = "token";
+	w->d.current->plan.children.token_expires_sec = END;
+	w->d.current->facts.now_sec = END - (uint64_t)left_sec;
+	turn(w);
+	probed(w, true, true);
+	w->book[0] = '\0';
+}
+
+/* What is logged from here on. */
+static int log_new(void)
+{
+	int fd = memfd_create("log", MFD_CLOEXEC);
+
+	cr_assert_geq(dup2(fd, STDERR_FILENO), 0);
+	return fd;
+}
+
+static unsigned log_count(int fd, const char *words)
+{
+	char text[8192] = "";
+	unsigned n = 0;
+
+	cr_assert_geq(pread(fd, text, sizeof(text) - 1, 0), 0);
+	for (const char *at = text; (at = strstr(at, words)); at++)
+		n++;
+	return n;
+}
+
+/* The wall clock is set forward, or back; the next turn comes by itself. */
+static void jump(struct world *w, int64_t sec)
+{
+	w->wall_offset += sec;
+	probed(w, true, true);
+	did(w, "");
+	cr_expect_eq(phase_of(w), PHASE_REDIRECTING);
+}
+
+Test(loop, tells_of_each_stage_of_a_tokens_end_once)
+{
+	int log = log_new();
+	struct world w;
+
+	world_with_token(&w, 8 * DAY);
+	cr_expect_eq(log_count(log, "The token"), 0);
+	jump(&w, 2 * DAY);
+	cr_expect_eq(log_count(log, "<4>The token in /t/token expires on"), 1);
+	jump(&w, DAY);
+	cr_expect_eq(log_count(log, "The token"), 1);
+	jump(&w, 4 * DAY + 60);
+	cr_expect_eq(log_count(log, "<4>The token in /t/token expires on"), 2);
+	jump(&w, DAY);
+	cr_expect_eq(log_count(log, "<3>The token in /t/token expired on"), 1);
+	/* It is no failure. */
+	for (int i = 0; i < 100; i++)
+		jump(&w, 3 * DAY);
+	cr_expect_eq(log_count(log, "The token"), 3);
+	world_done(&w);
+}
+
+Test(loop, does_not_tell_again_what_was_told_when_the_token_was_loaded)
+{
+	int log = log_new();
+	struct world w;
+
+	world_with_token(&w, HOUR);
+	jump(&w, 60);
+	cr_expect_eq(log_count(log, "The token"), 0);
+	jump(&w, HOUR);
+	cr_expect_eq(log_count(log, "The token"), 1);
+	world_done(&w);
+}
+
+/* A clock that was wrong for a while hides nothing of what comes when it is right. */
+Test(loop, tells_of_a_tokens_end_after_a_clock_that_jumped_forth_and_back)
+{
+	int log = log_new();
+	struct world w;
+
+	world_with_token(&w, 30 * DAY);
+	jump(&w, 300 * DAY);
+	cr_expect_eq(log_count(log, "expired on"), 1);
+	jump(&w, -301 * DAY);
+	jump(&w, -30 * 365 * DAY);
+	jump(&w, 30 * 365 * DAY);
+	cr_expect_eq(log_count(log, "The token"), 1);
+	jump(&w, 26 * DAY);
+	cr_expect_eq(log_count(log, "expires on"), 1);
+	world_done(&w);
+}
+
+Test(loop, says_once_that_the_token_was_replaced)
+{
+	int log = log_new();
+	struct world w;
+
+	world_with_token(&w, 30 * DAY);
+	daemon_token_read(&w.d, "token");
+	daemon_token_read(&w.d, NULL); /* between the two */
+	cr_expect_not(w.d.token.replaced);
+	daemon_token_read(&w.d, "new");
+	daemon_token_read(&w.d, "newer");
+	cr_expect(w.d.token.replaced);
+	cr_expect_eq(log_count(log, "was replaced"), 1);
+	daemon_token_read(&w.d, "token");
+	cr_expect_not(w.d.token.replaced);
+	world_done(&w);
+}
