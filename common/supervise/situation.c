@@ -214,6 +214,12 @@ void situation_ended(struct situation *s, enum part part, uint64_t hold_usec, ui
 	s->proxy_by_usec = part == PART_ENVOY ? after(now_usec, FOLLOW_USEC) : USEC_NEVER;
 }
 
+void situation_absent(struct situation *s, uint64_t gap_usec)
+{
+	s->proxy_by_usec = after(s->proxy_by_usec, gap_usec);
+	s->core_dns_by_usec = after(s->core_dns_by_usec, gap_usec);
+}
+
 void situation_given_up(struct situation *s, enum part part)
 {
 	if (part == PART_CORE_DNS) {

@@ -153,5 +153,9 @@ void situation_started(struct situation *s, enum part part, uint64_t timeout_use
 		       uint64_t now_usec);
 void situation_ended(struct situation *s, enum part part, uint64_t hold_usec, uint64_t now_usec);
 
+/* We did not run for so long: the children may not have either, and get that time back. A hold does not:
+ * its end is a promise to those whose traffic waits. */
+void situation_absent(struct situation *s, uint64_t gap_usec);
+
 /* A process that was overdue is being ended. */
 void situation_given_up(struct situation *s, enum part part);

@@ -155,6 +155,7 @@ const struct daemon_ops daemon_system_ops = {
 void daemon_timer(struct daemon *d, enum timer timer)
 {
 	d->armed[timer] = false;
+	daemon_was_due(d, d->due_usec[timer]);
 	if (timer == TIMER_PROBE)
 		daemon_probe(d);
 	else if (timer == TIMER_DRAIN)
@@ -173,6 +174,13 @@ static int on_timer(sd_event_source *source, _unused_ uint64_t usec, void *userd
 	return 0;
 }
 
+/*
+ * CLOCK_MONOTONIC, here and for the children: it stands still while the host is suspended, as do the
+ * children, whoever waits for them, and systemd's own limits. With CLOCK_BOOTTIME every deadline would
+ * be over after a night's sleep, in which nobody had a chance to meet it. Where we alone do not run,
+ * or a machine is paused with its clock going on, timers come late: daemon_was_due() sees to that.
+ * Nothing but the token's end goes by CLOCK_REALTIME, which may jump.
+ */
 int daemon_make_timers(struct daemon *d, struct error *err)
 {
 	int r = 0;

@@ -105,10 +105,11 @@ struct daemon {
 	struct {
 		struct probe_result last;
 		struct probe *prober;
-		bool dns_asked;  /* the round under way asks DNS */
-		bool stale;      /* and has begun before a process came or went */
-		unsigned misses; /* see probe_verdict() */
-		pid_t envoy;     /* 0: not known */
+		uint64_t begun_usec; /* the round under way, or the last one */
+		bool dns_asked;      /* the round under way asks DNS */
+		bool stale;          /* and has begun before a process came or went */
+		unsigned misses;     /* see probe_verdict() */
+		pid_t envoy;         /* 0: not known */
 	} probe;
 
 	/* Of the token that kuma-dp was given. */
@@ -163,8 +164,10 @@ struct daemon {
 	bool begun;              /* the children were started */
 	bool told_unreserved;    /* which ports could not be reserved */
 	bool armed[TIMER_COUNT]; /* a timer that has not fired */
-	char status[256];        /* the last STATUS= */
-	char failure[1024];      /* what ended us, for systemd; "": nothing did */
+	uint64_t due_usec[TIMER_COUNT];
+	uint64_t ran_usec;  /* when the loop was seen to run; see daemon_was_due() */
+	char status[256];   /* the last STATUS= */
+	char failure[1024]; /* what ended us, for systemd; "": nothing did */
 	int exit_status;
 
 	/* The real hands. */
@@ -194,6 +197,7 @@ static inline bool child_lives(const struct daemon *d, enum child_id id)
 static inline void daemon_arm(struct daemon *d, enum timer timer, uint64_t usec)
 {
 	d->armed[timer] = usec != USEC_NEVER;
+	d->due_usec[timer] = usec;
 	d->ops->arm(d, timer, usec);
 }
 
@@ -256,6 +260,8 @@ void daemon_probed(const struct probe_result *result, void *userdata);
 /* children.c: their lives and ends, Envoy's too; those that have had their time; a round of the sweep
  * of a session (0: of everything): returns the microseconds after which the next one is due, or 0
  * where none is left, or they would not end. */
+/* Something happens that was due then: where it comes much too late, we were stopped or frozen. */
+void daemon_was_due(struct daemon *d, uint64_t due_usec);
 extern const struct proc_owner daemon_owner;
 void daemon_envoy_ended(struct daemon *d);
 void daemon_give_up_overdue(struct daemon *d);

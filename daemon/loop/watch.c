@@ -14,6 +14,10 @@
 #define WATCH_USEC ((uint64_t)2 * 1000 * 1000) /* between probes once the proxy serves */
 #define PROBE_USEC ((uint64_t)1000 * 1000)     /* one round of probes */
 
+/* A timer that is so late is not the loop's own doing, nor that of a host under load: what is shorter
+ * costs one round at most, which is a hiccup. */
+#define ABSENT_USEC ((uint64_t)5 * 1000 * 1000)
+
 static void probe_later(struct daemon *d)
 {
 	uint64_t usec = (uint64_t)d->current->plan.readiness_interval_nsec / 1000;
@@ -65,6 +69,24 @@ static bool is_stale(struct daemon *d)
 	return stale;
 }
 
+void daemon_was_due(struct daemon *d, uint64_t due_usec)
+{
+	uint64_t now = d->ops->now(d);
+	uint64_t since = due_usec > d->ran_usec ? due_usec : d->ran_usec;
+	uint64_t gap = now > since ? now - since : 0;
+
+	d->ran_usec = now;
+	if (gap < ABSENT_USEC)
+		return;
+	log_notice("tproxyd did not run for %llu s: it was stopped, or this machine was",
+		   (unsigned long long)(gap / 1000000));
+	situation_absent(situation_of(d), gap);
+	/* Nobody knows when within that time an answer came, or was missed. */
+	d->probe.misses = 0;
+	if (!d->armed[TIMER_PROBE])
+		d->probe.stale = true;
+}
+
 void daemon_probed(const struct probe_result *result, void *userdata)
 {
 	struct daemon *d = userdata;
@@ -72,6 +94,7 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 	struct sighting seen = { result->admin && result->listeners, result->dns,
 				 result->core_dns };
 
+	daemon_was_due(d, d->probe.begun_usec + PROBE_USEC);
 	d->probe.last = *result;
 	if (s->wish != WISH_RUN)
 		return;
@@ -119,6 +142,7 @@ void daemon_probe(struct daemon *d)
 		    plan->children.dns_mode == CORE_DNS_TPROXYD))
 		target.envoy_dns_port = plan->children.envoy_dns_port;
 	d->probe.dns_asked = dns;
+	d->probe.begun_usec = d->ops->now(d);
 	if (d->ops->probe(d, &target, &err) < 0) {
 		log_error(&err, "Cannot ask the proxy whether it serves");
 		probe_later(d);

@@ -434,6 +434,9 @@ static inline void advance(struct world *w, uint64_t usec)
 		turn(w);
 	}
 	w->now = end;
+	/* Rounds would have followed one another: the one under way is the last of them. */
+	if (usec > 0)
+		w->d.probe.begun_usec = end;
 }
 
 /* The round under way ends; where none is, it is awaited. */

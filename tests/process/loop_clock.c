@@ -126,3 +126,98 @@ Test(loop, says_once_that_the_token_was_replaced)
 	cr_expect_not(w.d.token.replaced);
 	world_done(&w);
 }
+
+/* Nothing of ours runs for so long; the clock of the timers goes on. The round under way ends when it
+ * goes on, before everything that was due later. */
+static void freeze(struct world *w, uint64_t usec)
+{
+	w->now += usec;
+	if (w->probing)
+		probed(w, false, false);
+	advance(w, 0);
+}
+
+static bool in_full(const struct world *w)
+{
+	return w->kernel == LEVEL_FULL && w->d.carry.said == PHASE_REDIRECTING;
+}
+
+Test(loop, takes_rounds_that_were_under_way_while_it_was_frozen_for_none)
+{
+	int log = log_new();
+	struct world w;
+
+	world_up(&w, &usual);
+	/* Between two rounds, one was missed before. */
+	probed(&w, false, false);
+	freeze(&w, 60 * SECOND);
+	cr_expect(w.probing);
+	/* Within a round. */
+	freeze(&w, 60 * SECOND);
+	/* The machine is slow at first. */
+	probed(&w, false, false);
+	cr_expect(in_full(&w));
+	probed(&w, true, true);
+	did(&w, "");
+	cr_expect(in_full(&w));
+	cr_expect_eq(log_count(log, "<5>tproxyd did not run for 59 s"), 2);
+	/* What is down in earnest is noticed all the same. */
+	probed(&w, false, true);
+	probed(&w, false, true);
+	cr_expect_eq(phase_of(&w), PHASE_HOLDING);
+	world_done(&w);
+}
+
+/* A proxy that was about to be given up gets its time when everything runs again. */
+Test(loop, gives_nobody_up_for_time_in_which_nobody_ran)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	probed(&w, false, true);
+	probed(&w, false, true);
+	freeze(&w, 20 * SECOND);
+	did(&w, "");
+	probed(&w, true, true);
+	probed(&w, true, true);
+	did(&w, "");
+	cr_expect(in_full(&w));
+	world_done(&w);
+
+	/* The same for a start: 180 s of its own. */
+	world_init(&w, &usual);
+	turn(&w);
+	w.book[0] = '\0';
+	freeze(&w, 3600 * SECOND);
+	did(&w, "");
+	advance(&w, 170 * SECOND);
+	probed(&w, true, true);
+	cr_expect(in_full(&w));
+	world_done(&w);
+}
+
+/* Traffic may have waited all the time: nobody can tell. */
+Test(loop, ends_a_hold_in_its_time_although_it_was_frozen)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	probed(&w, false, true);
+	probed(&w, false, true);
+	freeze(&w, 31 * SECOND);
+	did(&w, "apply:drain");
+	world_done(&w);
+}
+
+Test(loop, is_not_absent_where_it_is_only_slow)
+{
+	int log = log_new();
+	struct world w;
+
+	world_up(&w, &usual);
+	for (int i = 0; i < 20; i++)
+		freeze(&w, 3 * SECOND);
+	cr_expect_eq(log_count(log, "did not run"), 0);
+	cr_expect_neq(phase_of(&w), PHASE_REDIRECTING);
+	world_done(&w);
+}
