@@ -133,7 +133,7 @@ static bool sizes_differ(struct daemon *d)
 	if (s->now_usec < d->drift.sizes_usec)
 		return false;
 	d->drift.sizes_usec = s->now_usec + SIZES_USEC;
-	d->ops->renew(d);
+	d->ops->listen_again(d);
 	return s->now_usec >= d->drift.idle_usec ||
 	       d->redirect.backend->sizes(&d->redirect.record, &sizes, NULL) < 0 ||
 	       sizes != d->drift.sizes;

@@ -84,13 +84,6 @@ static int files(struct daemon *d, enum child_id id, struct error *err)
 	return r < 0 ? r : workdir_write(&d->current->command[id], user->uid, user->gid, err);
 }
 
-/* The proxy serves by now: a port that it has without SO_REUSEPORT cannot be had. */
-static void renew(struct daemon *d)
-{
-	if (d->rules_watch)
-		netfilter_watch_renew(d->rules_watch);
-}
-
 static uint64_t cpu(_unused_ struct daemon *d)
 {
 	struct timespec used = { 0 };
@@ -99,6 +92,7 @@ static uint64_t cpu(_unused_ struct daemon *d)
 	return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
 }
 
+/* The proxy serves by now: a port that it has without SO_REUSEPORT cannot be had. */
 static void reserve(struct daemon *d, const struct plan *plan)
 {
 	size_t before = d->reserve.n;
@@ -145,7 +139,7 @@ const struct daemon_ops daemon_system_ops = {
 	.quote = quote,
 	.take_over = takeover_now,
 	.foreign = host_nft_nat_foreign,
-	.renew = renew,
+	.listen_again = daemon_listen_again,
 	.cpu = cpu,
 	.reserve = reserve,
 	.unreserve = unreserve,

@@ -16,6 +16,13 @@ static void on_news(enum netfilter_news news, const char *whom, void *userdata)
 		daemon_disturbed(d, NULL);
 }
 
+static void on_firewalld(bool reloaded, void *userdata)
+{
+	if (reloaded)
+		log_info("firewalld has reloaded; looking whether our rules are as they were");
+	daemon_disturbed(userdata, "firewalld");
+}
+
 void daemon_listen(struct daemon *d)
 {
 	const struct netfilter_watch_setup setup = {
@@ -25,9 +32,24 @@ void daemon_listen(struct daemon *d)
 		.happened = on_news,
 		.userdata = d,
 	};
+	const struct firewalld_bus_setup bus = {
+		.event = d->event,
+		.priority = PRIORITY_WORDS,
+		.happened = on_firewalld,
+		.userdata = d,
+	};
 	struct error err;
 
+	d->firewalld = firewalld_bus_new(&bus);
 	if (netfilter_watch_new(&setup, &d->rules_watch, &err) < 0)
 		log_warning("Changes of the rules by others may be noticed seconds later: %s",
 			    err.text);
+}
+
+void daemon_listen_again(struct daemon *d)
+{
+	if (d->rules_watch)
+		netfilter_watch_renew(d->rules_watch);
+	if (d->firewalld)
+		firewalld_bus_renew(d->firewalld);
 }

@@ -268,6 +268,7 @@ void daemon_free(struct daemon *d)
 	file_watch_free(d->resolv_conf);
 	netfilter_watch_free(d->rules_watch);
 	file_watch_free(d->token.watch);
+	firewalld_bus_free(d->firewalld);
 	probe_free(d->probe.prober);
 	control_free(d->control);
 	if (d->has_files)

@@ -15,6 +15,7 @@
 #include "common/plan/token.h"
 #include "common/supervise/carry.h"
 #include "common/supervise/repairs.h"
+#include "daemon/firewalld/bus.h"
 #include "daemon/load/generation.h"
 #include "daemon/netfilter/redirect.h"
 #include "daemon/netfilter/reserve.h"
@@ -80,7 +81,7 @@ struct daemon_ops {
 	/* Before rules go in; when none is in and none will be: see daemon/netfilter/reserve.h. */
 	void (*reserve)(struct daemon *d, const struct plan *plan);
 	void (*unreserve)(struct daemon *d);
-	void (*renew)(struct daemon *d); /* of what tells of changes: called now and then */
+	void (*listen_again)(struct daemon *d); /* to what was lost; called now and then */
 	void (*exit)(struct daemon *d, int status);
 };
 
@@ -176,6 +177,7 @@ struct daemon {
 	struct control *control;
 	struct file_watch *resolv_conf; /* NULL: DNS does not depend on it */
 	struct netfilter_watch *rules_watch;
+	struct firewalld_bus *firewalld;
 	bool has_files; /* the work directory, or a part of it */
 };
 
@@ -244,6 +246,7 @@ struct netfilter_wish daemon_wish(const struct daemon *d, const struct generatio
 
 /* listen.c: connects drift.c with what tells of changes. What cannot be had is told and done without. */
 void daemon_listen(struct daemon *d);
+void daemon_listen_again(struct daemon *d);
 
 /* say.c */
 void say_phase(struct daemon *d);

@@ -158,7 +158,7 @@ static inline bool paper_foreign(void)
 	return the_world->foreign;
 }
 
-static inline void paper_renew(struct daemon *d)
+static inline void paper_listen_again(struct daemon *d)
 {
 	(void)d;
 }
@@ -206,7 +206,7 @@ static const struct daemon_ops paper_ops = {
 	.quote = paper_quote,
 	.take_over = paper_take_over,
 	.foreign = paper_foreign,
-	.renew = paper_renew,
+	.listen_again = paper_listen_again,
 	.cpu = paper_cpu,
 	.reserve = paper_reserve,
 	.unreserve = paper_unreserve,
