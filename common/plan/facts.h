@@ -117,7 +117,6 @@ struct facts {
 	const char *missing_capability;      /* without which rules cannot be changed; or NULL */
 	bool nft_nat_foreign;                /* nf_tables holds nat rules that are not kumactl's */
 	struct facts_firewall firewall;
-	struct facts_tracking tracking;
 
 	struct facts_file resolv_conf;      /* redirect.dns.resolvConfigPath */
 	struct facts_file mesh_resolv_conf; /* RESOLV_CONF, as the mesh's resolver reads it once */

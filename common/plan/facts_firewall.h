@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/*
- * The host's own packet filter for what is addressed to this host (hook input), as far as it
- * concerns a new TCP connection from outside: what becomes of it, by the port that the client asked
- * for, where it arrives there and where it is redirected to the inbound port.
- */
+/* The host's own packet filter, as far as it concerns what is redirected: what becomes of a new
+ * connection, by the port that the client asked for. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,28 +29,29 @@ struct filter_outcome {
 struct filter_step {
 	uint16_t to;
 	bool named; /* by a rule */
+	/* where the client asked for it, and where it is redirected to the inbound port */
 	struct filter_outcome direct, redirected;
 };
 
-/* A chain in which the kernel begins. */
+/* A chain in which the kernel begins, asked about one topic. Of tracking FILTER_DROPS stands for "not
+ * tracked", and so not redirected; only `direct` counts there. */
 struct filter_chain {
-	const char *name; /* "chain INPUT (iptables-legacy)" */
-	const char *add;  /* how a rule is put first: "iptables-legacy -I INPUT" */
-	bool nft;         /* it takes nft's syntax */
-	struct filter_steps {
-		struct filter_step *items; /* from port 1 on; none where it is not of the family */
-		size_t n;                  /* the last may end below 65535: there are too many */
-	} family[FAMILY_COUNT];
+	enum filter_topic {
+		TRACKING_INBOUND,  /* are new TCP connections to this host tracked */
+		TRACKING_OUTBOUND, /* are those from it */
+		TRACKING_DNS,      /* are its DNS queries */
+		FILTER_INBOUND,    /* are new TCP connections to this host let in */
+		FILTER_TOPICS,
+	} topic;
+	enum family family;        /* one for both is there for each, side by side */
+	const char *name;          /* "chain INPUT (iptables-legacy)" */
+	const char *add;           /* how a rule is put first: "iptables-legacy -I INPUT" */
+	bool nft;                  /* it takes nft's syntax */
+	struct filter_step *items; /* from port 1 on */
+	size_t n;                  /* the last may end below 65535: there are too many */
 };
 
 struct facts_firewall {
 	struct filter_chain *items;
 	size_t n;
-};
-
-/* What is not tracked, and so not redirected: new TCP connections to this host and from it, and DNS
- * queries from it, by chains in front of connection tracking. FILTER_DROPS stands for "not tracked",
- * and of a step only `direct` counts. */
-struct facts_tracking {
-	struct facts_firewall inbound, outbound, dns;
 };

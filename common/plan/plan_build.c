@@ -43,7 +43,6 @@ int plan_build(struct arena *arena, const struct loaded *loaded, const struct fa
 	plan_safety(&p);
 	if (purpose == CHECK_RUN) {
 		plan_inbound(&p);
-		plan_tracking(&p);
 		plan_firewall(&p);
 	}
 	if (arena->failed || diags->arena->failed)

@@ -3,56 +3,53 @@
 
 #include <string.h>
 
+#include "common/base/strbuf.h"
+
 /*
- * What the host's own firewall will make of the redirect. It judges packets after their destination
- * was changed: whatever port a client asked for, a redirected connection arrives at the port of the
- * inbound redirect. Rules that name ports then no longer mean what they meant.
+ * What the host's own packet filter will make of the redirect. It judges packets after their
+ * destination was changed: whatever port a client asked for, a redirected connection arrives at the
+ * port of the inbound redirect. Rules that name ports then no longer mean what they meant. What rules
+ * keep from being tracked (CT --notrack, NOTRACK, nft's notrack) meets no nat: it is not redirected, or
+ * its answers are not changed back.
  */
 
-#define RULES_MAX  8  /* told one by one, per chain */
+#define RULES_MAX  8  /* told one by one */
 #define RANGES_MAX 16 /* of their ports */
 
 /* One chain under examination. */
 struct exam {
 	struct planner *p;
 	const struct filter_chain *chain;
-	enum family family;
-	const struct filter_steps *steps; /* of the chain in this family */
-	struct string_list said;          /* rules */
+	struct string_list said; /* rules */
 };
 
-static bool is_redirected(const struct planner *p, uint16_t port)
-{
-	return port != p->plan->inbound.port && planner_redirects(p, port);
-}
-
 /* NULL: nothing is known of the port, or it is none (0). */
-static const struct filter_step *step_of(const struct filter_steps *steps, uint16_t port)
+static const struct filter_step *step_of(const struct filter_chain *chain, uint16_t port)
 {
-	for (size_t i = 0; i < steps->n && port != 0; i++)
-		if (port <= steps->items[i].to)
-			return &steps->items[i];
-	return NULL;
+	size_t lo = 0, hi = chain->n;
+
+	while (lo < hi) {
+		size_t middle = (lo + hi) / 2;
+
+		if (chain->items[middle].to < port)
+			lo = middle + 1;
+		else
+			hi = middle;
+	}
+	return lo < chain->n && port != 0 ? &chain->items[lo] : NULL;
 }
 
-/* The first port of the n-th step that is redirected; 0: none is. */
-static uint16_t first_port(const struct exam *e, size_t n)
+static bool is_redirected(const struct exam *e, uint16_t port)
 {
-	for (uint32_t port = n > 0 ? e->steps->items[n - 1].to + 1U : 1;
-	     port <= e->steps->items[n].to; port++)
-		if (is_redirected(e->p, (uint16_t)port))
-			return (uint16_t)port;
-	return 0;
-}
+	const struct plan_direction *out = &e->p->plan->outbound;
 
-/* The last one of those that follow it without a gap. */
-static uint16_t last_port(const struct exam *e, size_t n)
-{
-	uint16_t port = first_port(e, n);
-
-	while (port < e->steps->items[n].to && is_redirected(e->p, (uint16_t)(port + 1)))
-		port++;
-	return port;
+	if (e->chain->topic == TRACKING_DNS)
+		return port == DNS_PORT;
+	if (e->chain->topic != TRACKING_OUTBOUND)
+		return planner_redirects(e->p, port) &&
+		       (e->chain->topic == TRACKING_INBOUND || port != e->p->plan->inbound.port);
+	return out->enabled && (out->include_ports.n ? planner_lists(&out->include_ports, port)
+						     : !planner_lists(&out->exclude_ports, port));
 }
 
 /* Whether the other chains let the port pass, redirected or not. */
@@ -61,14 +58,68 @@ static bool others_let_in(const struct exam *e, uint16_t port, bool redirected)
 	const struct facts_firewall *firewall = &e->p->facts->firewall;
 
 	for (size_t i = 0; i < firewall->n; i++) {
-		const struct filter_step *step =
-			step_of(&firewall->items[i].family[e->family], port);
+		const struct filter_chain *chain = &firewall->items[i];
+		const struct filter_step *step = step_of(chain, port);
 
-		if (&firewall->items[i] != e->chain && step &&
+		if (chain != e->chain && chain->topic == FILTER_INBOUND &&
+		    chain->family == e->chain->family && step &&
 		    (redirected ? step->redirected : step->direct).fate == FILTER_DROPS)
 			return false;
 	}
 	return true;
+}
+
+/* The rule that means something else from now on for redirected ports of the step, or keeps them from
+ * being tracked; NULL: none does. */
+static const char *rule_of(const struct exam *e, const struct filter_step *step)
+{
+	enum filter_fate before = step->direct.fate, after = step->redirected.fate;
+
+	if (e->chain->topic != FILTER_INBOUND)
+		return before == FILTER_ACCEPTS ? NULL : step->direct.rule;
+	if (!step->named || before == after ||
+	    (before < after && (before == FILTER_MAY_ACCEPT || after == FILTER_MAY_ACCEPT)))
+		return NULL;
+	/* A rule for all ports but some lets those in by not applying to them. */
+	return step->direct.rule ? step->direct.rule : step->redirected.rule;
+}
+
+static const char *rule_at(const struct exam *e, uint16_t port)
+{
+	const struct filter_step *step = step_of(e->chain, port);
+	const char *rule = step ? rule_of(e, step) : NULL;
+	bool opens = rule && step->direct.fate < step->redirected.fate;
+
+	if (!rule || !is_redirected(e, port) ||
+	    (e->chain->topic == FILTER_INBOUND && !others_let_in(e, port, opens)))
+		return NULL;
+	return rule;
+}
+
+/* All ports for which it does, "80, 9000-9100". */
+static const char *ports_of(const struct exam *e, const char *rule)
+{
+	_strbuf_ struct strbuf text = { 0 };
+	unsigned ranges = 0;
+	const char *ret;
+
+	for (uint32_t port = 1, from = 0; port <= UINT16_MAX + 1 && ranges <= RANGES_MAX; port++) {
+		bool is = rule_at(e, (uint16_t)port) == rule;
+
+		if (is && from == 0)
+			from = port;
+		if (is || from == 0)
+			continue;
+		if (++ranges > RANGES_MAX)
+			strbuf_add(&text, " and others");
+		else if (from == port - 1)
+			strbuf_addf(&text, "%s%u", ranges > 1 ? ", " : "", from);
+		else
+			strbuf_addf(&text, "%s%u-%u", ranges > 1 ? ", " : "", from, port - 1);
+		from = 0;
+	}
+	ret = arena_strdup(e->p->arena, strbuf_text(&text));
+	return ret ? ret : "";
 }
 
 /* The rule that judges a redirected connection by the port that was asked for. */
@@ -90,105 +141,70 @@ static const char *cure(const struct exam *e, uint16_t port, bool accept)
 	return text ? text : "";
 }
 
-/* The rule that means something else from now on for the ports of a step; NULL: none does. */
-static const char *changed_rule(const struct exam *e, const struct filter_step *step, uint16_t port)
+static void say_changed(const struct exam *e, const struct filter_step *step, const char *rule,
+			uint16_t port)
 {
-	enum filter_fate before = step->direct.fate, after = step->redirected.fate;
+	bool accepts = step->direct.fate > step->redirected.fate;
+	const char *ports = ports_of(e, rule);
+	bool many = strpbrk(ports, ",-");
 
-	if (!step->named || port == 0 || before == after)
-		return NULL;
-	if (before < after && (before == FILTER_MAY_ACCEPT || after == FILTER_MAY_ACCEPT))
-		return NULL;
-	if (!others_let_in(e, port, before < after))
-		return NULL;
-	/* A rule for all ports but some lets those in by not applying to them. */
-	return step->direct.rule ? step->direct.rule : step->redirected.rule;
+	say(e->p, HOST_WARNING, NULL,
+	    "%s %s port%s %s by number, but redirected connections arrive at port %u and "
+	    "%s; \"ct status dnat\" with the port that was asked for keeps its effect: "
+	    "%s%s",
+	    rule, accepts ? "lets in" : "keeps out", many ? "s" : "", ports,
+	    e->p->plan->inbound.port, accepts ? "are dropped" : "get through",
+	    cure(e, port, accepts), many ? " (and so for the others)" : "");
 }
 
-/* All ports for which the rule means something else, "80, 9000-9100". */
-static const char *ports_of(const struct exam *e, const char *rule, uint16_t asked)
+static void say_untracked(const struct exam *e, const struct filter_step *step, const char *rule)
 {
-	const char *text = "";
-	unsigned n = 0;
+	const char *turns = step->direct.fate == FILTER_DROPS ? "turns" : "may turn";
 
-	for (size_t i = 0; i < e->steps->n; i++) {
-		const struct filter_step *step = &e->steps->items[i];
-		uint16_t port = first_port(e, i);
-
-		if (changed_rule(e, step, port) != rule || n++ > RANGES_MAX)
-			continue;
-		if (n > RANGES_MAX)
-			text = arena_printf(e->p->arena, "%s and others", text);
-		else if (port == last_port(e, i))
-			text = arena_printf(e->p->arena, "%s%s%u", text, n > 1 ? ", " : "", port);
-		else
-			text = arena_printf(e->p->arena, "%s%s%u-%u", text, n > 1 ? ", " : "", port,
-					    last_port(e, i));
-		if (!text)
-			return "";
-	}
-	/* Another chain may judge the first of them otherwise. */
-	return *text ? text : arena_printf(e->p->arena, "%u", asked);
+	if (e->chain->topic == TRACKING_DNS)
+		say(e->p, HOST_WARNING, NULL,
+		    "%s %s connection tracking off for DNS queries of this host: they are not "
+		    "redirected, and names of the mesh do not resolve",
+		    rule, turns);
+	else
+		say(e->p, HOST_WARNING, NULL,
+		    "%s %s connection tracking off for %s TCP connections (port %s): they are not "
+		    "redirected and go past the mesh, or get no answer",
+		    rule, turns, e->chain->topic == TRACKING_INBOUND ? "inbound" : "outbound",
+		    ports_of(e, rule));
 }
 
 /* Once for each rule. */
 static void examine_port(struct exam *e, uint16_t port)
 {
-	const struct filter_step *step = step_of(e->steps, port);
-	const char *rule = step ? changed_rule(e, step, port) : NULL;
-	const char *ports, *many;
-	bool accepts;
+	const struct filter_step *step = step_of(e->chain, port);
+	const char *rule = rule_at(e, port);
 
 	for (size_t i = 0; i < e->said.n; i++)
 		if (e->said.items[i] == rule)
 			return;
-	if (!rule)
+	if (!step || !rule)
 		return;
 	array_push(e->p->arena, &e->said, rule);
 	if (e->said.n > RULES_MAX)
 		return;
-	accepts = step->direct.fate > step->redirected.fate;
-	ports = ports_of(e, rule, port);
-	many = strpbrk(ports ? ports : "", ",-");
-	say(e->p, HOST_WARNING, NULL,
-	    "%s %s port%s %s by number, but redirected connections arrive at port %u and "
-	    "%s; \"ct status dnat\" with the port that was asked for keeps its effect: "
-	    "%s%s",
-	    rule, accepts ? "lets in" : "keeps out", many ? "s" : "", ports ? ports : "",
-	    e->p->plan->inbound.port, accepts ? "are dropped" : "get through",
-	    cure(e, port, accepts), many ? " (and so for the others)" : "");
-}
-
-/* The Dataplane's inbounds, then all others by the first of each step. */
-static void examine_ports(struct exam *e)
-{
-	const struct port_list *inbounds = &e->p->plan->children.dataplane.inbound_ports;
-
-	for (size_t i = 0; i < inbounds->n; i++)
-		if (is_redirected(e->p, inbounds->items[i]))
-			examine_port(e, inbounds->items[i]);
-	for (size_t i = 0; i < e->steps->n; i++)
-		examine_port(e, first_port(e, i));
-	if (e->said.n > RULES_MAX)
-		say(e->p, HOST_WARNING, NULL, "%zu more rules of %s are in the same case",
-		    e->said.n - RULES_MAX, e->chain->name);
-	if (e->steps->items[e->steps->n - 1].to < UINT16_MAX)
-		say(e->p, HOST_NOTICE, NULL,
-		    "%s: its rules name too many ports to examine those above %u", e->chain->name,
-		    e->steps->items[e->steps->n - 1].to);
+	if (e->chain->topic == FILTER_INBOUND)
+		say_changed(e, step, rule, port);
+	else
+		say_untracked(e, step, rule);
 }
 
 /* Whether the chain drops what the mesh sends to the port. */
 static bool examine_mesh_port(struct exam *e, uint16_t port)
 {
-	const struct filter_step *step = step_of(e->steps, port);
-	const char *by = step ? step->redirected.end : NULL;
+	const struct filter_step *step = step_of(e->chain, port);
+	const char *by;
 
-	if (!step ||
+	if (!step || !is_redirected(e, port) ||
 	    (step->redirected.fate != FILTER_DROPS && step->redirected.fate >= step->direct.fate))
 		return false;
-	if (step->redirected.fate == FILTER_MAY_DROP)
-		by = step->redirected.rule;
+	by = step->redirected.fate == FILTER_MAY_DROP ? step->redirected.rule
+						      : step->redirected.end;
 	say(e->p, HOST_WARNING, NULL,
 	    "%s drops inbound mesh traffic: redirected connections arrive at port %u, which "
 	    "%s%s; port %u needs a rule as: %s",
@@ -197,23 +213,10 @@ static bool examine_mesh_port(struct exam *e, uint16_t port)
 	return true;
 }
 
-/* The Dataplane's inbounds, or where they are not known any port. */
-static void examine_mesh(struct exam *e, uint16_t sample)
-{
-	const struct port_list *inbounds = &e->p->plan->children.dataplane.inbound_ports;
-	bool told = false;
-
-	for (size_t i = 0; i < inbounds->n && !told; i++)
-		told = is_redirected(e->p, inbounds->items[i]) &&
-		       examine_mesh_port(e, inbounds->items[i]);
-	if (inbounds->n == 0)
-		(void)examine_mesh_port(e, sample);
-}
-
 /* Ports that nobody names: closed now, open once everything arrives at one port that is open. */
 static void examine_closed(struct exam *e, uint16_t sample)
 {
-	const struct filter_step *step = step_of(e->steps, sample);
+	const struct filter_step *step = step_of(e->chain, sample);
 
 	if (!step || step->direct.fate != FILTER_DROPS || step->redirected.fate < FILTER_MAY_DROP ||
 	    !others_let_in(e, sample, true))
@@ -228,30 +231,80 @@ static void examine_closed(struct exam *e, uint16_t sample)
 			  : "-m conntrack --ctstate DNAT ! --ctorigdstport … -j DROP");
 }
 
-/* Chains for both families are examined once, unless only the second is redirected. */
-static void examine_chain(struct planner *p, const struct filter_chain *chain)
+/* The first redirected port that no rule names; 0: there is none. */
+static uint16_t sample_port(const struct exam *e)
 {
-	struct exam e = { .p = p, .chain = chain };
-	uint16_t sample = 0;
+	const struct filter_step *step;
 
-	while (e.family < FAMILY_COUNT &&
-	       (!p->plan->family[e.family].enabled || chain->family[e.family].n == 0))
-		e.family++;
-	if (e.family == FAMILY_COUNT)
-		return;
-	e.steps = &chain->family[e.family];
-	for (size_t i = 0; i < e.steps->n && sample == 0; i++)
-		if (!e.steps->items[i].named)
-			sample = first_port(&e, i);
-	examine_mesh(&e, sample);
-	examine_ports(&e);
-	examine_closed(&e, sample);
+	for (uint16_t port = 1; (step = step_of(e->chain, port)); port++)
+		if (!step->named && is_redirected(e, port))
+			return port;
+	return 0;
+}
+
+/* Returns the first port of which nothing is known. */
+static uint32_t examine_ports(struct exam *e)
+{
+	const struct filter_step *step;
+	uint32_t port = 1;
+
+	for (; (step = step_of(e->chain, (uint16_t)port)); port++)
+		if (rule_of(e, step))
+			examine_port(e, (uint16_t)port);
+		else
+			port = step->to;
+	return port;
+}
+
+/* The Dataplane's inbounds, or where they are not known any port; then all others. */
+static void examine_filter(struct exam *e)
+{
+	const struct port_list *inbounds = &e->p->plan->children.dataplane.inbound_ports;
+	uint16_t sample = sample_port(e);
+	bool told = false;
+	uint32_t end;
+
+	for (size_t i = 0; i < inbounds->n && !told; i++)
+		told = examine_mesh_port(e, inbounds->items[i]);
+	if (inbounds->n == 0)
+		(void)examine_mesh_port(e, sample);
+	for (size_t i = 0; i < inbounds->n; i++)
+		examine_port(e, inbounds->items[i]);
+	end = examine_ports(e);
+	if (e->said.n > RULES_MAX)
+		say(e->p, HOST_WARNING, NULL, "%zu more rules of %s are in the same case",
+		    e->said.n - RULES_MAX, e->chain->name);
+	if (1 < end && end <= UINT16_MAX)
+		say(e->p, HOST_NOTICE, NULL,
+		    "%s: its rules name too many ports to examine those above %u", e->chain->name,
+		    end - 1);
+	examine_closed(e, sample);
 }
 
 void plan_firewall(struct planner *p)
 {
 	const struct facts_firewall *firewall = &p->facts->firewall;
 
-	for (size_t i = 0; i < firewall->n && p->plan->inbound.enabled; i++)
-		examine_chain(p, &firewall->items[i]);
+	for (enum filter_topic topic = 0; topic < FILTER_TOPICS; topic++) {
+		struct exam e = { .p = p };
+
+		for (size_t i = 0; i < firewall->n; i++) {
+			const struct filter_chain *chain = &firewall->items[i];
+			const struct plan_family *family = &p->plan->family[chain->family];
+			/* Chains for both families are examined once, unless only the second is
+			 * redirected. */
+			bool again = e.chain && strcmp(e.chain->name, chain->name) == 0;
+
+			if (chain->topic != topic || !family->enabled)
+				continue;
+			e.chain = chain;
+			if (topic == FILTER_INBOUND && p->plan->inbound.enabled && !again) {
+				e.said.n = 0;
+				examine_filter(&e);
+			} else if (topic != FILTER_INBOUND &&
+				   (topic != TRACKING_DNS || family->dns)) {
+				(void)examine_ports(&e);
+			}
+		}
+	}
 }

@@ -57,5 +57,4 @@ void plan_dataplane(struct planner *p);
 void plan_ports(struct planner *p);
 void plan_safety(struct planner *p);
 void plan_inbound(struct planner *p);
-void plan_tracking(struct planner *p);
 void plan_firewall(struct planner *p);

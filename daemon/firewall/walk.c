@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/firewall/walk.h"
 
-#include <netinet/in.h>
 #include <string.h>
 
 #include "common/base/array.h"
@@ -10,211 +9,192 @@
 #define STEPS_MAX 1024   /* of a chain */
 #define RULES_MAX 200000 /* asked, for one chain */
 
-struct walk {
-	struct arena *arena;
-	const struct chain_list *chains;
-	bool maybe; /* a rule on the way to the chain may not apply */
-	unsigned depth, asked;
-	bool ended, accepted;
-	const char *end;                   /* the rule that has decided */
-	const char *may_accept, *may_drop; /* the first rules before that may */
-};
-
-bool packet_port(struct packet *packet, bool asked, uint16_t lo, uint16_t hi)
-{
-	uint16_t port = asked ? packet->asked : packet->port;
-	bool within = lo <= port && port <= hi;
-
-	if (packet->redirected && !asked)
-		return within;
-	packet->named |= within;
-	if (within && hi < packet->until)
-		packet->until = hi;
-	if (port < lo && lo - 1 < packet->until)
-		packet->until = (uint16_t)(lo - 1);
-	return within;
-}
-
-const struct chain *chain_find(const struct chain_list *chains, uint32_t nft_family,
-			       const char *table, const char *name)
+struct host_chain *chain_find(const struct host_chains *chains, uint32_t nfproto, const char *table,
+			      const char *name)
 {
 	for (size_t i = 0; i < chains->n; i++) {
-		const struct chain *chain = &chains->items[i];
+		struct host_chain *chain = &chains->items[i];
 
-		if (chain->nft_family == nft_family && strcmp(chain->table, table) == 0 &&
+		if (chain->nfproto == nfproto && strcmp(chain->table, table) == 0 &&
 		    strcmp(chain->name, name) == 0)
 			return chain;
 	}
 	return NULL;
 }
 
-static const char *family_word(const struct chain *chain)
+void chain_describe(struct arena *arena, struct host_chain *chain, const char *backend)
 {
-	if (chain->family[FAMILY_V4] && chain->family[FAMILY_V6])
-		return "inet";
-	return chain->family[FAMILY_V4] ? "ip" : "ip6";
+	bool v4 = chain->nfproto == NFPROTO_IPV4, raw = strcmp(chain->table, "raw") == 0;
+	const char *family = chain->nfproto == NFPROTO_INET ? "inet" : v4 ? "ip" : "ip6";
+	const char *tool;
+
+	chain->iptables = backend;
+	if (!backend) {
+		chain->title = arena_printf(arena, "chain %s of nftables' table %s %s", chain->name,
+					    family, chain->table);
+		chain->add = arena_printf(arena, "nft insert rule %s %s %s", family, chain->table,
+					  chain->name);
+		return;
+	}
+	tool = arena_printf(arena, "%stables-%s%s", family, backend, raw ? " -t raw" : "");
+	chain->title = arena_printf(arena, "chain %s (%s)", chain->name, tool);
+	chain->add = arena_printf(arena, "%s -I INPUT", tool);
 }
 
-static const char *chain_name(struct arena *arena, const struct chain *chain)
+enum answer ask_port(struct packet *packet, enum port which, uint16_t lo, uint16_t hi)
 {
-	if (chain->tool)
-		return arena_printf(arena, "chain %s (%s)", chain->name, chain->tool);
-	return arena_printf(arena, "chain %s of nftables' table %s %s", chain->name,
-			    family_word(chain), chain->table);
+	uint16_t port = which == PORT_ASKED ? packet->asked : packet->port;
+	bool within = lo <= port && port <= hi;
+
+	if (lo == 0 && hi == UINT16_MAX)
+		return YES;
+	if (which == PORT_CLIENT)
+		return packet->tracking && hi < IPPORT_RESERVED ? NO : MAYBE;
+	if (packet->redirected && which == PORT_REACHED)
+		return answer_of(within, false);
+	packet->named |= within;
+	if (within && hi < packet->until)
+		packet->until = hi;
+	if (port < lo && lo - 1 < packet->until)
+		packet->until = (uint16_t)(lo - 1);
+	return answer_of(within, false);
 }
 
-static const char *rule_name(const struct asking *a)
+/* Asks the chain's rules, after a jump from a rule. */
+static int walk_chain(struct asking a, const struct host_chain *chain)
 {
+	a.chain = chain;
+	a.reached = answer_both(a.reached, a.applies);
+	a.depth++;
+	a.verdict = NFT_CONTINUE;
+	for (size_t i = 0; i < chain->n && a.verdict == NFT_CONTINUE && a.depth <= DEPTH_MAX &&
+			   a.packet->rules < RULES_MAX;
+	     i++) {
+		a.packet->rules++;
+		a.rule = &chain->items[i];
+		a.applies = YES;
+		a.chains->judge(&a);
+	}
+	return a.verdict == NFT_RETURN ? NFT_CONTINUE : a.verdict;
+}
+
+/* The rule accepts or drops, or may do so. */
+static int decide(const struct asking *a, int verdict)
+{
+	bool sure = a->applies == YES && a->reached == YES;
+	const char **by = sure ? &a->packet->end : &a->packet->may[verdict];
+
 	if (!a->rule->name)
 		a->rule->name = arena_printf(
-			a->walk->arena, "rule %llu%s of %s", (unsigned long long)a->rule->number,
-			a->chain->tool ? "" : " (handle)", chain_name(a->walk->arena, a->chain));
-	return a->rule->name;
+			a->chains->arena, "rule %llu%s of %s", (unsigned long long)a->rule->number,
+			a->chain->iptables ? "" : " (handle)", a->chain->title);
+	if (!*by)
+		*by = a->rule->name;
+	return sure ? verdict : NFT_CONTINUE;
 }
 
-/* The rule accepts or drops. */
-static enum course decide(const struct asking *a, bool accepts)
+/* Whatever comes behind, what is not tracked stays so. */
+static int meaning(const struct packet *packet, int verdict)
 {
-	struct walk *w = a->walk;
-	const char **may = accepts ? &w->may_accept : &w->may_drop;
-
-	if (w->maybe || a->maybe) {
-		if (!*may)
-			*may = rule_name(a);
-		return COURSE_NEXT;
-	}
-	w->ended = true;
-	w->accepted = accepts;
-	w->end = rule_name(a);
-	return COURSE_END;
+	if (verdict == VERDICT_UNTRACK)
+		return packet->tracking ? NF_DROP : NFT_CONTINUE;
+	return packet->tracking && verdict == NF_DROP ? NF_ACCEPT : verdict;
 }
 
-static enum course walk_chain(struct walk *w, const struct chain *chain, struct packet *packet)
+void rule_says(struct asking *a, int verdict, const char *target)
 {
-	enum course course = COURSE_NEXT;
+	const struct host_chain *to = NULL;
 
-	if (w->depth == DEPTH_MAX)
-		return COURSE_NEXT;
-	w->depth++;
-	for (size_t i = 0; i < chain->n && course == COURSE_NEXT && w->asked < RULES_MAX; i++) {
-		struct asking a = {
-			.walk = w,
-			.userdata = w->chains->userdata,
-			.chain = chain,
-			.rule = &chain->items[i],
-			.packet = packet,
-		};
-
-		w->asked++;
-		course = w->chains->judge(&a);
-	}
-	w->depth--;
-	return course == COURSE_RETURN ? COURSE_NEXT : course;
+	verdict = meaning(a->packet, verdict);
+	if (a->applies == NO)
+		return;
+	if (verdict == NF_ACCEPT || verdict == NF_DROP)
+		a->verdict = decide(a, verdict);
+	if ((verdict == NFT_JUMP || verdict == NFT_GOTO) && target)
+		to = chain_find(a->chains, a->chain->nfproto, a->chain->table, target);
+	if (to)
+		a->verdict = walk_chain(*a, to);
+	/* What comes back goes on in the chain before. */
+	if ((verdict == NFT_RETURN || verdict == NFT_GOTO) && a->verdict == NFT_CONTINUE &&
+	    a->applies == YES)
+		a->verdict = NFT_RETURN;
 }
 
-enum course rule_says(struct asking *a, enum verdict verdict, const char *target)
+static struct filter_outcome follow(struct asking start, const struct host_chain *chain)
 {
-	struct walk *w = a->walk;
-	bool maybe_before = w->maybe;
-	const struct chain *chain;
-	enum course course;
+	struct packet *packet = start.packet;
+	int verdict;
+	const char *otherwise;
 
-	/* Whatever comes behind, what is not tracked stays so. */
-	if (a->packet->tracking && verdict == VERDICT_DROP)
-		verdict = VERDICT_ACCEPT;
-	else if (verdict == VERDICT_UNTRACK)
-		verdict = a->packet->tracking ? VERDICT_DROP : VERDICT_CONTINUE;
-	if (a->refused || verdict == VERDICT_CONTINUE)
-		return COURSE_NEXT;
-	if (verdict == VERDICT_ACCEPT || verdict == VERDICT_DROP)
-		return decide(a, verdict == VERDICT_ACCEPT);
-	if (verdict == VERDICT_RETURN)
-		return a->maybe ? COURSE_NEXT : COURSE_RETURN;
-	chain = chain_find(w->chains, a->chain->nft_family, a->chain->table, target);
-	if (!chain)
-		return COURSE_NEXT;
-	w->maybe |= a->maybe;
-	course = walk_chain(w, chain, a->packet);
-	w->maybe = maybe_before;
-	return course == COURSE_NEXT && verdict == VERDICT_GOTO && !a->maybe ? COURSE_RETURN
-									     : course;
+	packet->end = packet->may[NF_DROP] = packet->may[NF_ACCEPT] = NULL;
+	verdict = walk_chain(start, chain);
+	if (verdict == NFT_CONTINUE)
+		verdict = meaning(packet, chain->policy);
+	otherwise = packet->may[verdict == NF_DROP ? NF_ACCEPT : NF_DROP];
+	return (struct filter_outcome){
+		.fate = verdict == NF_DROP ? (otherwise ? FILTER_MAY_ACCEPT : FILTER_DROPS)
+					   : (otherwise ? FILTER_MAY_DROP : FILTER_ACCEPTS),
+		.end = packet->end,
+		.rule = otherwise ? otherwise : packet->end,
+	};
 }
 
-static struct filter_outcome follow(struct walk *w, const struct chain *chain,
-				    struct packet *packet)
+static void walk_ports(const struct host_chains *chains, const struct host_chain *chain,
+		       enum filter_topic topic, enum family family, struct facts_firewall *facts)
 {
-	bool accepts;
+	struct packet packet = {
+		.family = family,
+		.proto = topic == TRACKING_DNS ? IPPROTO_UDP : IPPROTO_TCP,
+		.tracking = topic != FILTER_INBOUND,
+	};
+	struct asking start = {
+		.chains = chains, .packet = &packet, .reached = YES, .applies = YES
+	};
+	struct filter_chain ret = {
+		.topic = topic,
+		.family = family,
+		.name = chain->title,
+		.add = chain->add,
+		.nft = !chain->iptables,
+	};
 
-	w->ended = false;
-	w->end = w->may_accept = w->may_drop = NULL;
-	(void)walk_chain(w, chain, packet);
-	accepts = w->ended ? w->accepted : packet->tracking || !chain->drops;
-	if (accepts && w->may_drop)
-		return (struct filter_outcome){ FILTER_MAY_DROP, w->end, w->may_drop };
-	if (!accepts && w->may_accept)
-		return (struct filter_outcome){ FILTER_MAY_ACCEPT, w->end, w->may_accept };
-	return (struct filter_outcome){ accepts ? FILTER_ACCEPTS : FILTER_DROPS, w->end, w->end };
-}
-
-static void walk_family(struct walk *w, const struct chain *chain, struct packet like,
-			struct filter_steps *ret)
-{
-	uint16_t inbound_port = like.port;
-
-	for (uint32_t port = 1; port <= UINT16_MAX && ret->n < STEPS_MAX; port = like.until + 1U) {
+	for (uint32_t port = 1; port <= UINT16_MAX && ret.n < STEPS_MAX; port = packet.until + 1U) {
 		struct filter_step step = { 0 };
 
-		like.named = like.redirected = false;
-		like.port = like.asked = (uint16_t)port;
-		like.until = UINT16_MAX;
-		step.direct = follow(w, chain, &like);
-		like.redirected = !like.tracking;
-		like.port = inbound_port;
-		if (!like.tracking)
-			step.redirected = follow(w, chain, &like);
-		step.named = like.named;
-		step.to = like.until;
-		if (w->asked >= RULES_MAX || w->arena->failed)
-			return;
-		array_push(w->arena, ret, step);
+		packet.named = packet.redirected = false;
+		packet.port = packet.asked = (uint16_t)port;
+		packet.until = UINT16_MAX;
+		step.direct = follow(start, chain);
+		packet.redirected = true;
+		packet.port = chains->inbound_port;
+		if (!packet.tracking)
+			step.redirected = follow(start, chain);
+		step.named = packet.named;
+		step.to = packet.until;
+		if (packet.rules >= RULES_MAX)
+			break;
+		array_push(chains->arena, &ret, step);
 	}
+	array_push(chains->arena, facts, ret);
 }
 
-static void walk_chain_from(struct arena *arena, const struct chain_list *chains,
-			    const struct chain *from, struct packet like,
-			    struct facts_firewall *ret)
+void chains_walk(const struct host_chains *chains, struct facts_firewall *ret)
 {
-	struct filter_chain chain = { .name = chain_name(arena, from), .nft = !from->tool };
+	static const char *const hooks[] = {
+		[FILTER_INBOUND] = "INPUT",
+		[TRACKING_INBOUND] = "PREROUTING",
+		[TRACKING_OUTBOUND] = "OUTPUT",
+		[TRACKING_DNS] = "OUTPUT",
+	};
+	static const uint32_t families[] = { NFPROTO_IPV4, NFPROTO_IPV6 };
 
-	chain.add = from->tool ? arena_printf(arena, "%s -I INPUT", from->tool)
-			       : arena_printf(arena, "nft insert rule %s %s %s", family_word(from),
-					      from->table, from->name);
-	for (enum family f = 0; f < FAMILY_COUNT; f++) {
-		struct walk w = { .arena = arena, .chains = chains };
+	for (size_t i = 0; i < chains->n; i++) {
+		const struct host_chain *from = &chains->items[i];
 
-		like.family = f;
-		if (from->family[f])
-			walk_family(&w, from, like, &chain.family[f]);
-	}
-	array_push(arena, ret, chain);
-}
-
-void chains_walk(struct arena *arena, const struct chain_list *chains, struct findings *ret)
-{
-	const struct packet filtered = { .proto = IPPROTO_TCP, .port = ret->inbound_port };
-	const struct packet tcp = { .proto = IPPROTO_TCP, .tracking = true };
-	const struct packet udp = { .proto = IPPROTO_UDP, .tracking = true };
-
-	for (size_t i = 0; i < chains->n && !arena->failed; i++) {
-		const struct chain *from = &chains->items[i];
-
-		if (from->hook == HOOK_INPUT)
-			walk_chain_from(arena, chains, from, filtered, &ret->firewall);
-		else if (from->hook == HOOK_UNTRACKED_IN)
-			walk_chain_from(arena, chains, from, tcp, &ret->tracking.inbound);
-		if (from->hook != HOOK_UNTRACKED_OUT)
-			continue;
-		walk_chain_from(arena, chains, from, tcp, &ret->tracking.outbound);
-		walk_chain_from(arena, chains, from, udp, &ret->tracking.dns);
+		for (enum filter_topic topic = 0; topic < ELEMENTS(hooks); topic++)
+			for (enum family f = 0; f < FAMILY_COUNT; f++)
+				if (strcmp(from->hook, hooks[topic]) == 0 &&
+				    (from->nfproto == NFPROTO_INET || from->nfproto == families[f]))
+					walk_ports(chains, from, topic, f, ret);
 	}
 }

@@ -2,122 +2,137 @@
 #pragma once
 
 /*
- * New TCP connections from outside, followed through the host's chains. Rules are asked about one
- * packet after the other. Each question about its port tells as well for which other ports the answer
- * is the same, so that few packets stand for all.
+ * New connections followed through the host's chains, one packet after the other. Each question about
+ * a port tells as well up to which one the answer is the same, so that few packets stand for all.
  */
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
 #include "common/base/arena.h"
 #include "common/plan/facts_firewall.h"
+
+enum answer {
+	NO,
+	MAYBE, /* it depends on what is not known */
+	YES,
+};
+
+static inline enum answer answer_of(bool is, bool negated)
+{
+	return is != negated ? YES : NO;
+}
+
+static inline enum answer answer_unless(enum answer answer, bool negated)
+{
+	return negated ? YES - answer : answer;
+}
+
+static inline enum answer answer_both(enum answer a, enum answer b)
+{
+	return a < b ? a : b;
+}
 
 struct packet {
 	enum family family;
 	uint8_t proto;
-	bool tracking;   /* whether it is tracked is asked, not whether it is let in */
-	bool redirected; /* its destination was changed */
-	uint16_t port;   /* where it arrives */
-	uint16_t asked;  /* the port that the client asked for; another one only if redirected */
-	uint16_t until;  /* up to this one it makes no difference which port was asked for */
-	bool named;      /* a rule speaks of that port */
+	bool tracking;      /* whether it is tracked is asked, not whether it is let in */
+	bool redirected;    /* its destination was changed */
+	uint16_t port;      /* where it arrives */
+	uint16_t asked;     /* the port that the client asked for; another one only if redirected */
+	uint16_t until;     /* up to this one it makes no difference which port was asked for */
+	bool named;         /* a rule speaks of that port */
+	unsigned rules;     /* have been asked */
+	const char *end;    /* the rule that has decided */
+	const char *may[2]; /* the first rules before that may: NF_DROP, NF_ACCEPT */
 };
 
-struct rule {
+struct host_rule {
 	const void *raw;
 	uint64_t number;  /* its place in the chain, from 1; nf_tables' handle */
 	const char *name; /* made when it is needed */
 };
 
-struct chain {
-	uint32_t nft_family; /* 0: not of nf_tables */
+struct host_chain {
+	uint32_t nfproto; /* NFPROTO_IPV4, _IPV6, _INET; no other is walked */
 	const char *table, *name;
-	const char *tool; /* that keeps its rules there; NULL: it may be anything's */
-	enum hook {
-		HOOK_NONE,
-		HOOK_INPUT,
-		HOOK_UNTRACKED_IN, /* in front of connection tracking */
-		HOOK_UNTRACKED_OUT,
-	} hook;     /* the kernel begins here */
-	bool drops; /* its policy */
-	bool family[FAMILY_COUNT];
-	struct rule *items;
+	const char *hook; /* where the kernel begins with it, as iptables' chain there is called */
+	int policy;
+	bool iptables;           /* whose rules have no handles */
+	const char *title, *add; /* as in struct filter_chain */
+	struct host_rule *items;
 	size_t n;
-};
-
-enum verdict {
-	VERDICT_CONTINUE,
-	VERDICT_ACCEPT,
-	VERDICT_DROP, /* or a refusal */
-	VERDICT_UNTRACK,
-	VERDICT_JUMP, /* comes back */
-	VERDICT_GOTO,
-	VERDICT_RETURN,
-};
-
-/* How it goes on behind a rule. */
-enum course {
-	COURSE_NEXT,
-	COURSE_RETURN, /* to the chain before */
-	COURSE_END,
 };
 
 /* A rule that is asked about a packet. */
 struct asking {
-	struct walk *walk;
-	void *userdata; /* of the chains */
-	const struct chain *chain;
-	struct rule *rule;
+	const struct host_chains *chains;
+	const struct host_chain *chain;
+	struct host_rule *rule;
 	struct packet *packet;
-	bool refused; /* does not apply */
-	bool maybe;   /* asks for more than is known */
+	enum answer reached; /* the packet comes to the chain */
+	unsigned depth;      /* of jumps */
+	enum answer applies;
+	int verdict;            /* NFT_CONTINUE: the next rule is asked */
+	struct word *registers; /* of nf_tables */
 };
 
-struct chain_list {
-	struct chain *items;
+struct host_chains {
+	struct arena *arena;
+	uint16_t inbound_port;
+	struct host_chain *items;
 	size_t n;
 	/* Asks one rule: what it asks for by what is below, then rule_says(). */
-	enum course (*judge)(struct asking *a);
-	void *userdata;
+	void (*judge)(struct asking *a);
+	void *userdata; /* of judge */
 };
 
-static inline void rule_asks(struct asking *a, bool so)
+/* The rule does that to the packet if it applies: a verdict of the kernel (NF_ACCEPT, NFT_JUMP...),
+ * or that of notrack. A target by the name of its chain. */
+#define VERDICT_UNTRACK (NFT_RETURN - 1)
+void rule_says(struct asking *a, int verdict, const char *target);
+
+static inline void rule_asks(struct asking *a, enum answer answer)
 {
-	a->refused |= !so;
+	a->applies = answer_both(a->applies, answer);
 }
 
-/* Whether a port of the packet (the one that the client asked for, or that it arrives at) is one of
- * these. */
-bool packet_port(struct packet *packet, bool asked, uint16_t lo, uint16_t hi);
-
-/* What the rule does with the packet if it applies; a target by the name of its chain. */
-enum course rule_says(struct asking *a, enum verdict verdict, const char *target);
-
-/* NULL: there is no such chain in the table. */
-const struct chain *chain_find(const struct chain_list *chains, uint32_t nft_family,
-			       const char *table, const char *name);
-
-/* What is gathered, and for which inbound port. */
-struct findings {
-	uint16_t inbound_port;
-	struct facts_firewall firewall;
-	struct facts_tracking tracking;
+/* Whether a port of the packet is one of these. */
+enum port {
+	PORT_NONE,
+	PORT_CLIENT, /* any; where tracking is asked about, one that is not privileged */
+	PORT_REACHED,
+	PORT_ASKED,
 };
-
-/* What the chains say of all ports, as facts. */
-void chains_walk(struct arena *arena, const struct chain_list *chains, struct findings *ret);
+enum answer ask_port(struct packet *packet, enum port which, uint16_t lo, uint16_t hi);
 
 /* A match of xtables, by its name, revision and bytes, which do not depend on the family. */
-void rule_asks_xt(struct asking *a, const char *name, unsigned revision, const void *data,
-		  size_t len);
+enum answer ask_match(struct packet *packet, const char *name, unsigned revision, const void *data);
 
-/* What a target of xtables that is no verdict does with the packet. */
-enum verdict xt_target_verdict(const char *name, const void *data, size_t len);
+/* A target of xtables: NFT_JUMP for chains, and for those that decide nothing. */
+int target_verdict(const char *name, const void *data);
 
-/* The same for a rule of nf_tables; its userdata is a struct set_list. */
-enum course nft_rule_judge(struct asking *a);
+/* A rule of nf_tables; the userdata is a struct nft_sets. */
+struct nft_sets {
+	struct nft_set *items;
+	size_t n;
+};
+void nft_rule_judge(struct asking *a);
+
+/* NULL: there is no such chain in the table. */
+struct host_chain *chain_find(const struct host_chains *chains, uint32_t nfproto, const char *table,
+			      const char *name);
+
+/* Fills title, add and iptables: the backend that iptables keeps the chain by, or NULL. */
+void chain_describe(struct arena *arena, struct host_chain *chain, const char *backend);
+
+/* Adds what the chains say of all ports. */
+void chains_walk(const struct host_chains *chains, struct facts_firewall *ret);
 
 /* A part of host_firewall(). */
-void host_firewall_nft(struct arena *arena, struct findings *ret);
+void host_firewall_nft(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret);

@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Rules of xtables; their matches and targets may stand in nf_tables' rules too (iptables-nft). */
+
+#include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/xt_conntrack.h>
+#include <linux/netfilter/xt_CT.h>
+#include <linux/netfilter/xt_multiport.h>
+#include <linux/netfilter/xt_state.h>
+#include <linux/netfilter/xt_tcpudp.h>
 
 #include <libiptc/libip6tc.h>
 
@@ -11,149 +23,219 @@
 #include "daemon/firewall/walk.h"
 #include "daemon/netfilter/xt/family.h"
 
-/* What is read: the chains in which the kernel begins. */
-static const struct source {
-	const char *table;
-	const char *tools[FAMILY_COUNT];
-	struct {
-		const char *chain;
-		enum hook hook;
-	} hooks[2];
-} sources[] = {
-	{ "filter", { "iptables-legacy", "ip6tables-legacy" }, { { "INPUT", HOOK_INPUT } } },
-	{ "raw",
-	  { "iptables-legacy -t raw", "ip6tables-legacy -t raw" },
-	  { { "PREROUTING", HOOK_UNTRACKED_IN }, { "OUTPUT", HOOK_UNTRACKED_OUT } } },
-};
+_Static_assert(XT_TCP_INV_SRCPT == XT_UDP_INV_SRCPT && XT_TCP_INV_DSTPT == XT_UDP_INV_DSTPT,
+	       "one set of bits for both protocols");
 
-static enum family chain_family(const struct chain *chain)
+static enum answer ask_ports(struct packet *packet, const uint16_t sports[static 2],
+			     const uint16_t dports[static 2], uint8_t inverted)
 {
-	return chain->family[FAMILY_V4] ? FAMILY_V4 : FAMILY_V6;
+	enum answer sender = ask_port(packet, PORT_CLIENT, sports[0], sports[1]);
+	enum answer port = ask_port(packet, PORT_REACHED, dports[0], dports[1]);
+
+	return answer_both(answer_unless(sender, inverted & XT_TCP_INV_SRCPT),
+			   answer_unless(port, inverted & XT_TCP_INV_DSTPT));
 }
 
-static bool any_bit(const unsigned char *bytes, size_t len)
+static enum answer match_tcp(struct packet *packet, const void *data)
 {
-	for (size_t i = 0; i < len; i++)
-		if (bytes[i])
-			return true;
-	return false;
+	const struct xt_tcp *tcp = data;
+	/* The first packet has SYN and nothing else of what can be asked for. */
+	bool syn = (TH_SYN & tcp->flg_mask) == tcp->flg_cmp;
+
+	if (syn == !!(tcp->invflags & XT_TCP_INV_FLAGS))
+		return NO;
+	return answer_both(tcp->option || (tcp->invflags & XT_TCP_INV_OPTION) ? MAYBE : YES,
+			   ask_ports(packet, tcp->spts, tcp->dpts, tcp->invflags));
+}
+
+static enum answer match_udp(struct packet *packet, const void *data)
+{
+	const struct xt_udp *udp = data;
+
+	return ask_ports(packet, udp->spts, udp->dpts, udp->invflags);
+}
+
+static enum answer match_multiport(struct packet *packet, const void *data)
+{
+	const struct xt_multiport_v1 *info = data;
+	enum answer found = NO;
+
+	if (info->flags == XT_MULTIPORT_SOURCE)
+		return MAYBE;
+	for (unsigned i = 0; i < info->count && i < XT_MULTI_PORTS; i++) {
+		uint16_t lo = info->ports[i], hi = lo;
+
+		if (info->pflags[i] && i + 1 < XT_MULTI_PORTS)
+			hi = info->ports[++i];
+		if (ask_port(packet, PORT_REACHED, lo, hi) == YES)
+			found = YES;
+	}
+	/* Of either side: the client's may be one of them. */
+	return answer_both(answer_unless(found, info->invert),
+			   info->flags == XT_MULTIPORT_DESTINATION ? YES : MAYBE);
+}
+
+/* One of the things that it may ask for. */
+static enum answer conntrack_part(const struct xt_conntrack_mtinfo3 *info, unsigned flag, bool is)
+{
+	return info->match_flags & flag ? answer_of(is, info->invert_flags & flag) : YES;
+}
+
+static enum answer match_conntrack(struct packet *packet, const void *data)
+{
+	const struct xt_conntrack_mtinfo3 *info = data;
+	const unsigned known = XT_CONNTRACK_STATE | XT_CONNTRACK_STATE_ALIAS | XT_CONNTRACK_PROTO |
+			       XT_CONNTRACK_DIRECTION | XT_CONNTRACK_ORIGDST_PORT;
+	bool new = info->state_mask &XT_CONNTRACK_STATE_BIT(IP_CT_NEW);
+	bool nat = info->state_mask & XT_CONNTRACK_STATE_DNAT && packet->redirected;
+	enum answer answer = info->match_flags & ~known ? MAYBE : YES;
+
+	answer = answer_both(answer, conntrack_part(info, XT_CONNTRACK_STATE, new || nat));
+	answer = answer_both(
+		answer, conntrack_part(info, XT_CONNTRACK_PROTO, info->l4proto == packet->proto));
+	answer = answer_both(answer, conntrack_part(info, XT_CONNTRACK_DIRECTION, true));
+	if (info->match_flags & XT_CONNTRACK_ORIGDST_PORT)
+		answer = answer_both(answer,
+				     conntrack_part(info, XT_CONNTRACK_ORIGDST_PORT,
+						    ask_port(packet, PORT_ASKED, info->origdst_port,
+							     info->origdst_port_high) == YES));
+	return answer;
+}
+
+static enum answer match_state(struct packet *packet _unused_, const void *data)
+{
+	const struct xt_state_info *info = data;
+
+	return answer_of(info->statemask & XT_STATE_BIT(IP_CT_NEW), false);
+}
+
+static enum answer match_comment(struct packet *packet _unused_, const void *data _unused_)
+{
+	return YES;
+}
+
+enum answer ask_match(struct packet *packet, const char *name, unsigned revision, const void *data)
+{
+	static const struct {
+		const char *name;
+		unsigned revision;
+		enum answer (*match)(struct packet *packet, const void *data);
+	} matches[] = {
+		{ "comment", 0, match_comment },
+		{ "conntrack", 3, match_conntrack },
+		{ "multiport", 1, match_multiport },
+		{ "state", 0, match_state },
+		{ "tcp", 0, match_tcp },
+		{ "udp", 0, match_udp },
+	};
+
+	for (size_t i = 0; i < ELEMENTS(matches); i++)
+		if (strcmp(name, matches[i].name) == 0 && revision == matches[i].revision)
+			return matches[i].match(packet, data);
+	return MAYBE;
+}
+
+int target_verdict(const char *name, const void *data)
+{
+	static const struct {
+		const char *name;
+		int verdict;
+	} targets[] = {
+		{ "ACCEPT", NF_ACCEPT }, { "DROP", NF_DROP },      { "NOTRACK", VERDICT_UNTRACK },
+		{ "REJECT", NF_DROP },   { "RETURN", NFT_RETURN },
+	};
+	const struct xt_ct_target_info *ct = data; /* the flags come first in every revision */
+
+	for (size_t i = 0; i < ELEMENTS(targets); i++)
+		if (strcmp(name, targets[i].name) == 0)
+			return targets[i].verdict;
+	return strcmp(name, "CT") == 0 && (ct->flags & XT_CT_NOTRACK) ? VERDICT_UNTRACK : NFT_JUMP;
 }
 
 /* What an entry asks for before its matches. */
-static void read_head(struct asking *a, const struct xt_layout *layout, const unsigned char *entry)
+static void ask_head(struct asking *a, const struct xt_layout *layout, const unsigned char *entry)
 {
+	static const unsigned char none[16];
 	unsigned char inverted = entry[layout->inverted];
 	const char *iif = (const char *)entry + layout->iif;
 	uint16_t proto;
 
 	memcpy(&proto, entry + layout->proto, sizeof(proto));
 	if (proto != 0)
-		rule_asks(a, (proto == a->packet->proto) == !(inverted & IPT_INV_PROTO));
-	if (any_bit(entry + layout->src_mask, layout->address) ||
-	    any_bit(entry + layout->dst_mask, layout->address) || entry[layout->oif] ||
-	    (!layout->proto_flag && (entry[layout->flags] & IPT_F_FRAG)) ||
-	    (iif[0] && strcmp(iif, "lo") != 0))
-		a->maybe = true;
-	else if (iif[0])
-		rule_asks(a, inverted & IPT_INV_VIA_IN);
+		rule_asks(a, answer_of(proto == a->packet->proto, inverted & IPT_INV_PROTO));
+	if (memcmp(entry + layout->src_mask, none, layout->address) != 0 ||
+	    memcmp(entry + layout->dst_mask, none, layout->address) != 0 || entry[layout->oif] ||
+	    (!layout->proto_flag && (entry[layout->flags] & IPT_F_FRAG)))
+		rule_asks(a, MAYBE);
+	if (iif[0])
+		rule_asks(a, strcmp(iif, "lo") == 0 ? answer_of(false, inverted & IPT_INV_VIA_IN)
+						    : MAYBE);
 }
 
-static enum verdict verdict_of(const char *target)
+static void judge(struct asking *a)
 {
-	if (strcmp(target, "ACCEPT") == 0)
-		return VERDICT_ACCEPT;
-	if (strcmp(target, "DROP") == 0)
-		return VERDICT_DROP;
-	if (strcmp(target, "RETURN") == 0)
-		return VERDICT_RETURN;
-	return VERDICT_CONTINUE;
-}
-
-static enum course judge(struct asking *a)
-{
-	enum family family = chain_family(a->chain);
+	enum family family = a->packet->family;
 	const struct xt_layout *layout = &xt_layouts[family];
 	const unsigned char *entry = a->rule->raw;
-	const char *target = xt_families[family].get_target(entry, a->userdata);
-	const struct xt_entry_target *t = xt_entry_target(family, entry);
-	const struct xt_entry_match *m = NULL;
-	enum verdict verdict;
+	const char *target = xt_families[family].get_target(entry, a->chains->userdata);
 	bool goes = entry[layout->flags] & (family == FAMILY_V4 ? IPT_F_GOTO : IP6T_F_GOTO);
+	const struct xt_entry_match *m = NULL;
+	int verdict = target_verdict(target, xt_entry_target(family, entry)->data);
 
 	if (mesh_chain(target))
-		return COURSE_NEXT; /* ours */
-	read_head(a, layout, entry);
-	while ((m = xt_entry_match(family, entry, m)) && m->u.match_size >= sizeof(*m))
-		rule_asks_xt(a, m->u.user.name, m->u.user.revision, m->data,
-			     m->u.match_size - sizeof(*m));
-	/* The name of a chain is a jump. */
-	if (xt_families[family].ops->is_chain(target, a->userdata))
-		return rule_says(a, goes ? VERDICT_GOTO : VERDICT_JUMP, target);
-	verdict = verdict_of(target);
-	if (verdict == VERDICT_CONTINUE)
-		verdict = xt_target_verdict(target, t->data, t->u.target_size - sizeof(*t));
-	return rule_says(a, verdict, NULL);
+		return; /* ours */
+	ask_head(a, layout, entry);
+	while (a->applies != NO && (m = xt_entry_match(family, entry, m)))
+		rule_asks(a, ask_match(a->packet, m->u.user.name, m->u.user.revision, m->data));
+	rule_says(a, verdict == NFT_JUMP && goes ? NFT_GOTO : verdict, target);
 }
 
-static enum hook hook_of(const struct source *source, const char *chain)
-{
-	for (size_t i = 0; i < ELEMENTS(source->hooks); i++)
-		if (source->hooks[i].chain && strcmp(source->hooks[i].chain, chain) == 0)
-			return source->hooks[i].hook;
-	return HOOK_NONE;
-}
-
-static void read_table(struct arena *arena, const struct source *source, enum family family,
-		       struct xtc_handle *handle, struct chain_list *chains)
+static void walk_table(struct arena *arena, enum family family, const char *table,
+		       uint16_t inbound_port, struct facts_firewall *ret)
 {
 	const struct xt_family *f = &xt_families[family];
-
-	for (const char *name = f->ops->first_chain(handle); name;
-	     name = f->ops->next_chain(handle)) {
-		struct xt_counters counters;
-		const char *policy = f->ops->get_policy(name, &counters, handle);
-		struct chain chain = {
-			.table = source->table,
-			.name = arena_strdup(arena, name),
-			.tool = source->tools[family],
-			.hook = hook_of(source, name),
-			.drops = policy && strcmp(policy, "DROP") == 0,
-		};
-
-		chain.family[family] = true;
-		for (const void *entry = f->first_rule(name, handle); entry;
-		     entry = f->next_rule(entry, handle))
-			array_push(arena, &chain, (struct rule){ .raw = entry, .number = chain.n });
-		array_push(arena, chains, chain);
-	}
-}
-
-static void walk_table(struct arena *arena, const struct source *source, enum family family,
-		       struct findings *ret)
-{
-	struct chain_list chains = { .judge = judge };
-	struct xtc_handle *handle = NULL;
+	struct host_chains chains = {
+		.arena = arena,
+		.inbound_port = inbound_port,
+		.judge = judge,
+	};
+	struct xt_counters counters;
+	const char *name, *policy;
 	bool exists = false;
 
 	/* Opening a table that does not exist would make it. */
-	if (xt_table_exists(family, source->table, &exists, NULL) > 0 && exists)
-		handle = xt_families[family].ops->init(source->table);
-	if (!handle)
+	if (xt_table_exists(family, table, &exists, NULL) > 0 && exists)
+		chains.userdata = f->ops->init(table);
+	if (!chains.userdata)
 		return;
-	read_table(arena, source, family, handle, &chains);
-	chains.userdata = handle;
-	chains_walk(arena, &chains, ret);
-	xt_families[family].ops->free(handle);
+	for (name = f->ops->first_chain(chains.userdata); name;
+	     name = f->ops->next_chain(chains.userdata)) {
+		struct host_chain chain = {
+			.nfproto = family == FAMILY_V4 ? NFPROTO_IPV4 : NFPROTO_IPV6,
+			.table = table,
+			.name = name,
+			.hook = name,
+		};
+
+		chain_describe(arena, &chain, "legacy");
+		policy = f->ops->get_policy(name, &counters, chains.userdata);
+		chain.policy = policy && strcmp(policy, "DROP") == 0 ? NF_DROP : NF_ACCEPT;
+		for (const void *entry = f->first_rule(name, chains.userdata); entry;
+		     entry = f->next_rule(entry, chains.userdata))
+			array_push(arena, &chain,
+				   (struct host_rule){ .raw = entry, .number = chain.n });
+		array_push(arena, &chains, chain);
+	}
+	if (!arena->failed)
+		chains_walk(&chains, ret);
+	f->ops->free(chains.userdata);
 }
 
-void host_firewall(struct arena *arena, uint16_t inbound_port, struct facts *ret)
+void host_firewall(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret)
 {
-	struct findings found = { .inbound_port = inbound_port };
-
-	for (size_t i = 0; i < ELEMENTS(sources); i++)
-		for (enum family family = 0; family < FAMILY_COUNT; family++)
-			walk_table(arena, &sources[i], family, &found);
-	host_firewall_nft(arena, &found);
-	ret->firewall = found.firewall;
-	ret->tracking = found.tracking;
+	for (enum family family = 0; family < FAMILY_COUNT; family++) {
+		walk_table(arena, family, "filter", inbound_port, ret);
+		walk_table(arena, family, "raw", inbound_port, ret);
+	}
+	host_firewall_nft(arena, inbound_port, ret);
 }

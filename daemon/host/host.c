@@ -103,7 +103,7 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 	if (purpose == CHECK_RUN) {
 		host_ports(arena, &facts);
 		host_capabilities(&facts);
-		host_firewall(arena, config->redirect.inbound.port, &facts);
+		host_firewall(arena, config->redirect.inbound.port, &facts.firewall);
 		handed_over(arena, config, &facts);
 	}
 	if (arena->failed)

@@ -71,7 +71,7 @@ REACHED = {
     "as firewalld: what is redirected is let in": (
         "mesh open", "mesh open closed unnamed", ["keeps out ports that it does not name"]),
     "closed by number": ("mesh open unnamed", "mesh open closed unnamed", ["keeps out port 9000 by number"]),
-    "all but some closed": ("mesh open", "", ["drops inbound mesh traffic", "lets in ports 8080, 9090, 9091 by number"]),
+    "all but some closed": ("mesh open", "", ["drops inbound mesh traffic", "lets in ports 8080, 9090-9091 by number"]),
     "by the port that was asked for": ("mesh open", "mesh open", []),
 }
 BACKENDS = {"iptables-legacy": "iptables", "iptables-nft": "iptables", "nft": "nft"}
@@ -144,7 +144,8 @@ HALF_UNDERSTOOD = {
         [*OPEN, "ip saddr . tcp dport { 10.77.0.1 . 8080, 10.77.0.1 . 15006 } accept",
          "ip6 saddr . tcp dport { fd77::1 . 8080, fd77::1 . 15006 } accept"], "mesh", "mesh open closed unnamed", []),
     "protocol and port, let in": (
-        [*OPEN, "meta l4proto . th dport { tcp . 8080, tcp . 15006, udp . 53 } accept"], "mesh", "mesh open closed unnamed", []),
+        [*OPEN, "meta l4proto . th dport { tcp . 8080, tcp . 15006, udp . 53 } accept"], "mesh", "mesh open closed unnamed",
+        ["keeps out ports that it does not name"]),
     "sender and protocol, let in": (
         [*OPEN, "ip saddr . meta l4proto { 10.77.0.1 . tcp } accept", "ip6 saddr . meta l4proto { fd77::1 . tcp } accept"],
         "mesh open closed unnamed", "mesh open closed unnamed", []),

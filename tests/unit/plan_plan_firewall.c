@@ -9,31 +9,36 @@ TestSuite(plan_firewall, .init = fixture_init, .fini = fixture_done);
 
 #define MAX 40
 
-static struct filter_chain chains[2];
-static struct filter_step steps[2][FAMILY_COUNT][MAX];
+static struct filter_chain chains[2 * FAMILY_COUNT];
+static struct filter_step steps[2 * FAMILY_COUNT][MAX];
 
 /* The n-th chain, in both families. */
 static void chain(size_t n, enum filter_fate direct, enum filter_fate redirected)
 {
 	static const char *const names[] = { "chain A", "chain B" };
 
-	chains[n] = (struct filter_chain){ .name = names[n], .add = "iptables -I A" };
 	for (enum family f = 0; f < FAMILY_COUNT; f++) {
-		steps[n][f][0] = (struct filter_step){ .to = UINT16_MAX,
-						       .direct.fate = direct,
-						       .redirected.fate = redirected };
-		chains[n].family[f].items = steps[n][f];
-		chains[n].family[f].n = 1;
+		size_t at = n * FAMILY_COUNT + f;
+
+		steps[at][0] = (struct filter_step){ .to = UINT16_MAX,
+						     .direct.fate = direct,
+						     .redirected.fate = redirected };
+		chains[at] = (struct filter_chain){ .topic = FILTER_INBOUND,
+						    .family = f,
+						    .name = names[n],
+						    .add = "iptables -I A",
+						    .items = steps[at],
+						    .n = 1 };
 	}
-	if (fx.facts.firewall.n <= n)
-		fx.facts.firewall = (struct facts_firewall){ chains, n + 1 };
+	if (fx.facts.firewall.n <= n * FAMILY_COUNT)
+		fx.facts.firewall = (struct facts_firewall){ chains, (n + 1) * FAMILY_COUNT };
 }
 
 /* A rule makes the difference for some ports, above all that are there already. */
 static void rule(size_t n, uint16_t lo, uint16_t hi, const char *name, enum filter_fate direct)
 {
 	for (enum family f = 0; f < FAMILY_COUNT; f++) {
-		struct filter_steps *list = &chains[n].family[f];
+		struct filter_chain *list = &chains[n * FAMILY_COUNT + f];
 		struct filter_step rest = list->items[list->n - 1], named = rest;
 
 		cr_assert_lt(list->n + 1, MAX);
@@ -88,10 +93,11 @@ Test(plan_firewall, warns_where_a_policy_drops_what_is_redirected_and_gives_the_
 Test(plan_firewall, tells_the_rule_that_drops_it_and_writes_the_other_as_nft_takes_it)
 {
 	chain(0, FILTER_DROPS, FILTER_DROPS);
-	chains[0].nft = true;
-	chains[0].add = "nft insert rule inet filter input";
-	for (enum family f = 0; f < FAMILY_COUNT; f++)
-		steps[0][f][0].redirected.end = "rule 1 of chain A";
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		chains[f].nft = true;
+		chains[f].add = "nft insert rule inet filter input";
+		steps[f][0].redirected.end = "rule 1 of chain A";
+	}
 	judge("");
 	expect_said(
 		SEVERITY_WARNING, NULL,
@@ -143,7 +149,7 @@ Test(plan_firewall, names_a_rule_for_all_ports_but_some)
 	chain(0, FILTER_DROPS, FILTER_DROPS);
 	rule(0, 8080, 8080, NULL, FILTER_ACCEPTS);
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
-		steps[0][f][1].redirected.rule = "rule 1";
+		steps[f][1].redirected.rule = "rule 1";
 	judge("");
 	expect_said(SEVERITY_WARNING, NULL, "rule 1 lets in port 8080 by number");
 }
@@ -175,7 +181,7 @@ Test(plan_firewall, warns_where_closed_ports_open)
 	chain(0, FILTER_DROPS, FILTER_ACCEPTS);
 	rule(0, 8080, 8080, "rule 2", FILTER_ACCEPTS);
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
-		steps[0][f][0].redirected.end = "rule 1 of chain A";
+		steps[f][0].redirected.end = "rule 1 of chain A";
 	judge("");
 	expect_said(SEVERITY_WARNING, NULL,
 		    "chain A keeps out ports that it does not name, but lets in what is redirected "
@@ -220,14 +226,13 @@ Test(plan_firewall, judges_only_families_that_are_redirected_and_both_at_once)
 {
 	chain(0, FILTER_DROPS, FILTER_DROPS);
 	chain(1, FILTER_DROPS, FILTER_DROPS);
-	chains[0].family[FAMILY_V6].n = 0;
-	chains[1].family[FAMILY_V4].n = 0;
+	chains[1] = chains[FAMILY_COUNT + FAMILY_V6];
+	fx.facts.firewall.n = 2; /* A for IPv4, B for IPv6 */
 	judge("");
 	cr_expect_eq(warnings(), 2, "%s", all_said());
 	judge("ipFamilyMode: ipv4\n");
 	cr_expect_eq(warnings(), 1, "%s", all_said());
-	chains[0].family[FAMILY_V6].n = 1;
-	fx.facts.firewall.n = 1;
+	chain(0, FILTER_DROPS, FILTER_DROPS);
 	judge("");
 	cr_expect_eq(warnings(), 1, "%s", all_said());
 }
@@ -257,7 +262,7 @@ Test(plan_firewall, says_where_it_gives_up)
 {
 	chain(0, FILTER_ACCEPTS, FILTER_ACCEPTS);
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
-		steps[0][f][0].to = 7000;
+		steps[f][0].to = 7000;
 	judge("");
 	expect_said(SEVERITY_NOTICE, NULL,
 		    "chain A: its rules name too many ports to examine those above 7000");
