@@ -4,7 +4,6 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/attr.h"
@@ -54,8 +53,7 @@ static const char *ask(struct arena *arena, const struct facts_user *user, const
 		.umask = 0077,
 	};
 	struct error err = { 0 };
-	char output[8192];
-	int status;
+	char output[8192], end[SPAWN_END_MAX];
 
 	/* Without root we can only be ourselves; the answer is the same. */
 	if (geteuid() != 0) {
@@ -63,14 +61,10 @@ static const char *ask(struct arena *arena, const struct facts_user *user, const
 		spec.gid = getegid();
 		spec.n_groups = 0;
 	}
-	if (spawn_collect(&spec, VERSION_TIMEOUT_USEC, output, sizeof(output), &status, &err) < 0)
+	if (spawn_collect(&spec, VERSION_TIMEOUT_USEC, output, sizeof(output), end, &err) < 0)
 		*problem = arena_strdup(arena, err.text);
-	else if (WIFSIGNALED(status))
-		*problem = arena_printf(arena, "%s %s was ended by signal %d", path, argument,
-					WTERMSIG(status));
-	else if (WEXITSTATUS(status) != 0)
-		*problem = arena_printf(arena, "%s %s exited with status %d", path, argument,
-					WEXITSTATUS(status));
+	else if (*end)
+		*problem = arena_printf(arena, "%s %s %s", path, argument, end);
 	else
 		return arena_strdup(arena, output);
 	return NULL;

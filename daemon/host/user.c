@@ -5,7 +5,6 @@
 #include <pwd.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include "common/base/parse.h"
 #include "common/plan/plan.h"
@@ -82,23 +81,17 @@ static int tool_run(const char *const *argv, int stdin_fd, struct error *err)
 		.umask = 022,
 		.privileged = true,
 	};
-	char output[8192];
+	char output[8192], end[SPAWN_END_MAX];
 	const char *last;
-	int status,
-		r = spawn_collect(&spec, TOOL_TIMEOUT_USEC, output, sizeof(output), &status, err);
+	int r = spawn_collect(&spec, TOOL_TIMEOUT_USEC, output, sizeof(output), end, err);
 
-	if (r < 0)
+	if (r < 0 || !*end)
 		return r;
-	if (WIFSIGNALED(status))
-		return error_set(err, -EIO, "%s was ended by signal %d", argv[0], WTERMSIG(status));
-	if (WEXITSTATUS(status) == 0)
-		return 0;
 	for (size_t len = strlen(output); len && output[len - 1] == '\n';)
 		output[--len] = '\0';
 	last = strrchr(output, '\n');
 	last = last ? last + 1 : output;
-	return error_set(err, -EIO, "%s exited with status %d%s%.300s", argv[0],
-			 WEXITSTATUS(status), last[0] ? ": " : "", last);
+	return error_set(err, -EIO, "%s %s%s%.300s", argv[0], end, last[0] ? ": " : "", last);
 }
 
 /* Where one of the paths can be executed; the last one where none can. */

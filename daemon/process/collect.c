@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -59,14 +60,27 @@ static bool wait_and_read(int pidfd, int fd, uint64_t deadline_usec, struct outp
 	}
 }
 
+void spawn_describe_end(const siginfo_t *si, char ret[static SPAWN_END_MAX])
+{
+	const char *what = sigdescr_np(si->si_status);
+
+	if (si->si_code == CLD_EXITED)
+		(void)snprintf(ret, SPAWN_END_MAX, "exited with status %d", si->si_status);
+	else
+		(void)snprintf(ret, SPAWN_END_MAX, "was killed by signal %d (%s)%s", si->si_status,
+			       what ? what : "unknown",
+			       si->si_code == CLD_DUMPED ? " and dumped core" : "");
+}
+
 int spawn_collect(const struct exec_spec *spec, uint64_t timeout_usec, char *buf, size_t size,
-		  int *ret_status, struct error *err)
+		  char ret_end[static SPAWN_END_MAX], struct error *err)
 {
 	_close_ int rd = -EBADF, wr = -EBADF, pidfd = -EBADF;
 	uint64_t deadline_usec = clock_usec() + timeout_usec;
 	struct output output = { .buf = buf, .size = size };
 	struct exec_spec piped = *spec;
-	int fds[2], status = 0, r;
+	siginfo_t si = { 0 };
+	int fds[2], r;
 	bool ended;
 	pid_t pid;
 
@@ -90,12 +104,15 @@ int spawn_collect(const struct exec_spec *spec, uint64_t timeout_usec, char *buf
 		(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 		(void)sweep_session(pid, NULL);
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+	while (waitid(P_PID, (id_t)pid, &si, WEXITED) < 0 && errno == EINTR)
 		continue;
 	if (!ended)
 		return error_set(err, -ETIMEDOUT, "run %s: no end after %llu ms", spec->name,
 				 (unsigned long long)(timeout_usec / 1000));
 	buf[output.len] = '\0';
-	*ret_status = status;
+	if (si.si_code == CLD_EXITED && si.si_status == 0)
+		ret_end[0] = '\0';
+	else
+		spawn_describe_end(&si, ret_end);
 	return 0;
 }

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/random.h>
@@ -107,19 +106,6 @@ static const struct proc_ops system_ops = {
 	.now = system_now,
 	.random = system_random,
 };
-
-/* "exited with status 1", "was killed by signal 9 (Killed)". */
-static void describe_exit(const siginfo_t *si, char *ret, size_t size)
-{
-	const char *what = sigdescr_np(si->si_status);
-
-	if (si->si_code == CLD_EXITED)
-		(void)snprintf(ret, size, "exited with status %d", si->si_status);
-	else
-		(void)snprintf(ret, size, "was killed by signal %d (%s)%s", si->si_status,
-			       what ? what : "unknown",
-			       si->si_code == CLD_DUMPED ? " and dumped core" : "");
-}
 
 static void send(struct proc *proc, int sig)
 {
@@ -276,7 +262,7 @@ void proc_event(struct proc *proc, enum proc_event event)
 
 void proc_exited(struct proc *proc, const siginfo_t *si)
 {
-	describe_exit(si, proc->last_exit_text, sizeof(proc->last_exit_text));
+	spawn_describe_end(si, proc->last_exit_text);
 	proc->last_exit_usec = proc->ops->now(proc);
 	proc->last_pid = proc->process->pid;
 	proc->process->pid = 0;

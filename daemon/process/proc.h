@@ -86,7 +86,7 @@ struct proc {
 
 	/* to be read */
 	enum proc_state state;
-	char last_exit_text[96]; /* "exited with status 1", "was killed by signal 9 (Killed)" */
+	char last_exit_text[SPAWN_END_MAX];
 	uint64_t last_exit_usec; /* CLOCK_MONOTONIC; 0: none has ended */
 	pid_t last_pid;          /* of the last one that has ended; 0: none */
 	uint64_t due_usec;       /* while backing off: when the next one is started */

@@ -7,6 +7,7 @@
  * error.
  */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,10 +41,14 @@ struct exec_spec {
 int spawn(const struct exec_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct error *err)
 	_must_check_;
 
+/* How a process ended, in words: "exited with status 1", "was killed by signal 9 (Killed)". */
+#define SPAWN_END_MAX 96
+void spawn_describe_end(const siginfo_t *si, char ret[static SPAWN_END_MAX]);
+
 /* Runs it to its end and collects up to size-1 bytes of its standard output; the rest is read and
  * thrown away (stdout_fd is not looked at; stderr_fd SPAWN_STDOUT collects standard error too). At
- * the deadline it is killed with its whole session. Returns 0 with the wait status as waitpid(2)
- * has it, or a negative errno (-ETIMEDOUT). Blocks. Its parameters are what to run, for how long, and
- * where the output and the status go. */
+ * the deadline it is killed with its whole session. Returns 0 with how it ended in words, "" for exit
+ * status 0, or a negative errno (-ETIMEDOUT). Blocks. Its parameters are what to run, for how long, and
+ * where the output and the words go. */
 int spawn_collect(const struct exec_spec *spec, uint64_t timeout_usec, char *buf, size_t size,
-		  int *ret_status, struct error *err) _must_check_;
+		  char ret_end[static SPAWN_END_MAX], struct error *err) _must_check_;

@@ -63,11 +63,10 @@ static struct exec_spec shell(const char *const argv[])
 static void collect(const struct exec_spec *spec, char *buf, size_t size)
 {
 	struct error err = { 0 };
-	int status;
+	char end[SPAWN_END_MAX];
 
-	cr_assert_eq(spawn_collect(spec, 10 * SECOND, buf, size, &status, &err), 0, "%s", err.text);
-	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x: %s", (unsigned)status,
-		  buf);
+	cr_assert_eq(spawn_collect(spec, 10 * SECOND, buf, size, end, &err), 0, "%s", err.text);
+	cr_assert_str_eq(end, "", "it %s: %s", end, buf);
 }
 
 /* The value of a line "NAME:\tVALUE" of /proc/PID/status. */

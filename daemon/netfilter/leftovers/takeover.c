@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
@@ -59,24 +58,22 @@ static int run_tool(const char *const *argv, int stdin_fd, uint64_t deadline_use
 		.umask = 0077,
 		.privileged = true,
 	};
-	int status, r;
+	char end[SPAWN_END_MAX];
+	int r;
 
 	if (!find_tool(name, path, sizeof(path)))
 		return error_set(err, -ENOENT, "%s, which could remove it, is not on this host",
 				 name);
 	if (now >= deadline_usec)
 		return error_set(err, -ETIMEDOUT, "run %s: there is no time left", name);
-	r = spawn_collect(&spec, deadline_usec - now, buf, SAVE_BYTES, &status, err);
-	if (r < 0)
+	r = spawn_collect(&spec, deadline_usec - now, buf, SAVE_BYTES, end, err);
+	if (r < 0 || !*end)
 		return r;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
 	if (stdin_fd < 0)
 		buf[0] = '\0';
 	buf[strcspn(buf, "\n")] = ' '; /* the reason may stand in the second line */
 	buf[strcspn(buf, "\n")] = '\0';
-	return error_set(err, -EIO, "run %s: it failed with status %#x%s%.300s", name,
-			 (unsigned)status, buf[0] ? ": " : "", buf);
+	return error_set(err, -EIO, "run %s: it %s%s%.300s", name, end, buf[0] ? ": " : "", buf);
 }
 static int restore(enum family family, const char *text, uint64_t deadline_usec, char *buf,
 		   struct error *err)
