@@ -368,7 +368,7 @@ const struct setting settings[] = {
 		.flag = "safety-strict-inbound",
 		AS_ENUM(safety.strict_inbound, enum auto_bool, auto_bools, "auto"),
 		.affects = AFFECTS_RULES,
-		.help = "Refuse connections to inbounds of the Dataplane at addresses of this host that the mesh does not cover, where they would be answered in plaintext. auto: false.",
+		.help = "Refuse connections to inbounds of the Dataplane at addresses of this host that the mesh does not cover, where they would be answered in plaintext. auto: false, with a warning that names these addresses, save for fe80::/10, which every host has: neighbours on the link reach inbounds there.",
 	},
 	{
 		OWN("safety.confirm", "SAFETY_CONFIRM"),

@@ -135,13 +135,14 @@ static bool may_answer(const struct planner *p, const struct ip_addr *addr, uint
 	return !started;
 }
 
-/* Whether others reach something at the address that the mesh should cover. */
+/* Whether others reach something at the address that the mesh should cover. Every host has fe80::,
+ * which only neighbours on the link reach: that is said where safety.strictInbound is explained. */
 static bool is_exposed(const struct planner *p, const struct ip_addr *addr)
 {
 	const struct port_list *ports = &p->plan->strict_ports;
 	const struct ip_list *inner = &p->facts->inner_addresses;
 
-	if (ip_is_loopback(addr) || ip_is_link_local(addr))
+	if (ip_is_loopback(addr) || (addr->family == FAMILY_V6 && ip_is_link_local(addr)))
 		return false;
 	for (size_t i = 0; i < inner->n; i++)
 		if (ip_equal(&inner->items[i], addr))
