@@ -24,36 +24,6 @@ while True:
 """
 
 
-# Asks a server for every client, with a socket of its own as resolvers do, and notes each query.
-FORWARD = """
-import asyncio, sys
-class Client(asyncio.DatagramProtocol):
-    def __init__(self, query, reply):
-        self.query, self.reply = query, reply
-    def connection_made(self, transport):
-        self.transport = transport
-        transport.sendto(self.query)
-        asyncio.get_running_loop().call_later(3, transport.close)
-    def datagram_received(self, data, address):
-        self.reply(data)
-        self.transport.close()
-class Server(asyncio.DatagramProtocol):
-    def connection_made(self, transport):
-        self.transport = transport
-    def datagram_received(self, data, address):
-        print("query", flush=True)
-        reply = lambda answer: self.transport.sendto(answer, address)
-        loop = asyncio.get_running_loop()
-        self.task = loop.create_task(
-            loop.create_datagram_endpoint(lambda: Client(data, reply), remote_addr=(sys.argv[2], 53)))
-async def main():
-    await asyncio.get_running_loop().create_datagram_endpoint(Server, local_addr=(sys.argv[1], 53))
-    print("up", flush=True)
-    await asyncio.get_running_loop().create_future()
-asyncio.run(main())
-"""
-
-
 @pytest.fixture
 def trial(host, tproxyd):
     return Trial(host, tproxyd)
@@ -83,10 +53,10 @@ class Forwarder:
         self.path = path
         with open(path, "w", encoding="ascii") as out:
             host.start(["setpriv", f"--reuid={STRANGER}", "--clear-groups", "--inh-caps=+net_bind_service",
-                        "--ambient-caps=+net_bind_service", "/usr/bin/python3", "-c", FORWARD, address, upstream],
+                        "--ambient-caps=+net_bind_service", "/run/standin/peer", "forward", address, upstream],
                        stdout=out)
         end = time.monotonic() + 30
-        while "up" not in self.lines():
+        while "serving" not in self.lines():
             assert time.monotonic() < end
             time.sleep(0.01)
 
