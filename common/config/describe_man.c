@@ -84,7 +84,7 @@ static void add_reload(struct strbuf *out, unsigned affects)
 		{ AFFECTS_KUMA_DP, "kuma-dp restarts" },
 		{ AFFECTS_CORE_DNS, "our own coredns restarts" },
 		{ AFFECTS_DAEMON, "taken over at once" },
-		{ AFFECTS_START, "refused: restart the service" },
+		{ AFFECTS_START, "refused where only a restart of the service can do it" },
 	};
 	const char *separator = ".Pp\nOn reload: ";
 

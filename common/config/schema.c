@@ -105,7 +105,7 @@ const struct setting settings[] = {
 		OWN("kumaDP.name", "KUMA_DP_NAME"),
 		.flag = "kuma-dp-name",
 		AS_STRING(kuma_dp.name, ""),
-		.affects = AFFECTS_RULES | AFFECTS_KUMA_DP,
+		.affects = AFFECTS_KUMA_DP,
 		.help = "Name of a Dataplane that the control plane has already, instead of kumaDP.dataplaneFile.",
 	},
 	{
@@ -133,13 +133,15 @@ const struct setting settings[] = {
 		OWN("kumaDP.env", "KUMA_DP_ENV"),
 		.flag = "kuma-dp-env",
 		AS_PAIRS(kuma_dp.env, ""),
-		.affects = AFFECTS_KUMA_DP | AFFECTS_CORE_DNS,
+		.flags = SETTING_PRIVATE,
+		.affects = AFFECTS_KUMA_DP,
 		.help = "Further environment variables for kuma-dp.",
 	},
 	{
 		OWN("kumaDP.extraArgs", "KUMA_DP_EXTRA_ARGS"),
 		.flag = "kuma-dp-extra-args",
 		AS_STRINGS(kuma_dp.extra_args, ""),
+		.flags = SETTING_PRIVATE,
 		.affects = AFFECTS_KUMA_DP,
 		.help = "Further arguments for \"kuma-dp run\", one per item.",
 	},
@@ -163,7 +165,7 @@ const struct setting settings[] = {
 		KUMACTL("redirect.dns.enabled", "REDIRECT_DNS_ENABLED"),
 		.flag = "redirect-dns",
 		AS_BOOL(redirect.dns.enabled, "false"),
-		.affects = AFFECTS_RULES | AFFECTS_KUMA_DP | AFFECTS_CORE_DNS,
+		.affects = AFFECTS_RULES | AFFECTS_KUMA_DP,
 		.help = "Redirect DNS queries to the servers of /etc/resolv.conf. Without it no .mesh name resolves.",
 	},
 	{
@@ -177,7 +179,7 @@ const struct setting settings[] = {
 		KUMACTL("redirect.dns.captureAll", "REDIRECT_DNS_CAPTURE_ALL"),
 		.flag = "redirect-all-dns-traffic",
 		AS_BOOL(redirect.dns.capture_all, "false"),
-		.affects = AFFECTS_RULES | AFFECTS_KUMA_DP | AFFECTS_CORE_DNS,
+		.affects = AFFECTS_RULES | AFFECTS_KUMA_DP,
 		.help = "Redirect DNS queries to any server. Implies redirect.dns.enabled.",
 	},
 	{
@@ -190,7 +192,7 @@ const struct setting settings[] = {
 	{
 		KUMACTL("redirect.dns.resolvConfigPath", "REDIRECT_DNS_RESOLV_CONFIG_PATH"),
 		AS_STRING(redirect.dns.resolv_config_path, "/etc/resolv.conf"),
-		.affects = AFFECTS_RULES | AFFECTS_KUMA_DP | AFFECTS_CORE_DNS,
+		.affects = AFFECTS_RULES,
 		.help = "The file that names the DNS servers.",
 	},
 	{
@@ -319,7 +321,7 @@ const struct setting settings[] = {
 		KUMACTL("redirect.vnet.networks", "REDIRECT_VNET_NETWORKS"),
 		.flag = "vnet",
 		AS_STRINGS(redirect.vnet.networks, ""),
-		.affects = AFFECTS_RULES,
+		.affects = AFFECTS_RULES | AFFECTS_KUMA_DP | AFFECTS_CORE_DNS,
 		.help = "Virtual networks of containers or machines on this host, INTERFACE:PREFIX, as docker0:172.17.0.0/16; a trailing + matches all interfaces that begin so.",
 	},
 
@@ -328,7 +330,7 @@ const struct setting settings[] = {
 		OWN("coreDNS.mode", "CORE_DNS_MODE"),
 		.flag = "core-dns-mode",
 		AS_ENUM(core_dns.mode, enum core_dns_mode, core_dns_modes, "auto"),
-		.affects = AFFECTS_RULES | AFFECTS_KUMA_DP | AFFECTS_CORE_DNS,
+		.affects = AFFECTS_KUMA_DP | AFFECTS_START,
 		.help = "Who answers redirected DNS queries: a coredns that kuma-dp runs, a coredns that tproxyd runs, kuma-dp itself (embedded), or nobody. auto: off where DNS is not redirected, else embedded with kuma-dp 3 and kuma-dp before that.",
 	},
 	{
@@ -384,7 +386,7 @@ const struct setting settings[] = {
 		.flag = "kuma-dp-user",
 		.flag_alias = "kuma-dp-uid",
 		AS_STRING(kuma_dp_user, ""),
-		.affects = AFFECTS_RULES | AFFECTS_KUMA_DP | AFFECTS_CORE_DNS,
+		.affects = AFFECTS_START,
 		.help = "Name or UID of the user that the proxy runs as. Unset: UID 5678, else the user kuma-dp.",
 	},
 	{
@@ -434,7 +436,7 @@ const struct setting settings[] = {
 		.flag = "backend",
 		AS_ENUM(backend, enum backend_choice, backends, "auto"),
 		.flags = SETTING_INSTALL | SETTING_UNINSTALL,
-		.affects = AFFECTS_RULES | AFFECTS_START,
+		.affects = AFFECTS_START,
 		.help = "What makes the rules true in the kernel. Needs a restart of the service.",
 	},
 	{

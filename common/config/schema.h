@@ -43,6 +43,7 @@ enum setting_flags {
 	SETTING_UNINSTALL = 1 << 1, /* an option of uninstall */
 	SETTING_IGNORED = 1 << 2,   /* accepted with a notice, means nothing here */
 	SETTING_NO_YAML = 1 << 3,   /* environment only */
+	SETTING_PRIVATE = 1 << 4,   /* a value may be a secret: not for the journal */
 };
 
 struct setting {

@@ -121,14 +121,16 @@ struct plan {
 		bool dataplane_private_copy;
 		struct pair_list dataplane_vars, env;
 		struct string_list extra_args;
-		struct dataplane dataplane;   /* zero where kumaDP.name is used */
-		const char *token, *resource; /* content, for the private copy and for digests */
-		uint64_t token_expires_sec;   /* Unix time; 0: never */
-		bool ipv4_only;               /* tell kuma-dp so: no usable IPv6 */
-		enum core_dns_mode dns_mode;  /* never CORE_DNS_AUTO */
-		const char *core_dns;         /* path; NULL where none is run */
-		bool core_dns_alternate;      /* Kuma's build */
-		const char *corefile;         /* content of the user's template; NULL: built in */
+		struct dataplane dataplane; /* zero where kumaDP.name is used */
+		/* contents, for private copies and for digests; NULL: none, or not to be read */
+		const char *token, *resource, *ca_cert;
+		const char *resolv_conf;     /* RESOLV_CONF, which resolvers of ours read once */
+		uint64_t token_expires_sec;  /* Unix time; 0: never */
+		bool ipv4_only;              /* tell kuma-dp so: no usable IPv6 */
+		enum core_dns_mode dns_mode; /* never CORE_DNS_AUTO */
+		const char *core_dns;        /* path; NULL where none is run */
+		bool core_dns_alternate;     /* Kuma's build */
+		const char *corefile;        /* content of the user's template; NULL: built in */
 		uint16_t envoy_dns_port;
 		int64_t drain_time_nsec;
 	} children;

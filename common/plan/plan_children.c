@@ -110,6 +110,7 @@ static void judge_ca_cert(struct planner *p)
 	if (!*path)
 		return;
 	p->plan->children.ca_cert_file = path;
+	p->plan->children.ca_cert = p->facts->ca_cert.text;
 	(void)judge_file(p, "kumaDP.caCertFile", path, &p->facts->ca_cert);
 }
 
@@ -206,6 +207,7 @@ void plan_children(struct planner *p)
 	children->env = config->kuma_dp.env;
 	children->extra_args = config->kuma_dp.extra_args;
 	children->drain_time_nsec = config->kuma_dp.drain_time;
+	children->resolv_conf = p->facts->mesh_resolv_conf.text;
 	children->ipv4_only = !p->plan->family[FAMILY_V6].enabled;
 	judge_env(p);
 	judge_programs(p);

@@ -13,6 +13,11 @@
 #define CHILD_PATH      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PROMETHEUS_PORT "19153"
 
+/* What files are to a reader. */
+#define TOKEN     "the token"
+#define DATAPLANE "the Dataplane"
+#define COREFILE  "the Corefile"
+
 /* What kuma-dp can be told, from this release on; cobra refuses a flag that a release does not
  * have. 2.10 to 2.13 and 3.0 were read, 2.14 was run. Without coredns the embedded DNS is told by
  * --dns-proxy-port. */
@@ -89,12 +94,17 @@ static void env(struct builder *b, const char *name, const char *value)
 }
 
 /* Adds a file in the work directory and returns its path. */
-static const char *file(struct builder *b, const char *name, const char *text)
+static const char *file(struct builder *b, const char *name, const char *text, const char *what)
 {
-	struct command_file file = { arena_printf(b->arena, WORK_DIR "/%s", name), text };
+	struct command_file file = { arena_printf(b->arena, WORK_DIR "/%s", name), text, what };
 
 	array_push(b->arena, &b->command->files, file);
 	return file.path ? file.path : "";
+}
+
+static void give(struct builder *b, const char *path, const char *text, const char *what)
+{
+	array_push(b->arena, &b->command->given, (struct command_file){ path, text, what });
 }
 
 static void finish(struct builder *b)
@@ -153,12 +163,12 @@ static void add_dataplane_var(struct builder *b, const struct pair *var)
 }
 
 /* A file of the user's, where there is one: what is in it matters too. */
-static void add_users_file(struct builder *b, const char *flag, const char *path)
+static void add_users_file(struct builder *b, const char *flag, struct command_file file)
 {
-	if (!path)
+	if (!file.path)
 		return;
-	arg(b, "%s=%s", flag, path);
-	array_push(b->arena, &b->command->digested, path);
+	arg(b, "%s=%s", flag, file.path);
+	array_push(b->arena, &b->command->given, file);
 }
 
 static void add_identity(struct builder *b)
@@ -167,11 +177,15 @@ static void add_identity(struct builder *b)
 
 	if (children->cp_address)
 		arg(b, "--cp-address=%s", children->cp_address);
-	add_users_file(b, "--ca-cert-file", children->ca_cert_file);
+	add_users_file(b, "--ca-cert-file",
+		       (struct command_file){ children->ca_cert_file, children->ca_cert,
+					      "the CA certificate" });
 	if (children->token_private_copy)
-		arg(b, "--dataplane-token-file=%s", file(b, "token", children->token));
+		arg(b, "--dataplane-token-file=%s", file(b, "token", children->token, TOKEN));
 	else
-		add_users_file(b, "--dataplane-token-file", children->token_file);
+		add_users_file(
+			b, "--dataplane-token-file",
+			(struct command_file){ children->token_file, children->token, TOKEN });
 	if (!children->dataplane_file) {
 		if (children->name)
 			arg(b, "--name=%s", children->name);
@@ -180,9 +194,12 @@ static void add_identity(struct builder *b)
 		return;
 	}
 	if (children->dataplane_private_copy)
-		arg(b, "--dataplane-file=%s", file(b, "dataplane.yaml", children->resource));
+		arg(b, "--dataplane-file=%s",
+		    file(b, "dataplane.yaml", children->resource, DATAPLANE));
 	else
-		add_users_file(b, "--dataplane-file", children->dataplane_file);
+		add_users_file(b, "--dataplane-file",
+			       (struct command_file){ children->dataplane_file, children->resource,
+						      DATAPLANE });
 	for (size_t i = 0; i < children->dataplane_vars.n; i++)
 		add_dataplane_var(b, &children->dataplane_vars.items[i]);
 }
@@ -241,7 +258,7 @@ static void add_dns_with_core_dns(struct builder *b)
 	switch (children->dns_mode) {
 	case CORE_DNS_EMBEDDED:
 		(void)snprintf(port, sizeof(port), "%u", plan->dns_port);
-		array_push(b->arena, &b->command->digested, RESOLV_CONF);
+		give(b, RESOLV_CONF, children->resolv_conf, RESOLV_CONF);
 		break;
 	case CORE_DNS_KUMA_DP:
 		arg(b, "--dns-coredns-path=%s", children->core_dns ? children->core_dns : "");
@@ -249,7 +266,7 @@ static void add_dns_with_core_dns(struct builder *b)
 		arg(b, "--dns-envoy-port=%u", children->envoy_dns_port);
 		if (children->corefile)
 			arg(b, "--dns-coredns-config-template-path=%s",
-			    file(b, "Corefile.template", children->corefile));
+			    file(b, "Corefile.template", children->corefile, COREFILE));
 		break;
 	case CORE_DNS_TPROXYD:
 		arg(b, "--dns-enabled=false");
@@ -276,7 +293,7 @@ static void add_dns_embedded_only(struct builder *b)
 		return;
 	}
 	arg(b, "--dns-proxy-port=%u", port);
-	array_push(b->arena, &b->command->digested, RESOLV_CONF);
+	give(b, RESOLV_CONF, children->resolv_conf, RESOLV_CONF);
 }
 
 static void refuse_impossible_mode(struct builder *b)
@@ -328,7 +345,8 @@ void command_kuma_dp(struct arena *arena, const struct plan *plan, struct comman
 		add_dns_embedded_only(&b);
 	if (b.release->redirect_file)
 		arg(&b, "--transparent-proxy-config=%s",
-		    file(&b, "transparent-proxy.yaml", redirect_text(&b)));
+		    file(&b, "transparent-proxy.yaml", redirect_text(&b),
+			 "what kuma-dp is told of the redirect"));
 	for (size_t i = 0; i < children->env.n; i++)
 		env(&b, children->env.items[i].key, children->env.items[i].value);
 	for (size_t i = 0; i < children->extra_args.n; i++)
@@ -378,9 +396,9 @@ void command_core_dns(struct arena *arena, const struct plan *plan, struct comma
 
 	begin(&b, "coredns", plan->children.core_dns);
 	arg(&b, "-conf");
-	arg(&b, "%s", file(&b, "Corefile", corefile(arena, plan, diags)));
+	arg(&b, "%s", file(&b, "Corefile", corefile(arena, plan, diags), COREFILE));
 	arg(&b, "-quiet");
-	array_push(arena, &ret->digested, RESOLV_CONF);
+	give(&b, RESOLV_CONF, plan->children.resolv_conf, RESOLV_CONF);
 	finish(&b);
 }
 
@@ -396,6 +414,15 @@ static void add_list(struct digest *digest, const struct string_list *list)
 		add_text(digest, list->items[i]);
 }
 
+static void add_files(struct digest *digest, const struct command_file_list *list)
+{
+	digest_add(digest, &list->n, sizeof(list->n));
+	for (size_t i = 0; i < list->n; i++) {
+		add_text(digest, list->items[i].path);
+		add_text(digest, list->items[i].text);
+	}
+}
+
 void command_digest(const struct command *command, uint64_t ret[static 2])
 {
 	struct digest digest = DIGEST_INIT;
@@ -403,12 +430,17 @@ void command_digest(const struct command *command, uint64_t ret[static 2])
 	add_text(&digest, command->path);
 	add_list(&digest, &command->argv);
 	add_list(&digest, &command->environ);
-	digest_add(&digest, &command->files.n, sizeof(command->files.n));
-	for (size_t i = 0; i < command->files.n; i++) {
-		add_text(&digest, command->files.items[i].path);
-		add_text(&digest, command->files.items[i].text);
-	}
-	add_list(&digest, &command->digested);
+	add_files(&digest, &command->files);
+	add_files(&digest, &command->given);
 	ret[0] = digest.a;
 	ret[1] = digest.b;
+}
+
+bool command_equal(const struct command *a, const struct command *b)
+{
+	uint64_t of_a[2], of_b[2];
+
+	command_digest(a, of_a);
+	command_digest(b, of_b);
+	return of_a[0] == of_b[0] && of_a[1] == of_b[1];
 }

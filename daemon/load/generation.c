@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "common/config/check.h"
+#include "common/config/difference.h"
 #include "common/plan/plan_build.h"
+#include "common/rules/print_restore.h"
 #include "daemon/host/host.h"
 
 static void build_rules(struct generation *g)
@@ -51,6 +53,8 @@ static int derive(struct generation *g, enum generation_purpose purpose, struct 
 	command_kuma_dp(&g->arena, &g->plan, &g->command[CHILD_KUMA_DP], diags);
 	if (g->plan.children.dns_mode == CORE_DNS_TPROXYD)
 		command_core_dns(&g->arena, &g->plan, &g->command[CHILD_CORE_DNS], diags);
+	for (unsigned i = 0; i < CHILD_COUNT; i++)
+		command_digest(&g->command[i], g->digest[i]);
 	return 0;
 }
 
@@ -109,6 +113,9 @@ int generation_follow(struct generation *former, struct generation **ret, struct
 	g->options.diags = (struct diag_list){ .arena = &g->arena };
 	g->facts = base->facts;
 	memcpy(g->command, base->command, sizeof(g->command));
+	memcpy(g->digest, base->digest, sizeof(g->digest));
+	g->cause = arena_printf(&g->arena, "The name servers in %s have changed",
+				g->options.loaded.config.redirect.dns.resolv_config_path);
 	diags = &g->options.diags;
 	host_resolv_conf(&g->arena, &g->options.loaded.config, &g->facts);
 	r = plan_build(&g->arena, &g->options.loaded, &g->facts, CHECK_RUN, &g->plan, diags);
@@ -120,6 +127,56 @@ int generation_follow(struct generation *former, struct generation **ret, struct
 		return error_sys(err, -ENOMEM, "follow resolv.conf");
 	*ret = take_ptr(g);
 	return 0;
+}
+
+int generation_again(const struct generation *former, struct generation **ret, struct error *err)
+{
+	int r;
+
+	if (former->options.from_stdin)
+		return error_set(err, -ESPIPE,
+				 "the configuration came from standard input, which cannot be read "
+				 "again: restart the service");
+	r = generation_new(former->argc, former->argv, GENERATION_RUN, ret, err);
+	/* The command line is what it was when it was understood. */
+	if (r != 0)
+		return r < 0 ? r : -EINVAL;
+	(*ret)->number = former->number + 1;
+	(*ret)->cause = "The configuration was read again";
+	return 0;
+}
+
+bool generation_same_rules(const struct generation *a, const struct generation *b)
+{
+	for (unsigned level = 0; level < LEVEL_COUNT; level++) {
+		struct ruleset one = a->rules[level], other = b->rules[level];
+
+		/* How they would be printed is nothing to the kernel. */
+		one.verbose = other.verbose = false;
+		if (!ruleset_equal(&one, &other))
+			return false;
+	}
+	return true;
+}
+
+void generation_compare(const struct generation *former, struct generation *next,
+			struct change *ret)
+{
+	const struct config *before = &former->options.loaded.config;
+	const struct config *after = &next->options.loaded.config;
+	const struct change_side sides[] = { { &former->plan, former->command },
+					     { &next->plan, next->command } };
+	struct string_list words = { 0 };
+
+	change_decide(&next->arena, &sides[0], &sides[1], generation_same_rules(former, next), ret);
+	if (before->log_level != after->log_level)
+		ret->needs |= CHANGE_DAEMON;
+	difference_of_configs(&next->arena, before, after, &words);
+	for (size_t i = 0; i < ret->words.n; i++)
+		array_push(&next->arena, &words, ret->words.items[i]);
+	if (ret->needs && !words.n)
+		array_push(&next->arena, &words, "this host is not what it was");
+	ret->words = words;
 }
 
 void generation_free(struct generation *g)

@@ -10,6 +10,7 @@
 #include "common/plan/plan.h"
 #include "common/rules/ruleset.h"
 #include "common/supervise/carry.h"
+#include "common/supervise/change.h"
 #include "common/supervise/command.h"
 #include "daemon/load/options.h"
 
@@ -28,6 +29,8 @@ struct generation {
 	struct plan plan;
 	struct ruleset rules[LEVEL_COUNT];
 	struct command command[CHILD_COUNT]; /* path NULL: we do not run that one */
+	uint64_t digest[CHILD_COUNT][2];     /* of the commands */
+	const char *cause; /* of a later one: "The configuration was read again" */
 };
 
 /* Which part of a generation a verb needs. */
@@ -51,6 +54,20 @@ DEFINE_CLEANUP(struct generation *, generation_free, NULL);
  * Returns 0 with *ret set (look at its diagnostics), or a negative errno. */
 int generation_follow(struct generation *former, struct generation **ret, struct error *err)
 	_must_check_;
+
+/* The generation that the same command line, its files, the environment and the host make now, as
+ * generation_new() does; it does not need the former one to live on. Returns 0 with *ret set (look
+ * at its diagnostics), or a negative errno: a configuration from standard input cannot be read twice. */
+int generation_again(const struct generation *former, struct generation **ret, struct error *err)
+	_must_check_;
+
+/* Whether both put the same rules into the kernel, at every level. */
+bool generation_same_rules(const struct generation *a, const struct generation *b);
+
+/* What a daemon has to do to come from one to the other, in words too: settings that differ, then
+ * files, then what the host has brought about. In the arena of next. */
+void generation_compare(const struct generation *former, struct generation *next,
+			struct change *ret);
 
 /* The exit status for the diagnostics: 0, 78 (configuration), 1 (host). */
 int generation_exit_status(const struct generation *generation);

@@ -297,6 +297,7 @@ static int load(struct reader *r)
 		config_files_named(&r->files, r->config_file, &r->configs);
 	if (r->line->source == OPTIONS_SYSTEM || r->line->source == OPTIONS_NAMED)
 		layers.environ = environ;
+	r->options->from_stdin = r->files.stdin_read;
 	layers.files = r->files.items;
 	layers.n_files = r->files.n;
 	if (layers_load(r->arena, &layers, &r->options->loaded, &r->options->diags) < 0)

@@ -44,7 +44,8 @@ struct command_line {
 struct options {
 	struct loaded loaded;
 	struct diag_list diags;
-	size_t choice; /* which of the choices was given */
+	size_t choice;   /* which of the choices was given */
+	bool from_stdin; /* standard input was read for it */
 };
 
 /* Positive answers; negative ones are errors. */

@@ -56,10 +56,10 @@ static void applied(struct daemon *d, struct generation *generation, enum level 
 
 	s->applied = level;
 	s->applied_generation = generation->number;
-	if (generation == d->current || level == LEVEL_NONE) {
-		generation_free(d->applied);
-		d->applied = NULL;
-	}
+	if (generation == d->current && d->applied)
+		d->ops->keep_reserved(d, &generation->plan);
+	if (generation == d->current || level == LEVEL_NONE)
+		generation_free(take_ptr(d->applied));
 	end_trouble(d);
 	if (!again)
 		say_level(d, before);

@@ -7,6 +7,7 @@
  */
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/utf8.h"
 #include "daemon/loop/state.h"
@@ -17,7 +18,7 @@
 
 static uint64_t readiness_usec(const struct daemon *d)
 {
-	return (uint64_t)d->current->plan.readiness_timeout_nsec / 1000;
+	return (uint64_t)latest_of(d)->plan.readiness_timeout_nsec / 1000;
 }
 
 static enum child_id id_of(const struct daemon *d, const struct proc *proc)
@@ -33,7 +34,9 @@ static enum part part_of(enum child_id id)
 /* Envoy is a grandchild: its pidfd tells its death at once, kuma-dp's own exit up to seconds later. */
 void daemon_envoy_ended(struct daemon *d)
 {
-	bool run = situation_of(d)->wish == WISH_RUN;
+	/* Where kuma-dp was asked to end, so was Envoy. */
+	bool run = situation_of(d)->wish == WISH_RUN &&
+		   proc_of(d, CHILD_KUMA_DP)->state != PROC_RESTARTING;
 	int pid = (int)d->probe.envoy;
 
 	d->probe.envoy = 0;
@@ -69,7 +72,8 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 	struct daemon *d = userdata;
 	enum child_id id = id_of(d, proc);
 	const struct facts_user *user = &d->current->plan.user;
-	const struct command *command = &d->current->command[id];
+	const struct generation *generation = latest_of(d);
+	const struct command *command = &generation->command[id];
 	const struct relay *relay = d->child[id].relay;
 	int output = relay ? relay_output(relay) : STDERR_FILENO;
 	int pause = proc->last_pid ? daemon_sweep(d, proc->last_pid, &d->child[id].sweeps) : 0;
@@ -92,7 +96,9 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 		.umask = 0077,
 		.nofile = NOFILE_WANTED,
 	};
-	command_digest(command, proc->process->digest);
+	memcpy(proc->process->digest, generation->digest[id], sizeof(proc->process->digest));
+	if (id == CHILD_KUMA_DP)
+		proc->drain_usec = (uint64_t)generation->plan.children.drain_time_nsec / 1000;
 	return d->ops->files(d, id, err);
 }
 
@@ -151,7 +157,7 @@ static void on_changed(struct proc *proc, void *userdata)
 	struct daemon *d = userdata;
 
 	/* The first ones have the deadline of the whole start. */
-	if (proc->state == PROC_STARTING && d->carry.ready) {
+	if (proc->state == PROC_STARTING && (d->carry.ready || proc->process->starts > 1)) {
 		situation_started(situation_of(d), part_of(id_of(d, proc)), readiness_usec(d),
 				  d->ops->now(d));
 		d->probe.stale = true;
@@ -197,8 +203,11 @@ static void give_up(struct daemon *d, enum child_id id)
 	struct child *child = &d->child[id];
 	_strbuf_ struct strbuf quotes = { 0 };
 
-	say_why(d, id, child->why, sizeof(child->why));
 	situation_given_up(situation_of(d), part_of(id));
+	/* It ends already, and is killed in time. */
+	if (child->proc.state == PROC_RESTARTING)
+		return;
+	say_why(d, id, child->why, sizeof(child->why));
 	d->ops->quote(d, &quotes);
 	log_warning("Ending %s (process %d): it %s%s", child->proc.name,
 		    (int)d->carry.child[id].pid, child->why, strbuf_text(&quotes));

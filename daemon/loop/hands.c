@@ -81,7 +81,7 @@ static int files(struct daemon *d, enum child_id id, struct error *err)
 	const struct facts_user *user = &d->current->plan.user;
 	int r = id == CHILD_KUMA_DP ? workdir_wipe(WORK_DIR, user->uid, user->gid, err) : 0;
 
-	return r < 0 ? r : workdir_write(&d->current->command[id], user->uid, user->gid, err);
+	return r < 0 ? r : workdir_write(&latest_of(d)->command[id], user->uid, user->gid, err);
 }
 
 static uint64_t cpu(_unused_ struct daemon *d)
@@ -108,6 +108,16 @@ static void reserve(struct daemon *d, const struct plan *plan)
 	d->told_unreserved = missing.len > 0;
 }
 
+/* systemd forgets by name: what stays is stored anew. */
+static void keep_reserved(struct daemon *d, const struct plan *plan)
+{
+	if (!reserve_keep(&d->reserve, plan))
+		return;
+	notify_unstore(RESERVE_NAME);
+	for (size_t i = 0; i < d->reserve.n; i++)
+		notify_store(RESERVE_NAME, d->reserve.items[i].fd);
+}
+
 static void unreserve(struct daemon *d)
 {
 	notify_unstore(RESERVE_NAME);
@@ -117,6 +127,27 @@ static void unreserve(struct daemon *d)
 static void leave(struct daemon *d, int status)
 {
 	(void)sd_event_exit(d->event, status);
+}
+
+static int load(_unused_ struct daemon *d, const struct generation *former, struct generation **ret,
+		struct error *err)
+{
+	return generation_again(former, ret, err);
+}
+
+static void reply(struct daemon *d, json_t *answer)
+{
+	control_reply(d->control, d->reload.ticket, answer);
+}
+
+static void follow(struct daemon *d)
+{
+	struct error err = { 0 };
+
+	if (daemon_watch_resolv(d, &err) < 0)
+		log_error(&err, "Changes of the name servers go unnoticed");
+	if (daemon_watch_token(d, &err) < 0)
+		log_error(&err, "A token that is replaced goes unnoticed");
 }
 
 static void quote(struct daemon *d, struct strbuf *out)
@@ -142,7 +173,11 @@ const struct daemon_ops daemon_system_ops = {
 	.listen_again = daemon_listen_again,
 	.cpu = cpu,
 	.reserve = reserve,
+	.keep_reserved = keep_reserved,
 	.unreserve = unreserve,
+	.load = load,
+	.reply = reply,
+	.follow = follow,
 	.exit = leave,
 };
 

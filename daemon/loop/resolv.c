@@ -6,6 +6,7 @@
  * configuration would need cannot come of this.
  */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/rules/print_restore.h"
@@ -47,7 +48,32 @@ void daemon_resolv_changed(void *userdata)
 		log_warning("Keeping the rules for the former name servers");
 		return;
 	}
-	generation_free(d->next);
-	d->next = take_ptr(next);
-	d->ops->wake(d);
+	daemon_take(d, take_ptr(next));
+}
+
+int daemon_watch_resolv(struct daemon *d, struct error *err)
+{
+	const struct config *config = &d->current->options.loaded.config;
+	const char *path = config->redirect.dns.resolv_config_path;
+	bool wanted = config->redirect.dns.enabled && !d->current->plan.dns_capture_all;
+	int r;
+
+	if (d->resolv.watch && wanted && strcmp(path, d->resolv.path) == 0)
+		return 0;
+	file_watch_free(take_ptr(d->resolv.watch));
+	if (!wanted)
+		return 0;
+	(void)snprintf(d->resolv.path, sizeof(d->resolv.path), "%s", path);
+	r = file_watch_new(
+		&(struct file_watch_setup){
+			.event = d->event,
+			.path = d->resolv.path,
+			.changed = daemon_resolv_changed,
+			.userdata = d,
+		},
+		&d->resolv.watch, err);
+	if (r == FILE_WATCH_POLLS)
+		log_warning("Nobody tells of changes, so it is looked at every 10 s: %s",
+			    err->text);
+	return r < 0 ? r : 0;
 }

@@ -26,11 +26,12 @@ static int on_step(_unused_ sd_event_source *source, void *userdata)
 static int on_signal(_unused_ sd_event_source *source, const struct signalfd_siginfo *si,
 		     void *userdata)
 {
-	if (si->ssi_signo == SIGHUP)
-		log_warning("Reload is not built yet; restart the service to apply a changed "
-			    "configuration");
-	else
+	json_t *answer = NULL;
+
+	if (si->ssi_signo != SIGHUP)
 		daemon_stop(userdata);
+	else if (!daemon_reload(userdata, RELOAD_SIGNAL, &answer))
+		json_decref(answer);
 	return 0;
 }
 
@@ -151,28 +152,6 @@ static void children_down(struct daemon *d)
 		relay_free(d->child[i].relay);
 }
 
-/* Watches resolv.conf where the rules depend on it. */
-static int resolv_up(struct daemon *d, struct error *err)
-{
-	const struct config *config = &d->current->options.loaded.config;
-	int r;
-
-	if (!config->redirect.dns.enabled || d->current->plan.dns_capture_all)
-		return 0;
-	r = file_watch_new(
-		&(struct file_watch_setup){
-			.event = d->event,
-			.path = config->redirect.dns.resolv_config_path,
-			.changed = daemon_resolv_changed,
-			.userdata = d,
-		},
-		&d->resolv_conf, err);
-	if (r == FILE_WATCH_POLLS)
-		log_warning("Nobody tells of changes, so it is looked at every 10 s: %s",
-			    err->text);
-	return r < 0 ? r : 0;
-}
-
 int daemon_add_child(struct daemon *d, const struct proc_ops *ops, struct error *err)
 {
 	size_t i = d->n_children;
@@ -247,7 +226,7 @@ int daemon_new(struct generation *generation, struct daemon **ret, struct error 
 	if (r >= 0)
 		r = probe_new(d->event, &d->probe.prober, err);
 	if (r >= 0)
-		r = resolv_up(d, err);
+		r = daemon_watch_resolv(d, err);
 	if (r >= 0)
 		r = daemon_watch_token(d, err);
 	if (r >= 0)
@@ -265,10 +244,11 @@ void daemon_free(struct daemon *d)
 	if (!d)
 		return;
 	children_down(d);
-	file_watch_free(d->resolv_conf);
+	file_watch_free(d->resolv.watch);
 	netfilter_watch_free(d->rules_watch);
 	file_watch_free(d->token.watch);
 	firewalld_bus_free(d->firewalld);
+	json_decref(d->reload.answer);
 	probe_free(d->probe.prober);
 	control_free(d->control);
 	if (d->has_files)

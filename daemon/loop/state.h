@@ -3,10 +3,11 @@
 
 /*
  * The inside of the daemon, for the files of this folder. Who calls whom: setup.c makes everything
- * and connects events with watch.c, children.c, stop.c and resolv.c, which change facts and wake;
- * update.c is the step, which calls children.c, stop.c, apply.c and say.c.
+ * and connects events with watch.c, children.c, stop.c, resolv.c and reload.c, which change facts and
+ * wake; update.c is the step, which calls children.c, next.c, stop.c, apply.c and say.c.
  */
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,6 +47,7 @@ enum timer {
 	TIMER_SWEEP,    /* the next round of the sweep */
 	TIMER_DRIFT,    /* the next look at the rules, where others may have changed them */
 	TIMER_TABLES,   /* and at nf_tables */
+	TIMER_RELOAD,   /* whoever asked for a reload is told how far it is */
 	TIMER_COUNT,
 };
 
@@ -80,9 +82,28 @@ struct daemon_ops {
 	uint64_t (*cpu)(struct daemon *d); /* what this thread has used of it, in microseconds */
 	/* Before rules go in; when none is in and none will be: see daemon/netfilter/reserve.h. */
 	void (*reserve)(struct daemon *d, const struct plan *plan);
+	/* After the rules of another plan are gone. */
+	void (*keep_reserved)(struct daemon *d, const struct plan *plan);
 	void (*unreserve)(struct daemon *d);
 	void (*listen_again)(struct daemon *d); /* to what was lost; called now and then */
+	/* Reads everything again; see generation_again(). */
+	int (*load)(struct daemon *d, const struct generation *former, struct generation **ret,
+		    struct error *err);
+	/* Answers whoever asked for the reload; takes the answer. */
+	void (*reply)(struct daemon *d, json_t *answer);
+	/* Watches what the current generation depends on. */
+	void (*follow)(struct daemon *d);
 	void (*exit)(struct daemon *d, int status);
+};
+
+/* A reload whose outcome is awaited. */
+struct reload {
+	unsigned needs;      /* enum change_need; what has to come true */
+	unsigned generation; /* 0: none is awaited */
+	uint64_t until_usec; /* when it is told that it has not come true yet */
+	json_t *answer;      /* if it does */
+	bool asked;          /* somebody waits for the answer */
+	unsigned ticket;     /* for control_reply() */
 };
 
 struct child {
@@ -99,6 +120,7 @@ struct daemon {
 	/* What is wanted; whose rules are in, where that is another one, else NULL; what waits until
 	 * a proxy serves, or NULL. */
 	struct generation *current, *applied, *next;
+	struct reload reload;
 	struct redirect redirect;
 	struct child child[CHILD_COUNT];
 	size_t n_children; /* 1 or 2 */
@@ -153,13 +175,16 @@ struct daemon {
 	struct {
 		bool told;           /* systemd, that we are stopping, and why */
 		bool asked;          /* kuma-dp got its first SIGTERM */
-		unsigned idle;       /* looks in a row that found no redirected connection */
-		bool blind;          /* it was said that connections cannot be counted */
 		uint64_t late_usec;  /* when our coredns is swept, if it has not ended */
 		int sweeps;          /* rounds of the sweep */
 		uint64_t sweep_usec; /* when the next round is due */
 		bool ended;          /* the loop was told to end */
 	} stop;
+
+	struct drain {
+		unsigned idle; /* looks in a row that found no redirected connection */
+		bool blind;    /* it was said that connections cannot be counted */
+	} drain;
 
 	struct reserve reserve;
 	bool begun;              /* the children were started */
@@ -175,7 +200,10 @@ struct daemon {
 	sd_event *event;
 	sd_event_source *timer[TIMER_COUNT], *signal[3], *step, *envoy_exit;
 	struct control *control;
-	struct file_watch *resolv_conf; /* NULL: DNS does not depend on it */
+	struct {
+		struct file_watch *watch; /* NULL: DNS does not depend on it */
+		char path[PATH_MAX];
+	} resolv;
 	struct netfilter_watch *rules_watch;
 	struct firewalld_bus *firewalld;
 	bool has_files; /* the work directory, or a part of it */
@@ -203,10 +231,16 @@ static inline void daemon_arm(struct daemon *d, enum timer timer, uint64_t usec)
 	d->ops->arm(d, timer, usec);
 }
 
+/* The last that was read, whose children and times are wanted at once. */
+static inline struct generation *latest_of(const struct daemon *d)
+{
+	return d->next ? d->next : d->current;
+}
+
 /* The hold time of the plan, as situation_probed() takes it. */
 static inline uint64_t daemon_hold_usec(const struct daemon *d)
 {
-	int64_t nsec = d->current->plan.hold_nsec;
+	int64_t nsec = latest_of(d)->plan.hold_nsec;
 
 	return nsec == DURATION_INFINITY ? USEC_NEVER : (uint64_t)nsec / 1000;
 }
@@ -256,6 +290,15 @@ void say_level(struct daemon *d, enum level before);
  * where there is one (else NULL), and said to systemd once the step has seen to the rules. */
 void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...) _printf_(3, 4);
 
+/* next.c: from one generation to the next. One that is taken waits until it can be adopted, in place
+ * of one that waits already; the two others are parts of the step. */
+void daemon_take(struct daemon *d, struct generation *next);
+void daemon_adopt(struct daemon *d);
+void daemon_renew_children(struct daemon *d);
+
+/* Whether the child that runs, or ran last, was started with that generation's command. */
+bool daemon_child_is_of(const struct daemon *d, enum child_id id, const struct generation *g);
+
 /* watch.c: what a round of probes reports. */
 void daemon_probe(struct daemon *d);
 void daemon_probed(const struct probe_result *result, void *userdata);
@@ -270,9 +313,12 @@ void daemon_envoy_ended(struct daemon *d);
 void daemon_give_up_overdue(struct daemon *d);
 int daemon_sweep(struct daemon *d, pid_t session, int *rounds);
 
-/* stop.c: asked to stop, once or again; the part of the step that ends things; its timer. */
+/* stop.c: asked to stop, once or again; the part of the step that ends things. */
 void daemon_stop(struct daemon *d);
 void daemon_advance_stop(struct daemon *d);
+
+/* drain.c: kuma-dp was asked to end, for good or to be started again; its timer. */
+void daemon_drain(struct daemon *d);
 void daemon_drain_look(struct daemon *d);
 
 /* confirm.c: the redirect is in, and is to be confirmed where that is set; how many seconds are left
@@ -289,8 +335,23 @@ int daemon_watch_token(struct daemon *d, struct error *err) _must_check_;
 void daemon_token_read(struct daemon *d, const char *text);
 json_t *token_status(struct daemon *d);
 
-/* resolv.c */
+/* resolv.c: watches the file where the rules depend on it, or another one than before. */
+int daemon_watch_resolv(struct daemon *d, struct error *err) _must_check_;
 void daemon_resolv_changed(void *userdata);
+
+/* reload.c */
+enum reload_kind {
+	RELOAD_DRY,    /* says what would happen */
+	RELOAD_ASKED,  /* somebody waits for the outcome */
+	RELOAD_SIGNAL, /* nobody does */
+};
+
+/* Reads the configuration again. Returns whether the answer comes later, by ops->reply(); else
+ * *ret is it (owned by the caller; NULL where memory is exhausted). */
+bool daemon_reload(struct daemon *d, enum reload_kind kind, json_t **ret);
+
+/* The part of the step that tells the outcome; nothing while none is awaited. */
+void daemon_reload_look(struct daemon *d);
 
 /* status.c: a control_answer_t, for status, reload, confirm and log-level. userdata is the daemon. */
 json_t *status_answer(const char *request, const char *argument, void *userdata);

@@ -105,6 +105,18 @@ static json_t *set_log_level(const char *name)
 	return json_refusal("the level is one of error, warning, notice, info, debug");
 }
 
+static json_t *reload(struct daemon *d, const char *how)
+{
+	bool dry = strcmp(how, "dry-run") == 0;
+	json_t *answer = NULL;
+
+	if (*how && !dry)
+		return json_refusal("a reload takes no argument but dry-run");
+	if (daemon_reload(d, dry ? RELOAD_DRY : RELOAD_ASKED, &answer))
+		d->reload.ticket = control_defer(d->control);
+	return answer;
+}
+
 json_t *status_answer(const char *request, const char *argument, void *userdata)
 {
 	if (strcmp(request, "status") == 0)
@@ -114,7 +126,6 @@ json_t *status_answer(const char *request, const char *argument, void *userdata)
 	if (strcmp(request, "confirm") == 0)
 		return confirm_answer(userdata);
 	if (strcmp(request, "reload") == 0)
-		return json_refusal("reload is not built yet: restart the service to apply a "
-				    "changed configuration");
+		return reload(userdata, argument);
 	return json_refusal("the requests are status, reload, confirm and log-level");
 }

@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Stopping: rules to DRAIN, SIGTERM to kuma-dp alone, and, because kuma-dp sleeps its whole drain
- * time even when idle, a second one as soon as no redirected connection is left; then NONE, our own
- * coredns, the sweep, and the end of the loop.
+ * Stopping: rules to DRAIN, SIGTERM to kuma-dp alone, its drain; then NONE, our own coredns, the
+ * sweep, and the end of the loop.
  */
 
 #include <stdlib.h>
 
 #include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
-#include "daemon/operator/notify.h"
 
-#define DRAIN_LOOK_USEC ((uint64_t)50 * 1000)
-#define CORE_DNS_USEC   ((uint64_t)300 * 1000)       /* for our coredns to end by itself */
-#define BUSY_USEC       ((uint64_t)10 * 1000 * 1000) /* for others to let go of the rules */
-#define FAILED_USEC     ((uint64_t)2 * 1000 * 1000)  /* for a failure to go away */
-#define IDLE_DRAINS     2 /* looks in a row: one may fall between two connections */
+#define CORE_DNS_USEC ((uint64_t)300 * 1000)       /* for our coredns to end by itself */
+#define BUSY_USEC     ((uint64_t)10 * 1000 * 1000) /* for others to let go of the rules */
+#define FAILED_USEC   ((uint64_t)2 * 1000 * 1000)  /* for a failure to go away */
 
 void daemon_stop(struct daemon *d)
 {
@@ -30,37 +26,10 @@ void daemon_stop(struct daemon *d)
 	d->ops->wake(d);
 }
 
-void daemon_drain_look(struct daemon *d)
-{
-	const struct plan *plan = &d->current->plan;
-	const uint16_t ports[] = { plan->inbound.port, plan->outbound.port };
-	struct error err = { 0 };
-	size_t n = 0;
-	int r = d->ops->connections(ports, ELEMENTS(ports), plan->user.uid, &n, &err);
-
-	/* A start that failed has redirected next to nothing: what cannot be counted is none. */
-	if (r < 0 && !d->carry.ready)
-		r = 0;
-	if (r < 0 && !d->stop.blind)
-		log_error(&err, "Cannot count redirected connections; not ending the drain early");
-	d->stop.blind = r < 0;
-	d->stop.idle = r >= 0 && n == 0 ? d->stop.idle + 1 : 0;
-	if (d->stop.idle >= IDLE_DRAINS) {
-		log_debug("No redirected connection is left; ending kuma-dp's drain");
-		proc_event(proc_of(d, CHILD_KUMA_DP), PROC_EV_HURRY);
-		return;
-	}
-	if (n > 0 && d->exit_status == 0)
-		notify_status(d->status, "Draining: %zu redirected connection%s open", n,
-			      n == 1 ? " is" : "s are");
-	notify_extend(EXTEND_USEC);
-	daemon_arm(d, TIMER_DRAIN, d->ops->now(d) + DRAIN_LOOK_USEC);
-}
-
 static void ask_kuma_dp(struct daemon *d)
 {
 	d->stop.asked = true;
-	daemon_arm(d, TIMER_DRAIN, situation_of(d)->now_usec + DRAIN_LOOK_USEC);
+	daemon_drain(d);
 	proc_event(proc_of(d, CHILD_KUMA_DP), PROC_EV_STOP);
 }
 

@@ -7,33 +7,6 @@
 #include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
 
-/* The next generation's rules may need another proxy than the last one did: they wait until one
- * serves. Where rules of the current one are in, it stays for as long. */
-static void adopt(struct daemon *d)
-{
-	struct situation *s = situation_of(d);
-	const struct plan *plan;
-	bool dns;
-
-	if (!d->next || s->wish != WISH_RUN || !s->proxy_serving)
-		return;
-	if (d->applied || s->applied == LEVEL_NONE)
-		generation_free(d->current);
-	else
-		d->applied = d->current;
-	d->current = take_ptr(d->next);
-	s->generation = d->current->number;
-	plan = &d->current->plan;
-	dns = plan->family[FAMILY_V4].dns || plan->family[FAMILY_V6].dns;
-	/* Nobody has asked the DNS port yet where nothing was redirected to it. */
-	if (dns && !s->dns_redirected)
-		s->dns_serving = false;
-	s->dns_redirected = dns;
-	log_notice("The name servers in %s have changed: the rules follow (generation %u)",
-		   d->current->options.loaded.config.redirect.dns.resolv_config_path,
-		   d->current->number);
-}
-
 /* What a killed predecessor left has gone by now: the children need the plain network. */
 static void begin(struct daemon *d)
 {
@@ -62,13 +35,15 @@ void daemon_update(struct daemon *d)
 	s->now_usec = d->ops->now(d);
 	s->proxy_alive = child_lives(d, CHILD_KUMA_DP);
 	daemon_give_up_overdue(d);
-	adopt(d);
+	daemon_renew_children(d);
+	daemon_adopt(d);
 	daemon_look(d);
 	daemon_apply(d);
 	if (!d->begun && s->wish == WISH_RUN)
 		begin(d);
 	if (s->wish == WISH_STOP)
 		daemon_advance_stop(d);
+	daemon_reload_look(d);
 	say_phase(d);
 	daemon_token_look(d);
 	daemon_arm(d, TIMER_DEADLINE, next_deadline(s));

@@ -91,8 +91,9 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 {
 	struct daemon *d = userdata;
 	const struct situation *s = situation_of(d);
-	struct sighting seen = { result->admin && result->listeners, result->dns,
-				 result->core_dns };
+	/* Envoy calls itself unready from the first SIGTERM on, and serves until it ends. */
+	bool ready = result->admin || proc_of(d, CHILD_KUMA_DP)->state == PROC_RESTARTING;
+	struct sighting seen = { ready && result->listeners, result->dns, result->core_dns };
 
 	daemon_was_due(d, d->probe.begun_usec + PROBE_USEC);
 	d->probe.last = *result;
@@ -116,9 +117,17 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 	d->ops->wake(d);
 }
 
+/* The plan that the kuma-dp which runs was started for. */
+static const struct plan *plan_of_proxy(const struct daemon *d)
+{
+	const struct generation *next = d->next;
+
+	return next && daemon_child_is_of(d, CHILD_KUMA_DP, next) ? &next->plan : &d->current->plan;
+}
+
 void daemon_probe(struct daemon *d)
 {
-	const struct plan *plan = &d->current->plan;
+	const struct plan *plan = plan_of_proxy(d);
 	bool dns = situation_of(d)->dns_redirected;
 	struct probe_target target = {
 		.admin_socket = WORK_DIR "/kuma-envoy-admin.sock",

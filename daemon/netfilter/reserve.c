@@ -154,6 +154,22 @@ bool reserve_adopt(struct reserve *reserve, const int *fds, size_t n, const stru
 	return fits;
 }
 
+bool reserve_keep(struct reserve *reserve, const struct plan *plan)
+{
+	size_t before = reserve->n, kept = 0;
+	struct reserve wanted;
+
+	wanted_ports(plan, &wanted);
+	for (size_t i = 0; i < before; i++) {
+		if (has(wanted.items, wanted.n, &reserve->items[i]))
+			reserve->items[kept++] = reserve->items[i];
+		else
+			(void)close(reserve->items[i].fd);
+	}
+	reserve->n = kept;
+	return kept < before;
+}
+
 void reserve_done(struct reserve *reserve)
 {
 	while (reserve->n > 0)

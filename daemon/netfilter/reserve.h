@@ -17,7 +17,7 @@
 #include "common/base/strbuf.h"
 #include "common/plan/plan.h"
 
-#define RESERVE_MAX 8 /* four ports in two families */
+#define RESERVE_MAX 16 /* four ports in two families, of two plans */
 
 /* Zero is an empty one. */
 struct reserve {
@@ -38,6 +38,9 @@ void reserve_take(struct reserve *reserve, const struct plan *plan, struct strbu
  * started. Returns whether it did: where they do not fit the plan they would keep the proxy itself
  * away, and are closed. */
 bool reserve_adopt(struct reserve *reserve, const int *fds, size_t n, const struct plan *plan);
+
+/* Gives back what the plan's rules do not send traffic to. Returns whether there was any. */
+bool reserve_keep(struct reserve *reserve, const struct plan *plan);
 
 /* Gives all of them back. */
 void reserve_done(struct reserve *reserve);

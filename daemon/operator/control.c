@@ -26,7 +26,8 @@ struct client {
 	struct control *control;
 	sd_event_source *io, *timer;
 	int fd;
-	bool root; /* who asks */
+	bool root;       /* who asks */
+	unsigned ticket; /* of an answer that comes later; 0: of none */
 	char request[REQUEST_MAX];
 	size_t len;
 	char *reply; /* no text: it ends after `left` bytes from `sent` */
@@ -45,6 +46,8 @@ struct control {
 	struct listener listeners[2];
 	char *snapshot; /* the last answer to a stranger */
 	uint64_t snapshot_usec;
+	struct client *asking; /* whose request is being answered */
+	unsigned tickets;
 	struct client clients[CLIENTS_MAX]; /* fd -1: free */
 };
 
@@ -93,6 +96,16 @@ static char *answer_stranger(struct control *control, const char *request)
 	return control->snapshot ? strdup(control->snapshot) : NULL;
 }
 
+static void take_reply(struct client *client, char *reply)
+{
+	client->reply = reply;
+	client->left = reply ? strlen(reply) : 0;
+	/* A line: its end takes the place of the text's. */
+	if (reply)
+		reply[client->left++] = '\n';
+}
+
+/* Where it is deferred there is no reply yet. */
 static void answer(struct client *client)
 {
 	char *argument = strchr(client->request, ' ');
@@ -101,12 +114,10 @@ static void answer(struct client *client)
 		*argument++ = 0;
 	else
 		argument = client->request + strlen(client->request);
-	client->reply = client->root ? ask(client->control, client->request, argument)
-				     : answer_stranger(client->control, client->request);
-	client->left = client->reply ? strlen(client->reply) : 0;
-	/* A line: its end takes the place of the text's. */
-	if (client->reply)
-		client->reply[client->left++] = '\n';
+	client->control->asking = client;
+	take_reply(client, client->root ? ask(client->control, client->request, argument)
+					: answer_stranger(client->control, client->request));
+	client->control->asking = NULL;
 }
 
 /* Returns whether the connection goes on. */
@@ -127,6 +138,10 @@ static bool client_read(struct client *client)
 		return client->len < sizeof(client->request) - 1;
 	*end = 0;
 	answer(client);
+	/* Of whoever waits only the end is of interest, which is told in any case. */
+	if (client->ticket && !client->reply)
+		return sd_event_source_set_enabled(client->timer, SD_EVENT_OFF) >= 0 &&
+		       sd_event_source_set_io_events(client->io, 0) >= 0;
 	return client->reply && sd_event_source_set_io_events(client->io, EPOLLOUT) >= 0;
 }
 
@@ -145,11 +160,50 @@ static int on_client(_unused_ sd_event_source *source, _unused_ int fd, _unused_
 		     void *userdata)
 {
 	struct client *client = userdata;
-	bool go_on = client->reply ? client_write(client) : client_read(client);
+	bool go_on = false;
 
+	if (client->reply)
+		go_on = client_write(client);
+	else if (!client->ticket)
+		go_on = client_read(client);
 	if (!go_on)
 		client_close(client);
 	return 0;
+}
+
+unsigned control_defer(struct control *control)
+{
+	if (++control->tickets == 0)
+		control->tickets++;
+	control->asking->ticket = control->tickets;
+	return control->tickets;
+}
+
+static bool start_to_write(struct client *client)
+{
+	return client->reply &&
+	       sd_event_source_set_time_relative(client->timer, CLIENT_USEC) >= 0 &&
+	       sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT) >= 0 &&
+	       sd_event_source_set_io_events(client->io, EPOLLOUT) >= 0;
+}
+
+void control_reply(struct control *control, unsigned ticket, json_t *reply)
+{
+	char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+	struct client *client = NULL;
+
+	json_decref(reply);
+	for (size_t i = 0; i < CLIENTS_MAX && ticket; i++)
+		if (control->clients[i].fd >= 0 && control->clients[i].ticket == ticket)
+			client = &control->clients[i];
+	if (!client) {
+		free(text);
+		return;
+	}
+	client->ticket = 0;
+	take_reply(client, text);
+	if (!start_to_write(client))
+		client_close(client);
 }
 
 static bool is_root(int fd)

@@ -19,7 +19,8 @@
 struct control;
 
 /* Answers one request: `argument` is what follows the first word ("" for nothing). Returns a JSON
- * object (taken) that has "ok" and, where that is false, "error"; NULL where memory is exhausted. */
+ * object (taken) that has "ok" and, where that is false, "error"; NULL where memory is exhausted, or
+ * after control_defer(). */
 typedef json_t *control_answer_t(const char *request, const char *argument, void *userdata);
 
 struct control_setup {
@@ -35,8 +36,15 @@ int control_new(const struct control_setup *setup, struct control **ret, struct 
 void control_free(struct control *control); /* closes and removes the sockets; NULL is nothing */
 DEFINE_CLEANUP(struct control *, control_free, NULL);
 
-/* The other end: sends one request and waits for the reply, at most timeout_usec. The reply is heap
- * memory owned by the caller. Returns CONTROL_NOBODY when no daemon answers there. */
+/* For an answer that comes later: within control_answer_t, the ticket for control_reply(), not 0.
+ * Whoever asked waits for as long as it takes. */
+unsigned control_defer(struct control *control);
+
+/* Answers the request of that ticket; nobody, where whoever asked has hung up. Takes the reply. */
+void control_reply(struct control *control, unsigned ticket, json_t *reply);
+
+/* The other end: sends one request and waits for the reply, at most timeout_usec (0: for as long as
+ * the daemon lives). The reply is heap memory owned by the caller. Returns CONTROL_NOBODY when no daemon answers there. */
 #define CONTROL_NOBODY 1
 int control_call(const char *path, const char *request, uint64_t timeout_usec, char **ret_reply,
 		 struct error *err) _must_check_;

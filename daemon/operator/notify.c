@@ -40,6 +40,11 @@ void notify_ready(void)
 	(void)sd_notify(0, "READY=1");
 }
 
+void notify_reloading(uint64_t now_usec)
+{
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_usec);
+}
+
 void notify_stopping(void)
 {
 	(void)sd_notify(0, "STOPPING=1");

@@ -12,6 +12,9 @@
 void notify_status(char last[static 256], const char *fmt, ...) _printf_(2, 3);
 
 void notify_ready(void);
+
+/* RELOADING=1 at that time of CLOCK_MONOTONIC; READY=1 has to follow. */
+void notify_reloading(uint64_t now_usec);
 void notify_stopping(void);
 
 /* EXTEND_TIMEOUT_USEC=: we are alive and need up to usec more for this start or stop. */

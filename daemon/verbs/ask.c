@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The verbs that ask the running daemon: status, reload, confirm, log-level. */
+/* The verbs that ask the running daemon: status, confirm, log-level. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -83,16 +83,6 @@ int verb_status(int argc, char *argv[], struct error *err)
 	int r = options_load(&arena, &line, &options, err);
 
 	return r == 0 ? ask_and_print("status", json, err) : verb_end("status", r, err);
-}
-
-int verb_reload(int argc, char *argv[], struct error *err)
-{
-	const struct command_line line = { argc, argv, OPTIONS_NONE, NULL, 0, NULL };
-	_cleanup_(arena_done) struct arena arena = { 0 };
-	struct options options;
-	int r = options_load(&arena, &line, &options, err);
-
-	return r == 0 ? ask_and_print("reload", false, err) : verb_end("reload", r, err);
 }
 
 int verb_confirm(int argc, char *argv[], struct error *err)

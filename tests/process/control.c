@@ -28,6 +28,7 @@ struct scene {
 	struct error err;
 	char asked[160]; /* "REQUEST|ARGUMENT" */
 	unsigned answers;
+	unsigned ticket; /* of the last request that is answered later */
 };
 
 static struct scene s;
@@ -38,6 +39,10 @@ static json_t *answer(const char *request, const char *argument, void *userdata)
 
 	scene->answers++;
 	(void)snprintf(scene->asked, sizeof(scene->asked), "%s|%s", request, argument);
+	if (strcmp(argument, "later") == 0) {
+		scene->ticket = control_defer(scene->control);
+		return NULL;
+	}
 	if (strcmp(argument, "big") != 0)
 		return json_pack("{s:b}", "ok", 1);
 	memset(scene->big, 'x', BIG);
@@ -291,6 +296,64 @@ Test(control, keeps_places_for_root)
 		(void)close(fds[i]);
 	turn();
 	expect_call(NOBODY, "status", "{\"ok\":true}\n");
+}
+
+static int ask_for_later(void)
+{
+	int fd = connect_to(s.path);
+
+	s.ticket = 0;
+	say(fd, "status later\n");
+	for (uint64_t end = now_usec() + PATIENCE_USEC; !s.ticket && now_usec() < end;)
+		turn();
+	cr_assert_gt(s.ticket, 0);
+	return fd;
+}
+
+/* Also after the time that a client has otherwise, and beside others. */
+Test(control, answers_later_where_it_is_deferred)
+{
+	unsigned first;
+	char text[64];
+	int one, two;
+
+	if (getuid() != 0)
+		cr_skip_test("needs root");
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	one = ask_for_later();
+	first = s.ticket;
+	two = ask_for_later();
+	cr_expect_neq(s.ticket, first);
+	for (uint64_t end = now_usec() + 5500000; now_usec() < end;)
+		cr_assert_geq(sd_event_run(s.event, 100000), 0);
+	expect_call(0, "status", "{\"ok\":true}\n");
+	control_reply(s.control, first, json_pack("{s:b}", "first", 1));
+	cr_expect_gt(hear(one, text, sizeof(text)), 0);
+	cr_expect_str_eq(text, "{\"first\":true}\n");
+	expect_hung_up(one);
+	control_reply(s.control, s.ticket, json_pack("{s:b}", "second", 1));
+	cr_expect_gt(hear(two, text, sizeof(text)), 0);
+	cr_expect_str_eq(text, "{\"second\":true}\n");
+	/* Nobody has asked for these any more. */
+	control_reply(s.control, first, json_object());
+	control_reply(s.control, 0, json_object());
+	(void)close(two);
+}
+
+Test(control, forgets_whoever_has_not_waited)
+{
+	int fd;
+
+	if (getuid() != 0)
+		cr_skip_test("needs root");
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	for (int i = 0; i < 20; i++) {
+		fd = ask_for_later();
+		(void)close(fd);
+		turn();
+	}
+	control_reply(s.control, s.ticket, json_object());
+	expect_call(0, "status", "{\"ok\":true}\n");
 }
 
 Test(control, replaces_a_socket_that_was_left)

@@ -36,6 +36,7 @@ struct scene {
 	char config[64], resolv[64]; /* files in /tmp */
 	char argument[96];
 	struct generation *g;
+	char *argv[3]; /* which the generation refers to */
 	struct error err;
 };
 
@@ -100,18 +101,20 @@ static void make_host(void)
 static int load(const char *config, enum generation_purpose purpose)
 {
 	static char verb[] = "verb";
-	char *argv[] = { verb, s.argument, NULL };
 
+	s.argv[0] = verb;
+	s.argv[1] = s.argument;
 	write_text(s.config, config, 0644);
-	return generation_new(2, argv, purpose, &s.g, &s.err);
+	return generation_new(2, s.argv, purpose, &s.g, &s.err);
 }
 
 static int load_words(char *first)
 {
 	static char verb[] = "verb";
-	char *argv[] = { verb, first, NULL };
 
-	return generation_new(2, argv, GENERATION_RUN, &s.g, &s.err);
+	s.argv[0] = verb;
+	s.argv[1] = first;
+	return generation_new(2, s.argv, GENERATION_RUN, &s.g, &s.err);
 }
 
 static bool says(const struct generation *g, const char *words)
@@ -226,4 +229,48 @@ Test(generation, follows_resolv_conf)
 	generation_free(take_ptr(next));
 	cr_expect_eq(last->number, 3);
 	cr_expect_str_eq(last->command[CHILD_KUMA_DP].argv.items[1], "run");
+}
+
+/* Everything is read again: what is in files, and what the host has. */
+Test(generation, is_made_again)
+{
+	_cleanup_(generation_freep) struct generation *next = NULL;
+	struct change change;
+
+	make_host();
+	cr_assert_eq(load(CONFIG, GENERATION_RUN), 0, "%s", s.err.text);
+	cr_assert_eq(generation_again(present(s.g), &next, &s.err), 0, "%s", s.err.text);
+	cr_expect_eq(next->number, 2);
+	generation_compare(s.g, next, &change);
+	cr_expect_eq(change.needs, 0);
+	cr_expect_eq(change.words.n, 0, "%s", change.words.items[0]);
+	generation_free(take_ptr(next));
+
+	write_text("/opt/token", TOKEN "\n", 0600);
+	write_text(s.config, CONFIG "failure: {holdRules: 5s}\n", 0644);
+	cr_assert_eq(generation_again(s.g, &next, &s.err), 0, "%s", s.err.text);
+	generation_compare(s.g, next, &change);
+	cr_expect_eq(change.needs, CHANGE_KUMA_DP | CHANGE_DAEMON);
+	cr_assert_eq(change.words.n, 2);
+	cr_expect_str_eq(change.words.items[0], "failure.holdRules: 5s instead of 30s");
+	cr_expect_str_eq(change.words.items[1], "the token");
+	generation_free(take_ptr(next));
+
+	write_text(s.config, "kumaDP: {cpAddress: nonsense}\n", 0644);
+	cr_assert_eq(generation_again(s.g, &next, &s.err), 0, "%s", s.err.text);
+	cr_expect_eq(generation_exit_status(next), EX_CONFIG);
+}
+
+Test(generation, is_not_made_again_from_standard_input)
+{
+	_cleanup_(generation_freep) struct generation *next = NULL;
+
+	make_host();
+	write_text(s.config, CONFIG, 0644);
+	cr_assert_not_null(freopen(s.config, "re", stdin));
+	cr_assert_eq(load_words((char[]){ "--config-file=-" }), 0, "%s", s.err.text);
+	cr_assert_eq(generation_exit_status(present(s.g)), 0);
+	cr_expect_lt(generation_again(s.g, &next, &s.err), 0);
+	cr_expect(strstr(s.err.text, "standard input, which cannot be read again"), "%s",
+		  s.err.text);
 }

@@ -243,6 +243,24 @@ Test(reserve, is_not_handed_on_where_it_does_not_fit, .init = setup)
 	cr_expect(reserve_adopt(&next, NULL, 0, &other));
 }
 
+Test(reserve, gives_back_what_another_plan_does_not_need, .init = setup)
+{
+	struct plan other = plan;
+	size_t n;
+
+	cr_expect_str_eq(taken(), "");
+	n = reserve.n;
+	cr_expect_not(reserve_keep(&reserve, &plan));
+	cr_expect_eq(reserve.n, n);
+	other.inbound.port++;
+	plan.inbound.port = other.inbound.port;
+	cr_expect_str_eq(taken(), "");
+	cr_expect_eq(reserve.n, n + 2);
+	cr_expect(reserve_keep(&reserve, &other));
+	cr_expect_eq(reserve.n, n);
+	cr_expect_not(reserve_keep(&reserve, &other));
+}
+
 Test(reserve, holds_what_the_plan_redirects_alone, .init = setup)
 {
 	plan.family[FAMILY_V6] = (struct plan_family){ 0 };

@@ -241,7 +241,7 @@ Test(workdir, may_be_mounted)
 /* Writes one file of a command. */
 static int write_one(const char *path, const char *text)
 {
-	struct command_file file = { path, text };
+	struct command_file file = { path, text, "a file" };
 	struct command command = { .name = "kuma-dp", .files = { &file, 1 } };
 	int r = workdir_write(&command, s.uid, s.gid, &s.err);
 

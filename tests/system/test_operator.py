@@ -94,7 +94,7 @@ def test_status_tells_when_somebody_took_a_rule_out(machine):
     assert status(machine)["rules"]["IPv6"]["nat"]["as-expected"] is True
 
 
-def test_log_level_is_set_and_reload_says_that_it_is_not_built(machine):
+def test_log_level_is_set(machine):
     sample.configure(machine)
     sample.start(machine)
     assert status(machine)["log-level"] == "info"
@@ -103,9 +103,6 @@ def test_log_level_is_set_and_reload_says_that_it_is_not_built(machine):
     wrong = machine.run(["tproxyd", "log-level", "loud"], check=False)
     assert wrong.returncode == 64 and "error, warning, notice, info, debug" in wrong.stderr
     assert machine.run(["tproxyd", "log-level"], check=False).returncode == 64
-    asked = machine.run(["tproxyd", "reload"], check=False)
-    assert asked.returncode == 1 and "reload is not built yet" in asked.stderr
-    assert machine.show(sample.UNIT, "CanReload") == "no"
     assert machine.show(sample.UNIT, "ActiveState") == "active"
 
 

@@ -156,6 +156,7 @@ Test(schema, has_words_exactly_for_enumerations)
 			     settings[i].path);
 }
 
+/* tests/process/reload_effects.c tries each of them. */
 Test(schema, says_what_a_change_leads_to)
 {
 	for (size_t i = 0; i < n_settings; i++) {
@@ -168,8 +169,6 @@ Test(schema, says_what_a_change_leads_to)
 			cr_assert(s->affects & AFFECTS_RULES, "%s", s->path);
 		if (strncmp(s->path, "kumaDP.", 7) == 0)
 			cr_assert(s->affects & AFFECTS_KUMA_DP, "%s", s->path);
-		if (strncmp(s->path, "coreDNS.", 8) == 0)
-			cr_assert(s->affects & AFFECTS_CORE_DNS, "%s", s->path);
 	}
 	cr_assert(setting_by_path("backend")->affects & AFFECTS_START);
 }

@@ -92,10 +92,10 @@ static const struct command_file *file_named(const char *path)
 	return file;
 }
 
-static bool digested(const char *path)
+static bool given(const char *path)
 {
-	for (size_t i = 0; i < command.digested.n; i++)
-		if (strcmp(command.digested.items[i], path) == 0)
+	for (size_t i = 0; i < command.given.n; i++)
+		if (strcmp(command.given.items[i].path, path) == 0)
 			return true;
 	return false;
 }
@@ -134,9 +134,9 @@ Test(kuma_dp, of_2_14_is_started_so)
 	cr_expect_str_eq(command.path, "/usr/bin/kuma-dp");
 	expect_list(command.argv.items, argv);
 	expect_list(command.environ.items, environ);
-	cr_expect(digested("/etc/tproxyd/token"));
-	cr_expect(digested("/etc/tproxyd/dp.yaml"));
-	cr_expect_eq(command.digested.n, 2);
+	cr_expect(given("/etc/tproxyd/token"));
+	cr_expect(given("/etc/tproxyd/dp.yaml"));
+	cr_expect_eq(command.given.n, 2);
 }
 
 Test(kuma_dp, is_told_of_the_redirect_from_2_11_on)
@@ -243,11 +243,11 @@ Test(kuma_dp, answers_dns_itself_in_mode_embedded)
 	cr_expect(listed(command.environ.items, "KUMA_DNS_PROXY_PORT=15053"));
 	cr_expect_not(begun(command.argv.items, "--dns-coredns"));
 	cr_expect_not(begun(command.argv.items, "--dns-enabled"));
-	cr_expect(digested("/etc/resolv.conf"));
+	cr_expect(given("/etc/resolv.conf"));
 	build(3, 0, CORE_DNS_EMBEDDED);
 	cr_expect(listed(command.argv.items, "--dns-proxy-port=15053"));
 	cr_expect_not(begun(command.environ.items, "KUMA_DNS_PROXY_PORT="));
-	cr_expect(digested("/etc/resolv.conf"));
+	cr_expect(given("/etc/resolv.conf"));
 }
 
 Test(kuma_dp, leaves_dns_to_our_coredns_in_mode_tproxyd)
@@ -291,7 +291,7 @@ Test(kuma_dp, gets_private_copies_of_what_it_cannot_read)
 	cr_expect(listed(command.argv.items, "--dataplane-file=/run/tproxyd/dp/dataplane.yaml"));
 	cr_expect_str_eq(file_named("/run/tproxyd/dp/token")->text, "a.b.c");
 	cr_expect_str_eq(file_named("/run/tproxyd/dp/dataplane.yaml")->text, "type: Dataplane");
-	cr_expect_not(digested("/etc/tproxyd/token"));
+	cr_expect_not(given("/etc/tproxyd/token"));
 }
 
 Test(kuma_dp, never_has_the_token_in_its_arguments_or_environment)
@@ -323,7 +323,7 @@ Test(kuma_dp, gets_the_certificate)
 	plan.children.ca_cert_file = "/etc/ca.pem";
 	build(2, 14, CORE_DNS_KUMA_DP);
 	cr_expect(listed(command.argv.items, "--ca-cert-file=/etc/ca.pem"));
-	cr_expect(digested("/etc/ca.pem"));
+	cr_expect(given("/etc/ca.pem"));
 }
 
 Test(kuma_dp, gets_variables_as_its_flags_are_parsed)
@@ -368,16 +368,6 @@ Test(kuma_dp, gets_the_users_environment_instead_of_ours_and_arguments_at_the_en
 	cr_expect_str_eq(command.argv.items[n - 1], "100%");
 }
 
-/* By their digests. */
-static bool equal(const struct command *a, const struct command *b)
-{
-	uint64_t one[2], two[2];
-
-	command_digest(a, one);
-	command_digest(b, two);
-	return one[0] == two[0] && one[1] == two[1];
-}
-
 Test(equal, commands_start_the_same_process)
 {
 	struct command other;
@@ -385,7 +375,7 @@ Test(equal, commands_start_the_same_process)
 	build(2, 14, CORE_DNS_KUMA_DP);
 	other = command;
 	build(2, 14, CORE_DNS_KUMA_DP);
-	cr_expect(equal(&command, &other));
+	cr_expect(command_equal(&command, &other));
 }
 
 static void expect_different(void)
@@ -397,7 +387,7 @@ static void expect_different(void)
 	init();
 	plan.children.token_private_copy = true;
 	build(2, 14, CORE_DNS_KUMA_DP);
-	cr_expect_not(equal(&command, &changed));
+	cr_expect_not(command_equal(&command, &changed));
 }
 
 Test(equal, commands_differ_by_an_argument)
@@ -446,14 +436,37 @@ Test(equal, commands_differ_by_the_program)
 	expect_different();
 }
 
-Test(equal, commands_differ_by_what_is_digested)
+/* Whether the same plan with another text makes another command. */
+static bool counts(const char **text)
 {
-	struct command other;
+	struct command before;
 
 	build(2, 14, CORE_DNS_KUMA_DP);
-	other = command;
-	other.digested.n--;
-	cr_expect_not(equal(&command, &other));
+	before = command;
+	*text = "changed";
+	build(2, 14, CORE_DNS_KUMA_DP);
+	return !command_equal(&command, &before);
+}
+
+Test(equal, commands_differ_by_what_the_users_files_hold)
+{
+	plan.children.ca_cert_file = "/etc/ca.pem";
+	cr_expect(counts(&plan.children.token));
+	cr_expect(counts(&plan.children.resource));
+	cr_expect(counts(&plan.children.ca_cert));
+	cr_expect_not(counts(&plan.children.resolv_conf));
+}
+
+/* coredns reads it once. */
+Test(equal, commands_differ_by_resolv_conf_where_it_is_read)
+{
+	struct command before;
+
+	plan.children.core_dns_alternate = true;
+	command_core_dns(&arena, &plan, &before, &diags);
+	plan.children.resolv_conf = "nameserver 192.0.2.1";
+	command_core_dns(&arena, &plan, &command, &diags);
+	cr_expect_not(command_equal(&command, &before));
 }
 
 Test(equal, commands_differ_by_the_place_of_a_word)
@@ -462,5 +475,5 @@ Test(equal, commands_differ_by_the_place_of_a_word)
 	struct command a = { .argv = { words, 3 }, .environ = { words + 2, 1 } };
 	struct command b = { .argv = { words + 2, 1 }, .environ = { words, 3 } };
 
-	cr_expect_not(equal(&a, &b));
+	cr_expect_not(command_equal(&a, &b));
 }

@@ -67,8 +67,8 @@ Test(core_dns, is_started_so)
 	cr_expect_str_eq(command.path, "/usr/bin/coredns");
 	expect_list(command.argv.items, argv);
 	expect_list(command.environ.items, environ);
-	cr_assert_eq(command.digested.n, 1);
-	cr_expect_str_eq(command.digested.items[0], "/etc/resolv.conf");
+	cr_assert_eq(command.given.n, 1);
+	cr_expect_str_eq(command.given.items[0].path, "/etc/resolv.conf");
 	cr_assert_eq(command.files.n, 1);
 	cr_expect_str_eq(command.files.items[0].path, "/run/tproxyd/dp/Corefile");
 }
