@@ -191,9 +191,10 @@ struct daemon {
 	bool told_unreserved;    /* which ports could not be reserved */
 	bool armed[TIMER_COUNT]; /* a timer that has not fired */
 	uint64_t due_usec[TIMER_COUNT];
-	uint64_t ran_usec;  /* when the loop was seen to run; see daemon_was_due() */
-	char status[256];   /* the last STATUS= */
-	char failure[1024]; /* what ended us, for systemd; "": nothing did */
+	uint64_t ran_usec;   /* when the loop was seen to run; see daemon_was_due() */
+	uint64_t alive_usec; /* when systemd was told that it does */
+	char status[256];    /* the last STATUS= */
+	char failure[1024];  /* what ended us, for systemd; "": nothing did */
 	int exit_status;
 
 	/* The real hands. */

@@ -18,6 +18,10 @@
  * costs one round at most, which is a hiccup. */
 #define ABSENT_USEC ((uint64_t)5 * 1000 * 1000)
 
+/* libsystemd tells when most of WatchdogSec= is over. Where it was told shortly before, a machine can
+ * stand still for a minute: systemd, which may wake up before us, sees that much less silence. */
+#define ALIVE_USEC ((uint64_t)10 * 1000 * 1000)
+
 static void probe_later(struct daemon *d)
 {
 	uint64_t usec = (uint64_t)d->current->plan.readiness_interval_nsec / 1000;
@@ -69,6 +73,14 @@ static bool is_stale(struct daemon *d)
 	return stale;
 }
 
+static void tell_alive(struct daemon *d, uint64_t now)
+{
+	if (now - d->alive_usec < ALIVE_USEC)
+		return;
+	d->alive_usec = now;
+	notify_alive();
+}
+
 void daemon_was_due(struct daemon *d, uint64_t due_usec)
 {
 	uint64_t now = d->ops->now(d);
@@ -76,6 +88,7 @@ void daemon_was_due(struct daemon *d, uint64_t due_usec)
 	uint64_t gap = now > since ? now - since : 0;
 
 	d->ran_usec = now;
+	tell_alive(d, now);
 	if (gap < ABSENT_USEC)
 		return;
 	log_notice("tproxyd did not run for %llu s: it was stopped, or this machine was",

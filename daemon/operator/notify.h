@@ -17,6 +17,9 @@ void notify_ready(void);
 void notify_reloading(uint64_t now_usec);
 void notify_stopping(void);
 
+/* WATCHDOG=1: the loop runs. */
+void notify_alive(void);
+
 /* EXTEND_TIMEOUT_USEC=: we are alive and need up to usec more for this start or stop. */
 void notify_extend(uint64_t usec);
 
