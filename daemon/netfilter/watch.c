@@ -102,9 +102,10 @@ static int on_tables(_unused_ sd_event_source *source, int fd, _unused_ uint32_t
 	bool news = false;
 	ssize_t n;
 
-	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0 || (n < 0 && errno == ENOBUFS))
-		news |= n < 0 || read_writer(buf, (size_t)n, whom, sizeof(whom));
-	if (news)
+	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0)
+		news |= read_writer(buf, (size_t)n, whom, sizeof(whom));
+	/* Messages were lost; what is left wakes us again. */
+	if (news || errno == ENOBUFS)
 		tell(userdata, NEWS_TABLES, whom[0] ? whom : NULL);
 	return 0;
 }
@@ -113,11 +114,9 @@ static int on_addresses(_unused_ sd_event_source *source, int fd, _unused_ uint3
 			void *userdata)
 {
 	char buf[1024];
-	ssize_t n;
 
-	do
-		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
-	while (n > 0 || (n < 0 && errno == ENOBUFS));
+	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		;
 	tell(userdata, NEWS_ADDRESS, NULL);
 	return 0;
 }

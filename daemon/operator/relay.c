@@ -256,8 +256,7 @@ static int on_output(_unused_ sd_event_source *source, _unused_ int fd, _unused_
 {
 	struct relay *relay = userdata;
 
-	if (read_chunk(relay))
-		go_on(relay, pass_on(relay));
+	go_on(relay, read_chunk(relay) && pass_on(relay));
 	return 0;
 }
 

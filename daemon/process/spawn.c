@@ -254,7 +254,8 @@ static pid_t fork_blocked(struct child *child)
 	int saved;
 
 	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, &before);
+	if (sigprocmask(SIG_SETMASK, &all, &before) < 0)
+		return -1;
 	pid = fork();
 	if (pid == 0)
 		child_main(child);
