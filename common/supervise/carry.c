@@ -36,6 +36,7 @@ static const struct fact facts[] = {
 	FACT("served",                situation.served,              1),
 	FACT("applied-level",         situation.applied,             LEVEL_UNKNOWN),
 	FACT("applied-generation",    situation.applied_generation,  UINT_MAX),
+	FACT("least-level",           situation.least,               LEVEL_FULL),
 	FACT("generation",            situation.generation,          UINT_MAX),
 	FACT("hold-until-usec",       situation.hold_until_usec,     UINT64_MAX),
 	FACT("proxy-by-usec",         situation.proxy_by_usec,       UINT64_MAX),

@@ -32,6 +32,18 @@ static enum level draining_level(const struct situation *s)
 	return s->proxy_alive && s->applied != LEVEL_NONE ? LEVEL_DRAIN : LEVEL_NONE;
 }
 
+/* As it is; of two levels that may be in, the one that was wanted with less. */
+static enum level held_level(const struct situation *s)
+{
+	enum level level = s->applied == LEVEL_UNKNOWN ? s->least : s->applied;
+
+	if (s->applied == LEVEL_UNKNOWN && level <= LEVEL_DRAIN)
+		return draining_level(s);
+	if (level == LEVEL_FULL && !dns_answers(s) && s->hold_until_usec != USEC_NEVER)
+		return LEVEL_NO_DNS;
+	return level;
+}
+
 bool unconfirmed(const struct situation *s)
 {
 	return s->now_usec >= s->confirm_until_usec;
@@ -49,9 +61,7 @@ enum level wanted_level(const struct situation *s)
 		return dns_answers(s) ? LEVEL_FULL : LEVEL_NO_DNS;
 	if (s->hold_until_usec != USEC_NEVER && s->now_usec >= s->hold_until_usec)
 		return draining_level(s);
-	if (s->applied == LEVEL_FULL && !dns_answers(s) && s->hold_until_usec != USEC_NEVER)
-		return LEVEL_NO_DNS;
-	return s->applied;
+	return held_level(s);
 }
 
 bool must_apply(const struct situation *s)
@@ -79,6 +89,8 @@ enum phase phase(const struct situation *s)
 		return phase_of_stop(s);
 	if (!s->served)
 		return PHASE_STARTING;
+	if (s->applied == LEVEL_UNKNOWN)
+		return PHASE_APPLYING;
 	/* What is in the kernel tells whether traffic is held, not what should be there. */
 	if (!s->proxy_serving)
 		return s->applied == LEVEL_NONE || s->applied == LEVEL_DRAIN ? PHASE_RELEASED
@@ -192,6 +204,14 @@ enum proxy_news situation_probed(struct situation *s, struct sighting seen, uint
 	news = proxy_is(s, seen.proxy, hold_usec, now_usec);
 	set_deadlines(s, seen, news, now_usec);
 	return news;
+}
+
+void situation_not_applied(struct situation *s, enum level wanted)
+{
+	enum level before = s->applied == LEVEL_UNKNOWN ? s->least : s->applied;
+
+	s->least = wanted < before ? wanted : before;
+	s->applied = LEVEL_UNKNOWN;
 }
 
 void situation_started(struct situation *s, enum part part, uint64_t timeout_usec,

@@ -55,6 +55,8 @@ struct situation {
 	/* what is in the kernel: LEVEL_UNKNOWN at start and after a failed apply; of which generation */
 	enum level applied;
 	unsigned applied_generation;
+	/* while that is not known: the lowest of the level that was in before and those tried since */
+	enum level least;
 	/* others have changed what is in; to be put right at this time, or with the next change */
 	bool disturbed;
 	uint64_t repair_usec;
@@ -156,6 +158,9 @@ void situation_ended(struct situation *s, enum part part, uint64_t hold_usec, ui
 /* We did not run for so long: the children may not have either, and get that time back. A hold does not:
  * its end is a promise to those whose traffic waits. */
 void situation_absent(struct situation *s, uint64_t gap_usec);
+
+/* An apply failed: what it was to change may be as before, or as wanted. */
+void situation_not_applied(struct situation *s, enum level wanted);
 
 /* A process that was overdue is being ended. */
 void situation_given_up(struct situation *s, enum part part);

@@ -93,7 +93,8 @@ static void others_busy(struct daemon *d, const struct error *err)
 	try_again(d, RETRY_USEC);
 }
 
-static void apply_failed(struct daemon *d, enum level wanted, const struct error *err)
+static void apply_failed(struct daemon *d, const struct generation *generation, enum level wanted,
+			 const struct error *err)
 {
 	struct situation *s = situation_of(d);
 
@@ -101,8 +102,8 @@ static void apply_failed(struct daemon *d, enum level wanted, const struct error
 	if (time_to_tell(d, 0) || s->wish == WISH_RUN)
 		log_error(err, "Cannot bring the rules to level %s", level_name(wanted));
 	/* Rules that others have changed are as they were. */
-	if (wanted != s->applied)
-		s->applied = LEVEL_UNKNOWN;
+	if (wanted != s->applied || generation->number != s->applied_generation)
+		situation_not_applied(s, wanted);
 	utf8_print(d->trouble.why, sizeof(d->trouble.why), "%s", err->text);
 	if (s->wish == WISH_RUN && !d->carry.ready)
 		daemon_fail(d, NULL, "%s", err->text);
@@ -128,10 +129,8 @@ void daemon_apply(struct daemon *d)
 	struct error err = { 0 };
 	int r;
 
-	/* While held, what is wanted is what there is, even where that is not known. */
 	if (!must_apply(s)) {
-		if (s->applied != LEVEL_UNKNOWN)
-			end_trouble(d);
+		end_trouble(d);
 		return;
 	}
 	if (wanted == d->trouble.wanted && s->now_usec < d->trouble.again_usec)
@@ -146,7 +145,7 @@ void daemon_apply(struct daemon *d)
 	else if (r == NETFILTER_BUSY)
 		others_busy(d, &err);
 	else
-		apply_failed(d, wanted, &err);
+		apply_failed(d, generation, wanted, &err);
 	for (size_t i = 0; i < report.left.n; i++)
 		log_warning("%s", report.left.items[i]);
 	netfilter_report_done(&report);

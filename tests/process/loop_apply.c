@@ -172,7 +172,8 @@ Test(loop, goes_on_with_rules_that_cannot_be_changed_while_it_runs)
 	world_done(&w);
 }
 
-Test(loop, leaves_unknown_rules_alone_while_they_are_held)
+/* Either level may be in: the hold goes on with the lower one. */
+Test(loop, tries_again_while_it_holds)
 {
 	struct world w;
 
@@ -183,11 +184,32 @@ Test(loop, leaves_unknown_rules_alone_while_they_are_held)
 	did(&w, "fail:no-dns");
 	probed(&w, false, true);
 	probed(&w, false, true);
-	advance(&w, HOLD - SECOND);
-	did(&w, "");
-	cr_expect_eq(phase_of(&w), PHASE_HOLDING);
+	cr_expect_eq(phase_of(&w), PHASE_APPLYING);
 	advance(&w, SECOND);
+	did(&w, "apply:no-dns");
+	cr_expect_eq(phase_of(&w), PHASE_HOLDING);
+	advance(&w, HOLD);
 	did(&w, "apply:drain");
+	world_done(&w);
+}
+
+/* Nobody knows whose rules are in, and those that are wanted have the same level. */
+Test(loop, does_not_know_what_is_in_when_another_generation_fails)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	will_answer(&w, 1, -EIO);
+	w.d.next = paper_generation(&usual, 2);
+	w.woken = true;
+	turn(&w);
+	did(&w, "fail:full");
+	cr_expect_eq(w.d.carry.situation.applied, LEVEL_UNKNOWN);
+	cr_expect_eq(phase_of(&w), PHASE_APPLYING);
+	advance(&w, SECOND);
+	did(&w, "apply:full");
+	cr_expect_eq(w.last_generation, 2);
+	cr_expect_eq(phase_of(&w), PHASE_REDIRECTING);
 	world_done(&w);
 }
 

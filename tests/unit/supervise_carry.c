@@ -16,6 +16,7 @@ static struct carry example(void)
 			.served = true,
 			.applied = LEVEL_NO_DNS,
 			.applied_generation = 3,
+			.least = LEVEL_DRAIN,
 			.generation = 4,
 			.hold_until_usec = USEC_NEVER,
 			.proxy_by_usec = 180000000,

@@ -24,6 +24,7 @@ static void for_every_situation(void (*check)(const struct situation *s))
 					.served = bits & 32,
 					.disturbed = bits & 64,
 					.applied = applied,
+					.least = (enum level)(time / N_TIMES % LEVEL_COUNT),
 					.hold_until_usec = times[time % N_TIMES],
 					.proxy_by_usec = times[time / N_TIMES % N_TIMES],
 					.core_dns_by_usec =
@@ -37,10 +38,10 @@ static void say(const struct situation *s, char *text, size_t size)
 {
 	(void)snprintf(
 		text, size,
-		"%s alive=%d serving=%d dns=%d/%d served=%d applied=%u%s hold=%lld start=%lld "
+		"%s alive=%d serving=%d dns=%d/%d served=%d applied=%u/%u%s hold=%lld start=%lld "
 		"confirm=%lld",
 		s->wish == WISH_STOP ? "stop" : "run", s->proxy_alive, s->proxy_serving,
-		s->dns_redirected, s->dns_serving, s->served, s->applied,
+		s->dns_redirected, s->dns_serving, s->served, s->applied, s->least,
 		s->disturbed ? " disturbed" : "", (long long)s->hold_until_usec,
 		(long long)s->proxy_by_usec, (long long)s->confirm_until_usec);
 }
@@ -168,13 +169,17 @@ static enum level full(const struct situation *s)
 
 static enum level as_it_is(const struct situation *s)
 {
-	return s->applied;
+	if (s->applied != LEVEL_UNKNOWN)
+		return s->applied;
+	if (s->least == LEVEL_NONE || s->least == LEVEL_DRAIN)
+		return s->proxy_alive ? LEVEL_DRAIN : LEVEL_NONE;
+	return s->least;
 }
 
 static enum level as_it_is_less_dns(const struct situation *s)
 {
-	if (s->hold_until_usec == USEC_NEVER || s->applied != LEVEL_FULL)
-		return s->applied;
+	if (s->hold_until_usec == USEC_NEVER || as_it_is(s) != LEVEL_FULL)
+		return as_it_is(s);
 	return LEVEL_NO_DNS;
 }
 
@@ -219,7 +224,8 @@ Test(situation, wants_what_its_table_says_in_every_combination)
 static void check_order(const struct situation *s)
 {
 	bool redirects = wanted_level(s) == LEVEL_FULL || wanted_level(s) == LEVEL_NO_DNS;
-	bool redirected = s->applied == LEVEL_FULL || s->applied == LEVEL_NO_DNS;
+	enum level in = s->applied == LEVEL_UNKNOWN ? s->least : s->applied;
+	bool redirected = in == LEVEL_FULL || in == LEVEL_NO_DNS;
 	char text[200];
 
 	say(s, text, sizeof(text));
@@ -229,9 +235,29 @@ static void check_order(const struct situation *s)
 	/* What drains needs a process that serves it. */
 	if (wanted_level(s) == LEVEL_DRAIN && s->applied != LEVEL_DRAIN)
 		cr_expect(s->proxy_alive && s->applied != LEVEL_NONE, "%s", text);
-	/* A level that is not known can only be left as it is while it is held. */
-	if (wanted_level(s) == LEVEL_UNKNOWN)
-		cr_expect(s->applied == LEVEL_UNKNOWN && phase(s) == PHASE_HOLDING, "%s", text);
+	/* What is not known is not left alone. */
+	cr_expect_neq(wanted_level(s), LEVEL_UNKNOWN, "%s", text);
+}
+
+/* After an apply that failed either level may be in; after several, any of them. */
+Test(situation, holds_the_least_of_what_may_be_in)
+{
+	struct situation s = { .served = true,
+			       .proxy_alive = true,
+			       .dns_serving = true,
+			       .applied = LEVEL_FULL,
+			       .hold_until_usec = USEC_NEVER,
+			       .confirm_until_usec = USEC_NEVER };
+
+	situation_not_applied(&s, LEVEL_NO_DNS);
+	cr_expect_eq(s.applied, LEVEL_UNKNOWN);
+	cr_expect_eq(wanted_level(&s), LEVEL_NO_DNS);
+	situation_not_applied(&s, LEVEL_FULL);
+	cr_expect_eq(wanted_level(&s), LEVEL_NO_DNS);
+	situation_not_applied(&s, LEVEL_DRAIN);
+	cr_expect_eq(wanted_level(&s), LEVEL_DRAIN);
+	s.proxy_alive = false;
+	cr_expect_eq(wanted_level(&s), LEVEL_NONE);
 }
 
 Test(situation, never_wants_a_redirect_into_nothing)
@@ -241,8 +267,7 @@ Test(situation, never_wants_a_redirect_into_nothing)
 
 static enum phase phase_restated(const struct situation *s)
 {
-	bool in = s->applied == LEVEL_FULL || s->applied == LEVEL_NO_DNS ||
-		  s->applied == LEVEL_UNKNOWN;
+	bool in = s->applied == LEVEL_FULL || s->applied == LEVEL_NO_DNS;
 
 	if (stop_alive(s))
 		return PHASE_DRAINING;
@@ -250,7 +275,7 @@ static enum phase phase_restated(const struct situation *s)
 		return s->applied == LEVEL_NONE && !s->proxy_alive ? PHASE_STOPPED : PHASE_STOPPING;
 	if (never_served(s))
 		return PHASE_STARTING;
-	if (s->served && s->proxy_serving && s->disturbed)
+	if (s->applied == LEVEL_UNKNOWN || (s->served && s->proxy_serving && s->disturbed))
 		return PHASE_APPLYING;
 	if (not_confirmed(s) && s->proxy_serving)
 		return s->applied == (drainable(s) ? LEVEL_DRAIN : LEVEL_NONE) ? PHASE_RELEASED
