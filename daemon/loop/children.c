@@ -14,6 +14,7 @@
 #include "daemon/operator/log.h"
 #include "daemon/operator/messages.h"
 
+#define STOPPING_USEC 1000                /* until the step has seen to it */
 #define NOFILE_WANTED ((uint64_t)1048576) /* Envoy needs one or two descriptors per connection */
 
 static uint64_t readiness_usec(const struct daemon *d)
@@ -76,8 +77,12 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 	const struct command *command = &generation->command[id];
 	const struct relay *relay = d->child[id].relay;
 	int output = relay ? relay_output(relay) : STDERR_FILENO;
-	int pause = proc->last_pid ? daemon_sweep(d, proc->last_pid, &d->child[id].sweeps) : 0;
+	int pause;
 
+	/* The turn's step settles it. */
+	if (situation_of(d)->wish == WISH_STOP)
+		return STOPPING_USEC;
+	pause = proc->last_pid ? daemon_sweep(d, proc->last_pid, &d->child[id].sweeps) : 0;
 	if (pause > 0)
 		return pause;
 	*ret = (struct exec_spec){

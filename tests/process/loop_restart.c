@@ -488,6 +488,20 @@ Test(loop, starts_nothing_while_it_stops_and_others_are_busy)
 	world_done(&w);
 }
 
+/* The pause is over in the very turn of the request. */
+Test(loop, starts_nothing_in_the_turn_in_which_it_is_asked_to_stop)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	bring_down(&w, DOWN_BACKOFF);
+	daemon_stop(&w.d);
+	proc_timeout(&w.d.child[CHILD_KUMA_DP].proc);
+	turn(&w);
+	did(&w, "apply:none sweep exit:0");
+	world_done(&w);
+}
+
 Test(loop, adopts_a_next_generation_when_the_proxy_is_back)
 {
 	for (enum down_state state = 0; state < DOWN_RESTARTING; state++) {
