@@ -27,7 +27,8 @@ static void probe_later(struct daemon *d)
 	uint64_t usec = (uint64_t)d->current->plan.readiness_interval_nsec / 1000;
 
 	/* Nothing is missed, or nothing can be found. */
-	if (situation_of(d)->served && (d->probe.misses == 0 || !child_lives(d, CHILD_KUMA_DP)))
+	if (situation_of(d)->served &&
+	    ((d->probe.misses == 0 && !d->probe.stale) || !child_lives(d, CHILD_KUMA_DP)))
 		usec = WATCH_USEC;
 	daemon_arm(d, TIMER_PROBE, d->ops->now(d) + usec);
 }
@@ -62,15 +63,6 @@ static void take_over(struct daemon *d, struct sighting seen)
 		return;
 	tell_child(d, CHILD_KUMA_DP, s->proxy_serving);
 	tell_child(d, CHILD_CORE_DNS, seen.core_dns);
-}
-
-/* What it says of processes that have come or gone since it began is old. */
-static bool is_stale(struct daemon *d)
-{
-	bool stale = d->probe.stale;
-
-	d->probe.stale = false;
-	return stale;
 }
 
 static void tell_alive(struct daemon *d, uint64_t now)
@@ -112,7 +104,8 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 	d->probe.last = *result;
 	if (s->wish != WISH_RUN)
 		return;
-	if (!is_stale(d)) {
+	/* What it says of processes that have come or gone since it began is old. */
+	if (!d->probe.stale) {
 		if (result->envoy > 0 && result->envoy != d->probe.envoy &&
 		    d->ops->watch_envoy(d, result->envoy) >= 0)
 			d->probe.envoy = result->envoy;
@@ -170,3 +163,4 @@ void daemon_probe(struct daemon *d)
 		probe_later(d);
 	}
 }
+	d->probe.stale = false;

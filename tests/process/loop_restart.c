@@ -37,8 +37,6 @@ Test(loop, starts_kuma_dp_again_when_it_dies_and_holds_the_rules)
 	advance(&w, MSEC);
 	did(&w, "sweep-session start:kuma-dp");
 	probed(&w, true, true);
-	did(&w, "");
-	probed(&w, true, true);
 	did(&w, "apply:full");
 	cr_expect_eq(phase_of(&w), PHASE_REDIRECTING);
 	cr_expect_eq(w.d.carry.child[CHILD_KUMA_DP].starts, 2);
@@ -148,6 +146,25 @@ Test(loop, does_not_believe_a_round_that_is_older_than_a_crash)
 	w.timer[TIMER_PROBE] = w.now;
 	probed(&w, true, true);
 	cr_expect_not(w.d.carry.situation.proxy_serving);
+	world_done(&w);
+}
+
+/* The round under way counts for nothing, so the next one comes soon. */
+Test(loop, asks_again_soon_after_a_round_in_which_a_child_was_started)
+{
+	struct world w;
+
+	world_up(&w, &own_dns);
+	child_exits(&w, CHILD_CORE_DNS, 1);
+	w.timer[TIMER_PROBE] = w.now + 200 * MSEC;
+	advance(&w, 250 * MSEC);
+	did(&w, "apply:no-dns sweep-session start:coredns");
+	cr_assert(w.probing);
+	probed(&w, true, true);
+	did(&w, "");
+	cr_expect_eq(w.timer[TIMER_PROBE], w.now + 100 * MSEC);
+	probed(&w, true, true);
+	did(&w, "apply:full");
 	world_done(&w);
 }
 
