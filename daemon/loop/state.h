@@ -191,7 +191,8 @@ struct daemon {
 	bool told_unreserved;    /* which ports could not be reserved */
 	bool armed[TIMER_COUNT]; /* a timer that has not fired */
 	uint64_t due_usec[TIMER_COUNT];
-	uint64_t ran_usec;   /* when the loop was seen to run; see daemon_was_due() */
+	/* when the loop was seen to run; when before the last pause; since when it had not then */
+	uint64_t ran_usec, ran_before_usec, absent_usec;
 	uint64_t alive_usec; /* when systemd was told that it does */
 	char status[256];    /* the last STATUS= */
 	char failure[1024];  /* what ended us, for systemd; "": nothing did */

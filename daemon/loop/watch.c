@@ -17,6 +17,8 @@
 /* A timer that is so late is not the loop's own doing, nor that of a host under load: what is shorter
  * costs one round at most, which is a hiccup. */
 #define ABSENT_USEC ((uint64_t)5 * 1000 * 1000)
+/* Between events that come one after another. */
+#define PAUSE_USEC ((uint64_t)100 * 1000)
 
 /* libsystemd tells when most of WatchdogSec= is over. Where it was told shortly before, a machine can
  * stand still for a minute: systemd, which may wake up before us, sees that much less silence. */
@@ -75,16 +77,22 @@ static void tell_alive(struct daemon *d, uint64_t now)
 
 void daemon_was_due(struct daemon *d, uint64_t due_usec)
 {
-	uint64_t now = d->ops->now(d);
-	uint64_t since = due_usec > d->ran_usec ? due_usec : d->ran_usec;
-	uint64_t gap = now > since ? now - since : 0;
+	uint64_t now = d->ops->now(d), since, gap;
 
+	if (now - d->ran_usec > PAUSE_USEC) {
+		d->ran_before_usec = d->ran_usec;
+		d->absent_usec = now;
+	}
 	d->ran_usec = now;
 	tell_alive(d, now);
-	if (gap < ABSENT_USEC)
+	/* After a gap what was due comes in any order: the earliest counts. */
+	since = due_usec > d->ran_before_usec ? due_usec : d->ran_before_usec;
+	if (since >= d->absent_usec || now - since < ABSENT_USEC)
 		return;
+	gap = d->absent_usec - since;
+	d->absent_usec = since;
 	log_notice("tproxyd did not run for %llu s: it was stopped, or this machine was",
-		   (unsigned long long)(gap / 1000000));
+		   (unsigned long long)((now - since) / 1000000));
 	situation_absent(situation_of(d), gap);
 	/* Nobody knows when within that time an answer came, or was missed. */
 	d->probe.misses = 0;
@@ -158,9 +166,9 @@ void daemon_probe(struct daemon *d)
 		target.envoy_dns_port = plan->children.envoy_dns_port;
 	d->probe.dns_asked = dns;
 	d->probe.begun_usec = d->ops->now(d);
+	d->probe.stale = false;
 	if (d->ops->probe(d, &target, &err) < 0) {
 		log_error(&err, "Cannot ask the proxy whether it serves");
 		probe_later(d);
 	}
 }
-	d->probe.stale = false;

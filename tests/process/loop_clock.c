@@ -196,6 +196,24 @@ Test(loop, gives_nobody_up_for_time_in_which_nobody_ran)
 	world_done(&w);
 }
 
+/* The start's own deadline was over for 20 s, the round for 199 s. */
+Test(loop, counts_a_gap_from_the_first_that_was_due_whichever_is_told_first)
+{
+	struct world w;
+
+	world_init(&w, &usual);
+	turn(&w);
+	w.book[0] = '\0';
+	w.now += 200 * SECOND;
+	w.timer[TIMER_DEADLINE] = USEC_NEVER;
+	daemon_timer(&w.d, TIMER_DEADLINE);
+	probed(&w, false, false);
+	did(&w, "");
+	probed(&w, true, true);
+	did(&w, "apply:full take-over");
+	world_done(&w);
+}
+
 /* Traffic may have waited all the time: nobody can tell. */
 Test(loop, ends_a_hold_in_its_time_although_it_was_frozen)
 {
