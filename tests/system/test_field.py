@@ -47,7 +47,7 @@ def told(machine, words):
 
 def plaintext(machine):
     """Which ports answer at which addresses, as far as a warning says so."""
-    return [text.split("Dataplane ")[1].split(": ")[0] for text in told(machine, "plaintext")]
+    return [text.split("Dataplane ")[-1].split(": ")[0] for text in told(machine, "plaintext")]
 
 
 @pytest.fixture
