@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -220,3 +221,39 @@ def test_check_knows_what_firewalld_lets_in(machine):
     machine.run(["nft", "delete", "rule", "inet", "firewalld", "filter_INPUT", "handle", handle])
     said = machine.run(["tproxyd", "check"], check=False).stderr
     assert "chain filter_INPUT of nftables' table inet firewalld drops inbound mesh traffic" in said
+
+
+@pytest.mark.parametrize("machine", ["nftables", "iptables"], indirect=True)
+def test_a_daemons_rules_outlast_what_firewalld_does(machine):
+    """Its direct rules, and with its iptables backend all others, are in the tables that ours are in: it flushes them all."""
+    machine.sh("systemctl stop firewalld; update-alternatives --set iptables /usr/sbin/iptables-legacy;"
+               "update-alternatives --set ip6tables /usr/sbin/ip6tables-legacy; systemctl start firewalld")
+    wait_for_firewalld(machine)
+    sample.configure(machine)
+    sample.start(machine)
+
+    def redirected():
+        return {ipv: ours(chains(machine, "legacy", ipv)) for ipv in SAVE}
+
+    def repairs():
+        return len(re.findall("Put the rules right, which", machine.journal_text("-u", sample.UNIT)))
+
+    expected = redirected()
+    assert expected["ipv4"] and expected["ipv6"]
+    for n, what in enumerate((["firewall-cmd", "--reload"], ["systemctl", "restart", "firewalld"],
+                              ["firewall-cmd", "--complete-reload"], ["iptables-legacy", "-w", "-t", "nat", "-F"])):
+        machine.run(what)
+        begin = time.monotonic()
+        machine.wait_until(lambda: redirected() == expected, timeout=5, what=f"the redirect after {what}")
+        print(f"{' '.join(what)}: {time.monotonic() - begin:.2f} s")
+        machine.wait_until(lambda: repairs() > n, timeout=5, what=f"a word about {what}")
+        if what[0] != "iptables-legacy":
+            wait_for_firewalld(machine)
+    assert len(of_others(machine)) == 3
+    said = machine.journal_text("-u", sample.UNIT)
+    assert "firewalld has reloaded" in said
+    # All that tells of changes can be had in the unit's sandbox.
+    assert "may be noticed seconds later" not in said and "Cannot tell whether" not in said
+    machine.systemctl("stop", "tproxyd")
+    assert redirected() == {"ipv4": {}, "ipv6": {}}
+    assert len(of_others(machine)) == 3
