@@ -6,12 +6,27 @@
 #include "daemon/netfilter/xt/lock.h"
 #include "daemon/operator/log.h"
 
+/* To redirect it may need another proxy: that is for a reload to find out. */
+static void tell_of_ipv6(struct daemon *d)
+{
+	const struct facts *facts = &d->current->facts;
+
+	if (d->drift.told_ipv6 || (facts->ipv6 && facts->ipv6_loopback) ||
+	    d->current->options.loaded.config.ip_family_mode == IP_FAMILY_IPV4)
+		return;
+	d->drift.told_ipv6 = true;
+	log_warning("IPv6 has come to this host since the configuration was read: its traffic goes "
+		    "direct until the service is reloaded or restarted");
+}
+
 static void on_news(enum netfilter_news news, const char *whom, void *userdata)
 {
 	struct daemon *d = userdata;
 
 	if (news == NEWS_TABLES)
 		daemon_tables_changed(d, whom);
+	else if (news == NEWS_IPV6)
+		tell_of_ipv6(d);
 	else
 		daemon_disturbed(d, NULL);
 }

@@ -170,6 +170,7 @@ struct daemon {
 		uint64_t tables_usec;     /* they are not looked at before */
 		struct repairs takeovers; /* of what was found there */
 		bool told_foreign;        /* that nat rules of others are there */
+		bool told_ipv6;           /* that IPv6 has come since the start */
 	} drift;
 
 	struct {

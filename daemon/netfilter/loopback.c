@@ -14,6 +14,10 @@
 
 static const struct in6_addr passthrough = { .s6_addr = { [15] = 6 } };
 
+/* As they stand in if_inet6. */
+#define PASSTHROUGH "00000000000000000000000000000006"
+#define LOOPBACK    "00000000000000000000000000000001"
+
 /* Asks for ::6/128 on the interface: RTM_NEWADDR, RTM_DELADDR. */
 static int ask(uint16_t type, uint16_t flags, unsigned index)
 {
@@ -40,7 +44,7 @@ static int find_index(const char *iface, unsigned *ret, struct error *err)
 	return 0;
 }
 
-static int find_address(const char *iface, bool *ret)
+static int find_address(const char *iface, const char *address, bool *ret)
 {
 	_fclose_ FILE *f = fopen("/proc/self/net/if_inet6", "re");
 	char line[128], name[IF_NAMESIZE];
@@ -49,9 +53,8 @@ static int find_address(const char *iface, bool *ret)
 	if (!f)
 		return errno == ENOENT ? 0 : -errno; /* a kernel without IPv6 */
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "00000000000000000000000000000006 %*s %*s %*s %*s %15s", name) ==
-			    1 &&
-		    strcmp(name, iface) == 0)
+		if (strncmp(line, address, strlen(address)) == 0 &&
+		    sscanf(line, "%*s %*s %*s %*s %*s %15s", name) == 1 && strcmp(name, iface) == 0)
 			*ret = true;
 	return ferror(f) ? -EIO : 0;
 }
@@ -63,7 +66,18 @@ int loopback_v6_present(const char *iface, bool *ret, struct error *err)
 
 	if (r < 0)
 		return r;
-	r = find_address(iface, ret);
+	r = find_address(iface, PASSTHROUGH, ret);
+	return r < 0 ? error_sys(err, r, "list the IPv6 addresses of %s", iface) : 0;
+}
+
+int loopback_v6_missing(const char *iface, bool *ret, struct error *err)
+{
+	bool ours = false, any = false;
+	int r = find_address(iface, PASSTHROUGH, &ours);
+
+	if (r == 0)
+		r = find_address(iface, LOOPBACK, &any);
+	*ret = any && !ours;
 	return r < 0 ? error_sys(err, r, "list the IPv6 addresses of %s", iface) : 0;
 }
 
@@ -75,7 +89,7 @@ static int change_and_look(uint16_t type, uint16_t flags, const char *iface, uns
 
 	if (r != NETLINK_LOST)
 		return r;
-	r = find_address(iface, &found);
+	r = find_address(iface, PASSTHROUGH, &found);
 	if (r < 0)
 		return r;
 	return found == (type == RTM_NEWADDR) ? 0 : -EIO;
@@ -89,7 +103,8 @@ int loopback_v6_add(const char *iface, bool *ret_added, struct error *err)
 	if (r < 0)
 		return r;
 	r = change_and_look(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, iface, index);
-	if (r < 0 && r != -EEXIST)
+	/* EACCES: IPv6 was switched off there, and needs none. */
+	if (r < 0 && r != -EEXIST && r != -EACCES)
 		return error_sys(err, r, "add ::6/128 to %s", iface);
 	*ret_added = r == 0;
 	return 0;

@@ -125,12 +125,12 @@ int redirect_differs(const struct redirect *redirect, const struct netfilter_wis
 		     struct strbuf *difference, struct error *err)
 {
 	const struct ruleset *rules = wish->rules;
-	bool present = true;
+	bool missing = false;
 	int r = redirect->backend->differs(wish, &redirect->record, difference, err);
 
 	if (r == 0 && rules->loopback_v6)
-		r = loopback_v6_present(rules->loopback, &present, err);
-	if (r == 0 && !present)
+		r = loopback_v6_missing(rules->loopback, &missing, err);
+	if (r == 0 && missing)
 		strbuf_addf(difference, "%s::6/128 is gone from %s", difference->len ? "; " : "",
 			    rules->loopback);
 	return r;

@@ -25,6 +25,7 @@ struct netfilter_watch {
 	struct netfilter_watch_setup setup;
 	sd_event_source *lock, *tables, *addresses;
 	struct stat lock_file; /* that is watched */
+	unsigned loopback;     /* the interface's number */
 };
 
 static void tell(const struct netfilter_watch *watch, enum netfilter_news news, const char *whom)
@@ -113,41 +114,52 @@ static int on_tables(_unused_ sd_event_source *source, int fd, _unused_ uint32_t
 static int on_addresses(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
 			void *userdata)
 {
-	char buf[1024];
+	const struct netfilter_watch *watch = userdata;
+	_Alignas(struct nlmsghdr) char buf[1024];
+	bool loopback = false, came = false;
+	ssize_t n;
 
-	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
-		;
-	tell(userdata, NEWS_ADDRESS, NULL);
+	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
+		const struct nlmsghdr *message = (const void *)buf;
+		const struct ifaddrmsg *address = mnl_nlmsg_get_payload(message);
+
+		if (n < (ssize_t)(NLMSG_HDRLEN + sizeof(*address)) ||
+		    address->ifa_index == watch->loopback)
+			loopback = true;
+		else
+			came |= message->nlmsg_type == RTM_NEWADDR &&
+				address->ifa_scope == RT_SCOPE_UNIVERSE;
+	}
+	/* Messages that were lost may have been about it. */
+	if (loopback || errno != EAGAIN)
+		tell(watch, NEWS_ADDRESS, NULL);
+	if (came)
+		tell(watch, NEWS_IPV6, NULL);
 	return 0;
 }
 
-/* Listens to a group of netlink(7); of its messages only those that have the value (in the byte order
- * of the kernel's own) at an offset wake us. */
+/* Listens to a group of netlink(7). */
 struct listening {
 	int protocol;
 	unsigned group;
-	struct sock_filter load;
-	uint32_t value;
+	struct sock_fprog filter; /* of its messages; empty: all wake us */
 	sd_event_io_handler_t on_message;
 };
 
 static int listen_to(struct netfilter_watch *watch, const struct listening *to,
 		     sd_event_source **ret)
 {
-	struct sock_filter code[] = {
-		to->load,
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, to->value, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-	};
-	const struct sock_fprog filter = { ELEMENTS(code), code };
 	const struct sockaddr_nl address = { .nl_family = AF_NETLINK,
 					     .nl_groups = 1U << (to->group - 1) };
 	_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, to->protocol);
 	int r;
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0 ||
-	    bind(fd, (const void *)&address, sizeof(address)) < 0)
+	if (fd < 0)
+		return -errno;
+	if (to->filter.len &&
+	    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &to->filter, sizeof(to->filter)) < 0)
+		return -errno;
+	if (bind(fd, (const void *)&address, sizeof(address)) < 0)
 		return -errno;
 	r = sd_event_add_io(watch->setup.event, ret, fd, EPOLLIN, to->on_message, watch);
 	if (r >= 0)
@@ -159,11 +171,18 @@ static int listen_to(struct netfilter_watch *watch, const struct listening *to,
 
 static int watch_tables(struct netfilter_watch *watch)
 {
+	/* Only what ends a transaction: thousands of messages may come before it. */
+	struct sock_filter newgen[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+			 htons((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
 	const struct listening to = {
 		.protocol = NETLINK_NETFILTER,
 		.group = NFNLGRP_NFTABLES,
-		.load = BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
-		.value = htons((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN),
+		.filter = { ELEMENTS(newgen), newgen },
 		.on_message = on_tables,
 	};
 	int r = listen_to(watch, &to, &watch->tables);
@@ -177,12 +196,10 @@ static int watch_addresses(struct netfilter_watch *watch)
 	const struct listening to = {
 		.protocol = NETLINK_ROUTE,
 		.group = RTNLGRP_IPV6_IFADDR,
-		.load = BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-				 NLMSG_HDRLEN + offsetof(struct ifaddrmsg, ifa_index)),
-		.value = htonl(if_nametoindex(watch->setup.iface)),
 		.on_message = on_addresses,
 	};
 
+	watch->loopback = if_nametoindex(watch->setup.iface);
 	return listen_to(watch, &to, &watch->addresses);
 }
 

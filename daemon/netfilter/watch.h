@@ -4,8 +4,8 @@
 /*
  * Tells that others may have changed what we have put into the kernel: who works on the legacy tables
  * takes the xtables lock and gives it back (inotify(7) tells that, but not who); who works on
- * nf_tables ends each transaction with a message that names him; and addresses of the loopback
- * interface come and go (rtnetlink(7)). Our own changes are told as well. Who takes no lock is not
+ * nf_tables ends each transaction with a message that names him; and IPv6 addresses come and
+ * go (rtnetlink(7)). Our own changes are told as well. Who takes no lock is not
  * told of.
  */
 
@@ -19,6 +19,7 @@ enum netfilter_news {
 	NEWS_LEGACY,  /* the xtables lock was given back */
 	NEWS_TABLES,  /* a transaction of nf_tables */
 	NEWS_ADDRESS, /* of the loopback interface, IPv6 */
+	NEWS_IPV6,    /* an address that others can reach, on another interface */
 };
 
 struct netfilter_watch;

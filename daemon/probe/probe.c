@@ -207,8 +207,11 @@ static void ask_dns(struct probe *probe, enum question_kind kind)
 		q->id = (uint16_t)(kind + 1);
 	len = dns_query(q->id, kind == QUESTION_ENVOY_DNS, query);
 	q->fd = connect_loopback(family, SOCK_DGRAM, port);
-	if (q->fd < 0 || send(q->fd, query, len, MSG_NOSIGNAL) != (ssize_t)len ||
-	    sd_event_add_io(probe->event, &q->io, q->fd, EPOLLIN, on_dns, q) < 0)
+	/* IPv6 was switched off on this host: nobody asks over it. */
+	if (q->fd < 0 && family == FAMILY_V6 && (errno == EADDRNOTAVAIL || errno == ENETUNREACH))
+		settle(q, NOT_ASKED);
+	else if (q->fd < 0 || send(q->fd, query, len, MSG_NOSIGNAL) != (ssize_t)len ||
+		 sd_event_add_io(probe->event, &q->io, q->fd, EPOLLIN, on_dns, q) < 0)
 		settle(q, FAILED);
 }
 

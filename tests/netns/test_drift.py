@@ -264,3 +264,31 @@ def test_rules_are_put_right_while_they_are_held(trial, tmp_path):
     os.kill(envoy, signal.SIGCONT)
     daemon.await_status(lambda found: found["phase"] == "redirecting")
     daemon.stop()
+
+
+def test_ipv6_may_be_switched_off_and_on_again(daemon):
+    expected = ours(daemon.host)
+    before = len(daemon.said)
+    daemon.host.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.lo.disable_ipv6=1"])
+    time.sleep(7)
+    assert "::6" not in str(daemon.host.addresses())
+    # Nothing is wrong: nobody sends or asks anything over IPv6.
+    assert daemon.status()["phase"] == "redirecting" and daemon.level() == "full"
+    assert not [m for m in daemon.said[before:] if m.startswith("STATUS=") and not m.startswith("STATUS=Redirecting")], daemon.said
+    edit(daemon, f"{IPV4} -t nat -F")
+    repaired(daemon, (expected[0], False), WITH_LOCK)
+    daemon.host.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.lo.disable_ipv6=0"])
+    repaired(daemon, expected, WITH_LOCK)
+    assert not [line for line in daemon.log if line.startswith("<3>")]
+
+
+def test_ipv6_that_comes_later_is_told_of(trial, tmp_path):
+    trial.host.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"])
+    daemon = start(trial, tmp_path)
+    trial.host.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0"])
+    trial.host.run(["sh", "-c", "ip addr add 2001:db8:77::2/64 dev $(ip -o link | grep -v ' lo:' | head -n1 | sed 's/^[0-9]*: //;s/[:@].*//')"])
+    end = time.monotonic() + 20
+    while not any("IPv6 has come to this host" in line for line in daemon.log):
+        assert time.monotonic() < end, "".join(daemon.log)
+        time.sleep(0.05)
+    daemon.stop()
