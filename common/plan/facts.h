@@ -58,9 +58,15 @@ struct facts_file {
 	size_t len;
 };
 
+/* Tells a file from one that has come in its place. */
+struct facts_identity {
+	uint64_t device, inode, size, changed_nsec; /* ctime; all 0: not known */
+};
+
 struct facts_program {
 	const char *path; /* absolute; NULL: not found anywhere */
 	struct facts_file file;
+	struct facts_identity identity;
 	/* of kuma-dp; of coredns where we run it ourselves; 0.0.0: unknown */
 	unsigned major, minor, patch;
 	const char *version_problem; /* why the version could not be told; NULL: it could */

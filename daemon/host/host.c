@@ -74,7 +74,11 @@ static int sockets(struct arena *arena, struct facts *facts, struct error *err)
 int host_facts(struct arena *arena, const struct config *config, enum check_purpose purpose,
 	       struct facts *ret, struct error *err)
 {
-	struct facts facts = { .now_sec = (uint64_t)time(NULL) };
+	struct facts facts = {
+		.now_sec = (uint64_t)time(NULL),
+		.kuma_dp = ret->kuma_dp,
+		.core_dns = ret->core_dns,
+	};
 	int r;
 
 	r = user_lookup(arena, config->kuma_dp_user, &facts.asked, &facts.uid_5678_name, err);

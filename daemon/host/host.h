@@ -12,7 +12,8 @@
 
 /* Facts for a configuration. Files are judged as the sandboxed unit would see them: by root without
  * CAP_DAC_OVERRIDE and by the kuma-dp user. For CHECK_INSTALL only what rules need is gathered.
- * `kuma-dp version` is run as the kuma-dp user. What could not be found out is in the facts
+ * `kuma-dp version` is run as the kuma-dp user, unless ret knows it from an earlier call and the file
+ * is the same (its programs are to be zero otherwise). What could not be found out is in the facts
  * (problem texts), not an error. */
 int host_facts(struct arena *arena, const struct config *config, enum check_purpose purpose,
 	       struct facts *ret, struct error *err) _must_check_;

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/attr.h"
@@ -89,6 +90,35 @@ static void ask_version(struct arena *arena, const struct facts_user *user, cons
 	}
 }
 
+static void identify(struct facts_program *program)
+{
+	struct stat st;
+
+	if (stat(program->path, &st) == 0)
+		program->identity = (struct facts_identity){
+			.device = st.st_dev,
+			.inode = st.st_ino,
+			.size = (uint64_t)st.st_size,
+			.changed_nsec = (uint64_t)st.st_ctim.tv_sec * 1000000000 +
+					(uint64_t)st.st_ctim.tv_nsec,
+		};
+}
+
+/* Whether the program is one whose version is known; what is known of it is then taken over. */
+static bool recall(const struct facts_program *known, struct facts_program *program)
+{
+	identify(program);
+	if (!known->path || strcmp(known->path, program->path) != 0 || !program->identity.inode ||
+	    memcmp(&known->identity, &program->identity, sizeof(known->identity)) != 0 ||
+	    !(known->major || known->minor || known->patch))
+		return false;
+	program->major = known->major;
+	program->minor = known->minor;
+	program->patch = known->patch;
+	program->has_alternate = known->has_alternate;
+	return true;
+}
+
 /* Whether a plugin of that name is listed ("  dns.alternate" on a line of its own). */
 static bool has_plugin(const char *list, const char *plugin)
 {
@@ -105,17 +135,21 @@ void host_programs(struct arena *arena, const struct config *config, struct fact
 {
 	const struct facts_user *user = &facts->asked;
 	enum core_dns_mode mode = config->core_dns.mode;
+	const struct facts_program known = facts->kuma_dp, known_core_dns = facts->core_dns;
 	struct facts_program *core_dns = &facts->core_dns;
 	const char *output = NULL;
+
+	facts->kuma_dp = facts->core_dns = (struct facts_program){ 0 };
 
 	find(arena, user, config->kuma_dp.path, "kuma-dp", &facts->kuma_dp);
 	find(arena, user, config->kuma_dp.envoy_path, "envoy", &facts->envoy);
 	if (mode != CORE_DNS_OFF && mode != CORE_DNS_EMBEDDED)
 		find(arena, user, config->core_dns.path, "coredns", core_dns);
 	/* `kuma-dp version` prints "PRODUCT: VERSION"; the product differs between distributions. */
-	if (facts->kuma_dp.path && !facts->kuma_dp.file.problem)
+	if (facts->kuma_dp.path && !facts->kuma_dp.file.problem && !recall(&known, &facts->kuma_dp))
 		ask_version(arena, user, "version", ": ", &facts->kuma_dp);
-	if (mode != CORE_DNS_TPROXYD || !core_dns->path || core_dns->file.problem)
+	if (mode != CORE_DNS_TPROXYD || !core_dns->path || core_dns->file.problem ||
+	    recall(&known_core_dns, core_dns))
 		return;
 	ask_version(arena, user, "-version", "CoreDNS-", core_dns);
 	if (!core_dns->version_problem)

@@ -69,31 +69,36 @@ static struct generation *make(unsigned number)
 	return g;
 }
 
+static int fill(struct generation *g, enum generation_purpose purpose, struct error *err)
+{
+	const struct command_line line = {
+		.argc = g->argc,
+		.argv = g->argv,
+		.source = purpose == GENERATION_INSTALL ? OPTIONS_NAMED : OPTIONS_SYSTEM,
+	};
+	int r = options_load(&g->arena, &line, &g->options, err);
+
+	if (r == OPTIONS_LOADED)
+		r = derive(g, purpose, err);
+	if (r == 0 && g->arena.failed)
+		return error_sys(err, -ENOMEM, "load the configuration");
+	return r;
+}
+
 int generation_new(int argc, char *argv[], enum generation_purpose purpose, struct generation **ret,
 		   struct error *err)
 {
 	_cleanup_(generation_freep) struct generation *g = make(1);
-	const struct command_line line = {
-		.argc = argc,
-		.argv = argv,
-		.source = purpose == GENERATION_INSTALL ? OPTIONS_NAMED : OPTIONS_SYSTEM,
-	};
 	int r;
 
 	if (!g)
 		return error_sys(err, -ENOMEM, "load the configuration");
 	g->argc = argc;
 	g->argv = argv;
-	r = options_load(&g->arena, &line, &g->options, err);
-	if (r != OPTIONS_LOADED)
-		return r;
-	r = derive(g, purpose, err);
-	if (r < 0)
-		return r;
-	if (g->arena.failed)
-		return error_sys(err, -ENOMEM, "load the configuration");
-	*ret = take_ptr(g);
-	return 0;
+	r = fill(g, purpose, err);
+	if (r == 0)
+		*ret = take_ptr(g);
+	return r;
 }
 
 int generation_follow(struct generation *former, struct generation **ret, struct error *err)
@@ -131,18 +136,26 @@ int generation_follow(struct generation *former, struct generation **ret, struct
 
 int generation_again(const struct generation *former, struct generation **ret, struct error *err)
 {
+	_cleanup_(generation_freep) struct generation *g = make(former->number + 1);
 	int r;
 
+	if (!g)
+		return error_sys(err, -ENOMEM, "load the configuration");
 	if (former->options.from_stdin)
 		return error_set(err, -ESPIPE,
 				 "the configuration came from standard input, which cannot be read "
 				 "again: restart the service");
-	r = generation_new(former->argc, former->argv, GENERATION_RUN, ret, err);
+	g->argc = former->argc;
+	g->argv = former->argv;
+	g->cause = "The configuration was read again";
+	/* Asking a program for its version takes longer than all the rest, while the loop waits. */
+	g->facts.kuma_dp = former->facts.kuma_dp;
+	g->facts.core_dns = former->facts.core_dns;
+	r = fill(g, GENERATION_RUN, err);
 	/* The command line is what it was when it was understood. */
 	if (r != 0)
 		return r < 0 ? r : -EINVAL;
-	(*ret)->number = former->number + 1;
-	(*ret)->cause = "The configuration was read again";
+	*ret = take_ptr(g);
 	return 0;
 }
 

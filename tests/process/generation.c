@@ -261,6 +261,30 @@ Test(generation, is_made_again)
 	cr_expect_eq(generation_exit_status(next), EX_CONFIG);
 }
 
+/* The loop waits for it. */
+Test(generation, is_made_again_without_asking_a_program_that_is_the_same)
+{
+	static const char program[] = "#!/bin/sh\necho >>/opt/asked/times\necho 'Kuma: 2.13.10'\n";
+	_cleanup_(generation_freep) struct generation *next = NULL;
+	struct stat st;
+
+	make_host();
+	write_text("/opt/kuma-dp", program, 0755);
+	cr_assert_eq(mkdir("/opt/asked", 0777), 0);
+	cr_assert_eq(chmod("/opt/asked", 0777), 0);
+	cr_assert_eq(load(CONFIG, GENERATION_RUN), 0, "%s", s.err.text);
+	cr_assert_eq(generation_again(present(s.g), &next, &s.err), 0, "%s", s.err.text);
+	cr_expect_eq(generation_exit_status(next), 0);
+	cr_expect_eq(next->plan.children.minor, 13);
+	cr_assert_eq(stat("/opt/asked/times", &st), 0);
+	cr_expect_eq(st.st_size, 1);
+	generation_free(take_ptr(next));
+	write_text("/opt/kuma-dp", program, 0755);
+	cr_assert_eq(generation_again(s.g, &next, &s.err), 0, "%s", s.err.text);
+	cr_assert_eq(stat("/opt/asked/times", &st), 0);
+	cr_expect_eq(st.st_size, 2);
+}
+
 Test(generation, is_not_made_again_from_standard_input)
 {
 	_cleanup_(generation_freep) struct generation *next = NULL;
