@@ -377,7 +377,7 @@ const struct setting settings[] = {
 		.flag = "safety-confirm",
 		AS_DURATION(safety.confirm, "0s"),
 		.affects = AFFECTS_DAEMON,
-		.help = "Release the redirect again after a start unless \"tproxyd confirm\" is run within this time: whoever is locked out cannot. 0s: no confirmation is needed.",
+		.help = "Release the redirect again after a start, and go back to the former configuration after a reload, unless \"tproxyd confirm\" is run within this time: whoever is locked out cannot. 0s: no confirmation is needed.",
 	},
 
 	/* The user that the proxy runs as. */

@@ -192,6 +192,22 @@ void generation_compare(const struct generation *former, struct generation *next
 	ret->words = words;
 }
 
+struct generation *generation_repeat(struct generation *former, unsigned number, const char *cause)
+{
+	struct generation *g = make(number);
+
+	if (!g)
+		return NULL;
+	*g = *former;
+	g->arena = (struct arena){ 0 };
+	g->number = number;
+	g->references = 1;
+	g->loaded_by = former;
+	g->cause = cause;
+	former->references++;
+	return g;
+}
+
 void generation_free(struct generation *g)
 {
 	while (g && --g->references == 0) {

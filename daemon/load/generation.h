@@ -61,6 +61,9 @@ int generation_follow(struct generation *former, struct generation **ret, struct
 int generation_again(const struct generation *former, struct generation **ret, struct error *err)
 	_must_check_;
 
+/* Another one of the same content, to be taken after `number - 1`; NULL: no memory. */
+struct generation *generation_repeat(struct generation *former, unsigned number, const char *cause);
+
 /* Whether both put the same rules into the kernel, at every level. */
 bool generation_same_rules(const struct generation *a, const struct generation *b);
 

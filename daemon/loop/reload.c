@@ -18,6 +18,7 @@
 
 #define RULES_USEC    ((uint64_t)10 * 1000 * 1000) /* for others to let go of the rules */
 #define CORE_DNS_USEC ((uint64_t)30 * 1000 * 1000) /* for our coredns to end, start and answer */
+#define CONFIRM_USEC  ((uint64_t)60 * 1000 * 1000) /* for who asks for it where none is set */
 
 /* An answer that says no: the exit status of whoever asked, and why. */
 static json_t *refuse(int status, const char *sentence)
@@ -149,9 +150,16 @@ static void await(struct daemon *d, enum reload_kind kind, unsigned needs, json_
 		.generation = d->next->number,
 		.until_usec = d->ops->now(d) + patience_usec(d, needs),
 		.answer = answer,
-		.asked = kind == RELOAD_ASKED,
+		.asked = kind != RELOAD_SIGNAL,
 	};
 	daemon_arm(d, TIMER_RELOAD, d->reload.until_usec);
+}
+
+static uint64_t confirm_usec(const struct generation *next, enum reload_kind kind)
+{
+	uint64_t usec = (uint64_t)next->plan.confirm_nsec / 1000;
+
+	return usec == 0 && kind == RELOAD_GUARDED ? CONFIRM_USEC : usec;
 }
 
 /* Judges what was loaded and takes it where it is possible, and asked for. Returns whether the answer
@@ -177,6 +185,8 @@ static bool judge(struct daemon *d, struct generation **next, enum reload_kind k
 	*ret = consent(*next, &change, messages);
 	if (!*ret || kind == RELOAD_DRY)
 		return false;
+	if (change.needs && confirm_usec(*next, kind))
+		daemon_guard_reload(d, former, confirm_usec(*next, kind));
 	describe(&change, &text);
 	log_notice("Reload: %s", strbuf_text(&text));
 	daemon_take(d, take_ptr(*next));
@@ -256,6 +266,7 @@ static void too_late(struct daemon *d)
 			    missing[0] ? missing : "everything");
 	log_warning("Reload: %s", strbuf_text(&text));
 	finish(d, refuse(EXIT_FAILURE, strbuf_text(&text)));
+	daemon_reload_ended(d);
 }
 
 void daemon_reload_look(struct daemon *d)
@@ -275,6 +286,7 @@ void daemon_reload_look(struct daemon *d)
 		if (reason)
 			(void)json_object_set_new(answer, "note", json_string(reason));
 		finish(d, answer);
+		daemon_reload_ended(d);
 	} else if (d->ops->now(d) >= d->reload.until_usec) {
 		too_late(d);
 	}

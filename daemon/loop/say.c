@@ -74,13 +74,17 @@ static void say_applying(struct daemon *d)
 		notify_status(d->status, "Applying the rules");
 }
 
-/* ", released in 42 s unless confirmed (tproxyd confirm)"; "" where nothing is waited for. */
+/* ", released in 42 s unless confirmed (tproxyd confirm)", or what a reload leads to; "" where nothing is
+ * waited for. */
 static void describe_confirmation(struct daemon *d, struct strbuf *out)
 {
 	uint64_t sec = daemon_confirm_sec(d);
 
 	if (sec)
-		strbuf_addf(out, ", released in %llu s unless confirmed (tproxyd confirm)",
+		strbuf_addf(out, ", %s in %llu s unless confirmed (tproxyd confirm)",
+			    situation_of(d)->confirm_until_usec != USEC_NEVER
+				    ? "released"
+				    : "back to the former configuration",
 			    (unsigned long long)sec);
 }
 

@@ -247,6 +247,7 @@ void daemon_free(struct daemon *d)
 	file_watch_free(d->resolv.watch);
 	netfilter_watch_free(d->rules_watch);
 	file_watch_free(d->token.watch);
+	generation_free(d->confirm.former);
 	firewalld_bus_free(d->firewalld);
 	json_decref(d->reload.answer);
 	probe_free(d->probe.prober);

@@ -48,6 +48,7 @@ enum timer {
 	TIMER_DRIFT,    /* the next look at the rules, where others may have changed them */
 	TIMER_TABLES,   /* and at nf_tables */
 	TIMER_RELOAD,   /* whoever asked for a reload is told how far it is */
+	TIMER_CONFIRM,  /* a reload was not confirmed */
 	TIMER_COUNT,
 };
 
@@ -134,6 +135,13 @@ struct daemon {
 		unsigned misses;     /* see probe_verdict() */
 		pid_t envoy;         /* 0: not known */
 	} probe;
+
+	/* A reload that is to be confirmed. */
+	struct {
+		struct generation *former; /* comes back if it is not; NULL: none is to be */
+		uint64_t usec;             /* the time for it, once it has come true */
+		uint64_t until_usec;       /* USEC_NEVER: it has not */
+	} confirm;
 
 	/* Of the token that kuma-dp was given. */
 	struct {
@@ -324,9 +332,14 @@ void daemon_advance_stop(struct daemon *d);
 void daemon_drain(struct daemon *d);
 void daemon_drain_look(struct daemon *d);
 
-/* confirm.c: the redirect is in, and is to be confirmed where that is set; how many seconds are left
- * for it, 0: none, or none is waited for; the answer to the request; its part of the status. */
+/* confirm.c: the redirect is in, and is to be confirmed where that is set. A reload that is to be
+ * confirmed within usec goes from the former generation to the next; it has come true, or has had its
+ * time; the part of the step that goes back. How many seconds are left to confirm, 0: none, or nothing
+ * is waited for. The answer to the request, and the part of the status. */
 void daemon_ask_confirmation(struct daemon *d);
+void daemon_guard_reload(struct daemon *d, struct generation *former, uint64_t usec);
+void daemon_reload_ended(struct daemon *d);
+void daemon_confirm_look(struct daemon *d);
 uint64_t daemon_confirm_sec(struct daemon *d);
 json_t *confirm_answer(struct daemon *d);
 json_t *confirm_status(struct daemon *d);
@@ -344,9 +357,10 @@ void daemon_resolv_changed(void *userdata);
 
 /* reload.c */
 enum reload_kind {
-	RELOAD_DRY,    /* says what would happen */
-	RELOAD_ASKED,  /* somebody waits for the outcome */
-	RELOAD_SIGNAL, /* nobody does */
+	RELOAD_DRY,     /* says what would happen */
+	RELOAD_ASKED,   /* somebody waits for the outcome */
+	RELOAD_GUARDED, /* and will confirm it, whatever is set */
+	RELOAD_SIGNAL,  /* nobody does */
 };
 
 /* Reads the configuration again. Returns whether the answer comes later, by ops->reply(); else

@@ -107,12 +107,19 @@ static json_t *set_log_level(const char *name)
 
 static json_t *reload(struct daemon *d, const char *how)
 {
-	bool dry = strcmp(how, "dry-run") == 0;
+	static const char *const hows[] = {
+		[RELOAD_DRY] = "dry-run",
+		[RELOAD_ASKED] = "",
+		[RELOAD_GUARDED] = "confirm",
+	};
+	enum reload_kind kind = 0;
 	json_t *answer = NULL;
 
-	if (*how && !dry)
-		return json_refusal("a reload takes no argument but dry-run");
-	if (daemon_reload(d, dry ? RELOAD_DRY : RELOAD_ASKED, &answer))
+	while (kind < ELEMENTS(hows) && strcmp(how, hows[kind]) != 0)
+		kind++;
+	if (kind == ELEMENTS(hows))
+		return json_refusal("a reload takes no argument but dry-run and confirm");
+	if (daemon_reload(d, kind, &answer))
 		d->reload.ticket = control_defer(d->control);
 	return answer;
 }

@@ -35,6 +35,7 @@ void daemon_update(struct daemon *d)
 	s->now_usec = d->ops->now(d);
 	s->proxy_alive = child_lives(d, CHILD_KUMA_DP);
 	daemon_give_up_overdue(d);
+	daemon_confirm_look(d);
 	daemon_renew_children(d);
 	daemon_adopt(d);
 	daemon_look(d);

@@ -69,8 +69,11 @@ static int tell(const char *reply, bool dry, struct error *err)
 
 int verb_reload(int argc, char *argv[], struct error *err)
 {
-	bool dry = false;
+	bool dry = false, confirm = false;
 	const struct option_row rows[] = {
+		{ "confirm", &confirm,
+		  "Go back to the former configuration unless \"tproxyd confirm\" is run within "
+		  "safety.confirm, or 60s where that is 0s." },
 		{ "dry-run", &dry, "Say what would change, and change nothing." },
 	};
 	const struct command_line line = { argc, argv, OPTIONS_NONE, rows, ELEMENTS(rows), NULL };
@@ -81,7 +84,11 @@ int verb_reload(int argc, char *argv[], struct error *err)
 
 	if (r != 0)
 		return verb_end("reload", r, err);
-	r = control_call(CONTROL_SOCKET, dry ? "reload dry-run" : "reload", 0, &reply, err);
+	r = control_call(CONTROL_SOCKET,
+			 dry       ? "reload dry-run"
+			 : confirm ? "reload confirm"
+				   : "reload",
+			 0, &reply, err);
 	if (r == CONTROL_NOBODY)
 		return error_set(err, -ESRCH, "tproxyd is not running");
 	return r < 0 ? r : tell(reply, dry, err);

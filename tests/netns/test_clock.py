@@ -10,7 +10,7 @@ import time
 import pytest
 
 from test_hold import KNOCK, PATIENCE, Daemon
-from trial import PROGRAM, TOKEN, Trial, token
+from trial import CONFIG, PROGRAM, TOKEN, Trial, token
 
 DAY = 86400
 
@@ -140,4 +140,33 @@ def test_a_redirect_that_is_confirmed_in_time_stays(trial, tmp_path):
     daemon.await_("STATUS=Redirecting IPv4 and IPv6;", at)
     time.sleep(6)
     assert daemon.level() == "full" and daemon.status()["phase"] == "redirecting"
+    daemon.stop()
+
+
+def excludes(daemon):
+    return any("9999" in line for tables in daemon.host.legacy(False).values() for lines in tables.values()
+               for line in lines)
+
+
+def reload_with(daemon, *flags, **settings):
+    daemon.trial.set(**settings)
+    daemon.trial.write(CONFIG, daemon.trial.config())
+    done = daemon.host.run([PROGRAM, "reload", *flags], check=False)
+    assert done.returncode == 0, done
+
+
+def test_a_reload_that_nobody_confirms_is_taken_back(daemon):
+    pid = daemon.status()["processes"]["kuma-dp"]["pid"]
+    changes = {"redirect__inbound__excludePorts": [9999], "safety__confirm": "3s"}
+    reload_with(daemon, **changes)
+    assert excludes(daemon)
+    daemon.await_("STATUS=Redirecting .* back to the former configuration in [0-9] s unless confirmed")
+    await_line(daemon, "Nobody has confirmed the reload in time: the former configuration comes back")
+    daemon.await_status(lambda found: found["phase"] == "redirecting" and not excludes(daemon))
+    reload_with(daemon, "--confirm", **changes)
+    assert excludes(daemon)
+    assert confirm(daemon).returncode == 0
+    time.sleep(5)
+    assert excludes(daemon) and daemon.status()["phase"] == "redirecting"
+    assert daemon.status()["processes"]["kuma-dp"]["pid"] == pid
     daemon.stop()

@@ -456,6 +456,7 @@ static inline void world_done(struct world *w)
 	json_decref(w->answer);
 	json_decref(w->d.reload.answer);
 	generation_free(w->loaded);
+	generation_free(w->d.confirm.former);
 	generation_free(w->d.next);
 	generation_free(w->d.applied);
 	generation_free(w->d.current);

@@ -10,6 +10,9 @@ static const struct world_setup careful = { .hold_nsec = 30LL * 1000000000,
 					    .drain_nsec = 30LL * 1000000000,
 					    .confirm_nsec = (int64_t)CONFIRM * 1000 };
 
+static const struct world_setup calm = { .hold_nsec = 30LL * 1000000000,
+					 .drain_nsec = 30LL * 1000000000 };
+
 /* Sends the request as the verb does; whether it was granted. */
 static bool confirm(struct world *w)
 {
@@ -133,5 +136,102 @@ Test(loop, tries_again_to_release_what_is_not_confirmed)
 	asked_to_stop(&w);
 	child_exits(&w, CHILD_KUMA_DP, 0);
 	did(&w, "TERM:kuma-dp apply:none sweep exit:0");
+	world_done(&w);
+}
+
+/* A reload of rules; those of number 1 are the first ones. */
+static void reload(struct world *w, unsigned rules, enum reload_kind how)
+{
+	json_t *answer = NULL;
+
+	generation_free(w->loaded);
+	w->loaded = paper_generation(&calm, rules);
+	cr_expect(daemon_reload(&w->d, how, &answer), "it is answered later");
+	turn(w);
+}
+
+Test(loop, goes_back_to_the_former_generation_where_nobody_confirms_a_reload)
+{
+	const struct generation *first;
+	struct world w;
+
+	world_up(&w, &calm);
+	first = w.d.current;
+	reload(&w, 2, RELOAD_GUARDED);
+	did(&w, "apply:full reply:yes");
+	cr_expect_eq(w.last_generation, 2);
+	cr_expect(strstr(w.d.status, "back to the former configuration in 60 s unless confirmed"),
+		  "%s", w.d.status);
+	go_on(&w, CONFIRM - SECOND);
+	did(&w, "");
+	/* A second one, before the first is confirmed, has its own time; both are taken back. */
+	reload(&w, 3, RELOAD_GUARDED);
+	did(&w, "apply:full reply:yes");
+	go_on(&w, CONFIRM - SECOND);
+	did(&w, "");
+	go_on(&w, 2 * SECOND);
+	did(&w, "apply:full");
+	cr_expect_eq(w.last_generation, 4);
+	cr_expect_eq(w.d.current->loaded_by, first);
+	cr_expect_eq(phase_of(&w), PHASE_REDIRECTING);
+	cr_expect_eq(strstr(w.d.status, "confirm"), NULL, "%s", w.d.status);
+	go_on(&w, 3600 * SECOND);
+	did(&w, "");
+	world_done(&w);
+}
+
+Test(loop, keeps_a_reload_that_is_confirmed_and_one_that_need_not_be)
+{
+	struct world w;
+
+	world_up(&w, &calm);
+	reload(&w, 2, RELOAD_GUARDED);
+	did(&w, "apply:full reply:yes");
+	cr_expect(confirm(&w));
+	cr_expect_null(w.d.confirm.former);
+	go_on(&w, 3600 * SECOND);
+	did(&w, "");
+	reload(&w, 3, RELOAD_ASKED);
+	did(&w, "apply:full reply:yes");
+	cr_expect_null(w.d.confirm.former);
+	world_done(&w);
+
+	/* Nothing changes, and so there is nothing to confirm. */
+	world_up(&w, &calm);
+	reload(&w, 1, RELOAD_GUARDED);
+	did(&w, "reply:yes");
+	cr_expect_null(w.d.confirm.former);
+	world_done(&w);
+}
+
+/* The proxy of the new configuration does not come up: its time begins when that is known. */
+Test(loop, goes_back_from_a_configuration_with_which_nothing_serves)
+{
+	json_t *answer = NULL;
+	struct world w;
+
+	world_up(&w, &calm);
+	w.loaded = paper_generation(&calm, 2);
+	w.loaded->command[CHILD_KUMA_DP].path = "/other";
+	command_digest(&w.loaded->command[CHILD_KUMA_DP], w.loaded->digest[CHILD_KUMA_DP]);
+	cr_expect(daemon_reload(&w.d, RELOAD_GUARDED, &answer));
+	turn(&w);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	for (int i = 0; i < 400 && !strstr(w.book, "reply:no"); i++) {
+		advance(&w, SECOND);
+		if (w.probing)
+			probed(&w, false, false);
+		if (child_lives(&w.d, CHILD_KUMA_DP) &&
+		    w.d.child[CHILD_KUMA_DP].proc.state == PROC_ENDING)
+			child_exits(&w, CHILD_KUMA_DP, 0);
+	}
+	cr_expect(strstr(w.book, "reply:no"), "%s", w.book);
+	cr_expect_neq(w.d.confirm.until_usec, USEC_NEVER);
+	advance(&w, CONFIRM);
+	cr_expect_null(w.d.confirm.former);
+	cr_expect(daemon_child_is_of(&w.d, CHILD_KUMA_DP, latest_of(&w.d)) ||
+			  !child_lives(&w.d, CHILD_KUMA_DP) ||
+			  w.d.child[CHILD_KUMA_DP].proc.state == PROC_RESTARTING,
+		  "the former kuma-dp is on its way");
 	world_done(&w);
 }
