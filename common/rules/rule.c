@@ -149,6 +149,7 @@ bool rule_at(const struct rule *rule, size_t n, struct rule *ret, struct rule_te
 	text->comment[0] = 0;
 	text->element[0] = 0;
 	*ret = *rule;
+	ret->listed = rule->each.kind != EACH_NONE;
 	ret->each = (struct each){ 0 };
 	if (!put_element(ret, &rule->each, n, text, words))
 		return false;

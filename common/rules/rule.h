@@ -125,6 +125,7 @@ struct rule {
 	enum op syn; /* TCP with SYN alone, or any other: --syn */
 	struct verdict verdict;
 	struct each each;
+	bool listed; /* written by rule_at(): stands for one element of a list */
 };
 
 /* Writes the n-th rule that `rule` stands for (n < rule_count()) with the comment complete in the

@@ -47,8 +47,20 @@ struct snapshot_table {
 	uint64_t packets, bytes; /* through our rules that redirect */
 };
 
+/* What our rules did with connections and DNS queries since they went in, in both families. The
+ * counters are the first packets', as far as the rules in the kernel are those of the ruleset. */
+struct snapshot_traffic {
+	struct {
+		uint16_t port; /* that they were redirected to */
+		uint64_t n;
+	} redirected[4]; /* port 0: no more */
+	uint64_t
+		excluded; /* left alone, because a list of exclusions (or of SSH's ports) says so */
+};
+
 struct snapshot {
 	struct snapshot_table table[FAMILY_COUNT][TABLE_COUNT];
+	struct snapshot_traffic traffic;
 };
 
 /* What went or would go at LEVEL_NONE: sentences. */

@@ -185,6 +185,13 @@ static int add_record(const char *path, struct record *all, struct netfilter_rep
 	return all->arena.failed ? error_sys(err, -ENOMEM, "read %s", path) : 0;
 }
 
+static void report_address(const struct record *record, struct netfilter_report *report)
+{
+	if (record->address)
+		array_push(&report->arena, &report->removed,
+			   arena_printf(&report->arena, "::6/128 on %s", record->address_iface));
+}
+
 /* The records go last: a stale one does no harm, one that is missing may. */
 static int remove_recognised(const struct redirect_removal *removal,
 			     const struct netfilter_wish *wish, struct netfilter_report *ret,
@@ -192,22 +199,20 @@ static int remove_recognised(const struct redirect_removal *removal,
 {
 	const char *const paths[] = { removal->record, removal->record_installed };
 	struct redirect redirect = { .backend = removal->backend };
-	bool address;
+	struct record claimed;
 	int r = 0;
 
 	for (size_t i = 0; i < ELEMENTS(paths) && r == 0; i++)
 		r = add_record(paths[i], &redirect.record, ret, err);
-	address = redirect.record.address;
+	claimed = redirect.record;
 	if (r == 0)
 		r = redirect.backend->find(err);
 	if (r == 0)
 		r = redirect_apply_wait(&redirect, wish, &removal->patience, ret, err);
 	else if (r == NETFILTER_ABSENT)
 		r = removal->dry_run ? 0 : remove_address(&redirect.record, err);
-	if (r == 0 && address)
-		array_push(
-			&ret->arena, &ret->removed,
-			arena_printf(&ret->arena, "::6/128 on %s", redirect.record.address_iface));
+	if (r == 0)
+		report_address(&claimed, ret);
 	for (size_t i = 0; i < ELEMENTS(paths) && r == 0 && !removal->dry_run; i++)
 		r = record_save(&(struct record){ .path = paths[i] }, err);
 	redirect_done(&redirect);
@@ -224,6 +229,7 @@ int redirect_remove(const struct redirect_removal *removal, struct netfilter_rep
 		.dry_run = removal->dry_run,
 	};
 	struct redirect redirect;
+	struct record claimed;
 	int r;
 
 	*ret = (struct netfilter_report){ 0 };
@@ -232,7 +238,10 @@ int redirect_remove(const struct redirect_removal *removal, struct netfilter_rep
 	r = redirect_open(&redirect, removal->backend, removal->record, err);
 	if (r != 0)
 		return r == NETFILTER_ABSENT ? 0 : r; /* no tables, no rules */
+	claimed = redirect.record;
 	r = redirect_apply_wait(&redirect, &wish, &removal->patience, ret, err);
+	if (r == 0)
+		report_address(&claimed, ret);
 	redirect_done(&redirect);
 	return r;
 }

@@ -12,6 +12,7 @@
 
 #include "daemon/netfilter/xt/family.h"
 #include "daemon/netfilter/xt/survey.h"
+#include "daemon/netfilter/xt/traffic.h"
 #include "daemon/os/fd.h"
 
 static void sum_redirects(const struct xt_table *table, const struct xt_state *state,
@@ -49,6 +50,8 @@ int xt_compare_read(const struct ruleset *rules, const struct record *record, st
 			table->expected = (unsigned)xt_state_count(&job->want);
 			table->equal = xt_state_equal(&job->before, &job->want);
 			sum_redirects(&job->table, &job->before, table);
+			if (n == TABLE_NAT)
+				xt_add_traffic(&job->before, &job->want, &ret->traffic);
 		}
 	}
 	return 0;

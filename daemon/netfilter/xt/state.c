@@ -59,6 +59,9 @@ static int on_rule(const struct rule *rule, const struct rule_text *text, void *
 		return error_wrap(b->err, r, "chain %s", b->chain->name);
 	xt_rule_init(b->family, b->arena, b->blob.data, "", &encoded);
 	encoded.appended = appended;
+	encoded.excludes = rule->listed && rule->verdict.kind == VERDICT_RETURN;
+	if (rule->verdict.kind == VERDICT_REDIRECT || rule->verdict.kind == VERDICT_DNAT)
+		encoded.redirects_to = rule->verdict.number;
 	encoded.position = b->chain->builtin && !appended ? b->inserted++ : XT_LAST;
 	array_push(b->arena, b->chain, encoded);
 	return 0;

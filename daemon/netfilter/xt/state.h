@@ -30,6 +30,9 @@ struct xt_rule {
 	struct xt_counters counters;
 	unsigned position; /* in a built-in chain: where it stands, or is to be put; XT_LAST */
 	bool appended;
+	/* what it does, where it comes of a ruleset */
+	uint16_t redirects_to; /* port; 0: it does not */
+	bool excludes;         /* one of a list that is left alone */
 };
 #define XT_LAST UINT32_MAX
 
