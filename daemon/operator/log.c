@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/base/utf8.h"
+#include "common/config/schema.h"
 
 #define WAITING_MAX 64
 
@@ -21,6 +22,7 @@
  * exception everybody makes). */
 static struct log_sink {
 	enum log_level level;
+	bool to_journal; /* stderr is a stream to the journal */
 	/* Where stderr is a stream to the journal, a socket for fields instead of text, which never
 	 * blocks; else -1. */
 	int journal;
@@ -46,6 +48,7 @@ void log_init(void)
 	if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2 ||
 	    fstat(STDERR_FILENO, &st) < 0 || st.st_dev != device || st.st_ino != inode)
 		return;
+	log_sink.to_journal = true;
 	log_sink.journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	/* What waits in the journal's queue counts against it; sd_journal_send(3) sets as much. */
 	if (log_sink.journal >= 0)
@@ -143,24 +146,31 @@ void log_done(void)
 	}
 }
 
+/* A line of stderr. Only the journal understands the prefix of sd-daemon(3); people and their files get
+ * the word. */
+static void print_line(enum log_level level, bool has_level, const char *text)
+{
+	_strbuf_ struct strbuf clean = { 0 };
+	const char *line;
+
+	utf8_add_clean(&clean, text, strlen(text));
+	line = clean.failed ? "no memory, not even to say for what" : strbuf_text(&clean);
+	if (log_sink.to_journal)
+		fprintf(stderr, "<%d>%s\n", LOG_ERR + (int)level, line);
+	else if (isatty(STDERR_FILENO))
+		fprintf(stderr, "tproxyd: %s\n", line);
+	else if (has_level)
+		fprintf(stderr, "%s\n", line);
+	else
+		fprintf(stderr, "%s: %s\n", log_level_names[level], line);
+}
+
+/* To the journal: with the fields, and under the id where there is one. */
 static void emit(enum log_level level, const char *id, const char *const *fields, const char *text)
 {
 	_strbuf_ struct strbuf message = { 0 };
 	const int priority = LOG_ERR + (int)level; /* both count the same way */
-	const char *line;
 
-	if (log_sink.journal < 0) {
-		utf8_add_clean(&message, text, strlen(text));
-		line = message.failed ? "no memory, not even to say for what"
-				      : strbuf_text(&message);
-		/* sd-daemon(3): the prefix is understood by systemd and dropped by terminals'
-		 * users. */
-		if (isatty(STDERR_FILENO))
-			fprintf(stderr, "tproxyd: %s\n", line);
-		else
-			fprintf(stderr, "<%d>%s\n", priority, line);
-		return;
-	}
 	begin_message(&message, program_invocation_short_name, priority, text, strlen(text));
 	if (id)
 		strbuf_addf(&message, "MESSAGE_ID=%s\n", id);
@@ -169,6 +179,14 @@ static void emit(enum log_level level, const char *id, const char *const *fields
 		strbuf_addc(&message, '\n');
 	}
 	hand_over(&message);
+}
+
+static void say(enum log_level level, const char *id, const char *const *fields, const char *text)
+{
+	if (log_is_journal())
+		emit(level, id, fields, text);
+	else
+		print_line(level, false, text);
 }
 
 void log_error(const struct error *err, const char *fmt, ...)
@@ -187,7 +205,7 @@ void log_error(const struct error *err, const char *fmt, ...)
 		(void)snprintf(number, sizeof(number), "ERRNO=%d", -err->code);
 		fields[0] = number;
 	}
-	emit(LOG_LEVEL_ERROR, NULL, fields, text);
+	say(LOG_LEVEL_ERROR, NULL, fields, text);
 }
 
 void log_event(enum log_level level, const char *id, const char *const *fields, const char *fmt,
@@ -201,7 +219,7 @@ void log_event(enum log_level level, const char *id, const char *const *fields, 
 	va_start(args, fmt);
 	utf8_vprint(text, sizeof(text), fmt, args);
 	va_end(args);
-	emit(level, id, fields, text);
+	say(level, id, fields, text);
 }
 
 void log_diag(const struct diag *diag)
@@ -229,5 +247,9 @@ void log_diag(const struct diag *diag)
 		(void)snprintf(line, sizeof(line), "TPROXYD_CONFIG_LINE=%u", diag->origin.line);
 		fields[n++] = line;
 	}
-	emit(levels[diag->severity], NULL, fields, strbuf_text(&text));
+	/* Its text has the severity, behind the place. */
+	if (log_is_journal())
+		emit(levels[diag->severity], NULL, fields, strbuf_text(&text));
+	else
+		print_line(levels[diag->severity], true, strbuf_text(&text));
 }

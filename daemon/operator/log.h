@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The daemon's log: the journal with fields where stderr is the journal, "<N>text" lines on stderr
- * elsewhere. Sentences start with a capital, have no final period, and name the object. Only
+ * The daemon's log: the journal with fields where stderr is the journal; elsewhere lines on stderr,
+ * "tproxyd: text" on a terminal, "error: text" in a pipe or a file. Sentences start with a capital, have no final period, and name the object. Only
  * main.c, the verbs and on_* callbacks log; everything between returns errors.
  *
  * A journal that hangs holds nobody up: what it does not take waits, up to a limit; what is beyond

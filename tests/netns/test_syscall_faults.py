@@ -159,7 +159,7 @@ class Trial:
         out = self.host.run(["sh", "-c", TRIAL, "sh", *inject, self.host.program, *self.words],
                             env={**self.env, "REAPPLY": beside_driver("reapply"), "RECORD": RECORD}).stdout
         said, status, injected, state, cleaning, left = re.split(r"^===\n", out, flags=re.M)
-        sentences = [line for line in said.splitlines() if not re.match(r"<6>|(.*: )?notice: ", line)]
+        sentences = [line for line in said.splitlines() if not re.match(r"info: |(.*: )?notice: ", line)]
         known = half_told is not None and half_told in said
         problem = self.judge(int(status), sentences, self.old if known else state)
         if int(injected) == 0:
@@ -179,7 +179,7 @@ class Trial:
             return f"not as it was: {difference(state, self.old)}, nor as it should be: {difference(state, self.new)}"
         if status == 0 and state != self.new:
             return "pretends to be done"
-        if status != 0 and (len(said) != 1 or not re.match(r"(<3>.*|.*\berror): .", said[0])):
+        if status != 0 and (len(said) != 1 or not re.match(r".*\berror: .", said[0])):
             return "not one sentence"
         return None
 

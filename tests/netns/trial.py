@@ -71,7 +71,8 @@ class Said:
     def __init__(self, process):
         self.status = process.returncode
         self.text = process.stderr
-        lines = [re.sub("^<[0-7]>", "", line) for line in process.stderr.splitlines()]
+        # The sum of it is no mistake of its own.
+        lines = [line for line in process.stderr.splitlines() if not line.endswith("nothing was changed")]
         self.errors, self.warnings, self.notices = (
             [line for line in lines if re.match(f"(.*: )?{severity}: ", line)]
             for severity in ("error", "warning", "notice"))

@@ -64,13 +64,13 @@ Test(loop, tells_of_each_stage_of_a_tokens_end_once)
 	world_with_token(&w, 8 * DAY);
 	cr_expect_eq(log_count(log, "The token"), 0);
 	jump(&w, 2 * DAY);
-	cr_expect_eq(log_count(log, "<4>The token in /t/token expires on"), 1);
+	cr_expect_eq(log_count(log, "warning: The token in /t/token expires on"), 1);
 	jump(&w, DAY);
 	cr_expect_eq(log_count(log, "The token"), 1);
 	jump(&w, 4 * DAY + 60);
-	cr_expect_eq(log_count(log, "<4>The token in /t/token expires on"), 2);
+	cr_expect_eq(log_count(log, "warning: The token in /t/token expires on"), 2);
 	jump(&w, DAY);
-	cr_expect_eq(log_count(log, "<3>The token in /t/token expired on"), 1);
+	cr_expect_eq(log_count(log, "error: The token in /t/token expired on"), 1);
 	/* It is no failure. */
 	for (int i = 0; i < 100; i++)
 		jump(&w, 3 * DAY);
@@ -160,7 +160,7 @@ Test(loop, takes_rounds_that_were_under_way_while_it_was_frozen_for_none)
 	probed(&w, true, true);
 	did(&w, "");
 	cr_expect(in_full(&w));
-	cr_expect_eq(log_count(log, "<5>tproxyd did not run for 59 s"), 2);
+	cr_expect_eq(log_count(log, "notice: tproxyd did not run for 59 s"), 2);
 	/* What is down in earnest is noticed all the same. */
 	probed(&w, false, true);
 	probed(&w, false, true);
