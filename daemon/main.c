@@ -21,7 +21,7 @@ static const struct verb {
 	{ "install", verb_install,
 	  "install the redirect once, as kumactl install transparent-proxy" },
 	{ "uninstall", verb_uninstall, "take the redirect out, whoever left it" },
-	{ "status", verb_status, "say what is true now: phase, processes, rules" },
+	{ "status", verb_status, "say what is true now, on one screen, or for programs" },
 	{ "reload", verb_reload, "ask the running daemon to read its configuration again" },
 	{ "confirm", verb_confirm, "let the redirect stay, where safety.confirm is set" },
 	{ "log-level", verb_log_level, "set the running daemon's log level" },

@@ -298,6 +298,8 @@ static int load(struct reader *r)
 	if (r->line->source == OPTIONS_SYSTEM || r->line->source == OPTIONS_NAMED)
 		layers.environ = environ;
 	r->options->from_stdin = r->files.stdin_read;
+	for (size_t i = 0; i < r->files.n; i++)
+		array_push(r->arena, &r->options->files, r->files.items[i].name);
 	layers.files = r->files.items;
 	layers.n_files = r->files.n;
 	if (layers_load(r->arena, &layers, &r->options->loaded, &r->options->diags) < 0)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "common/base/arena.h"
+#include "common/base/array.h"
 #include "common/base/diag.h"
 #include "common/base/error.h"
 #include "common/config/layers.h"
@@ -44,8 +45,9 @@ struct command_line {
 struct options {
 	struct loaded loaded;
 	struct diag_list diags;
-	size_t choice;   /* which of the choices was given */
-	bool from_stdin; /* standard input was read for it */
+	struct string_list files; /* that were read, in the order in which they count */
+	size_t choice;            /* which of the choices was given */
+	bool from_stdin;          /* standard input was read for it */
 };
 
 /* Positive answers; negative ones are errors. */

@@ -90,6 +90,7 @@ static void others_busy(struct daemon *d, const struct error *err)
 	if (s->wish == WISH_RUN && !d->carry.ready &&
 	    s->now_usec - d->carry.started_usec >= readiness_usec)
 		daemon_fail(d, NULL, "Not ready in time: %s", err->text);
+	d->trouble.busy = true;
 	try_again(d, RETRY_USEC);
 }
 
@@ -104,6 +105,7 @@ static void apply_failed(struct daemon *d, const struct generation *generation, 
 	/* Rules that others have changed are as they were. */
 	if (wanted != s->applied || generation->number != s->applied_generation)
 		situation_not_applied(s, wanted);
+	d->trouble.busy = false;
 	utf8_print(d->trouble.why, sizeof(d->trouble.why), "%s", err->text);
 	if (s->wish == WISH_RUN && !d->carry.ready)
 		daemon_fail(d, NULL, "%s", err->text);

@@ -21,8 +21,9 @@ void daemon_drain(struct daemon *d)
 static void say_open(struct daemon *d, size_t n)
 {
 	if (n > 0 && situation_of(d)->wish == WISH_STOP && d->exit_status == 0)
-		notify_status(d->status, "Draining: %zu redirected connection%s open", n,
-			      n == 1 ? " is" : "s are");
+		notify_status(d->status,
+			      "Draining: %zu redirected connection%s open, for at most %llu s", n,
+			      n == 1 ? " is" : "s are", (unsigned long long)daemon_drain_sec(d));
 }
 
 void daemon_drain_look(struct daemon *d)

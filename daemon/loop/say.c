@@ -174,6 +174,11 @@ void say_phase(struct daemon *d)
 	enum phase now = phase(situation_of(d));
 	bool may_change = now == PHASE_STARTING || d->trouble.why[0] || daemon_confirm_sec(d);
 
+	if (now != d->phase.is) {
+		d->phase.is = now;
+		d->phase.since_usec = situation_of(d)->now_usec;
+		d->phase.since_sec = d->ops->wall(d);
+	}
 	say_late(d);
 	if (situation_of(d)->wish == WISH_STOP && !d->stop.told)
 		say_end(d);

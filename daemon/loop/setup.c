@@ -183,14 +183,14 @@ void daemon_init(struct daemon *d, struct generation *generation, const struct d
 {
 	d->ops = ops;
 	d->current = generation;
-	d->carry.said = PHASE_COUNT;
+	d->carry.said = d->phase.is = PHASE_COUNT;
 }
 
 void daemon_start(struct daemon *d)
 {
 	const struct plan *plan = &d->current->plan;
 
-	d->carry.started_usec = d->ops->now(d);
+	d->carry.started_usec = d->phase.since_usec = d->ops->now(d);
 	d->carry.situation = (struct situation){
 		.wish = WISH_RUN,
 		.dns_redirected = plan->family[FAMILY_V4].dns || plan->family[FAMILY_V6].dns,

@@ -156,6 +156,7 @@ struct daemon {
 		uint64_t since_usec; /* of the first of several in a row; 0: none failed */
 		uint64_t again_usec; /* not before this time, unless another level is wanted */
 		enum level wanted;
+		bool busy; /* others were at it */
 		uint64_t told_usec;
 		char why[200]; /* "": no reason to tell */
 	} trouble;
@@ -194,6 +195,12 @@ struct daemon {
 		unsigned idle; /* looks in a row that found no redirected connection */
 		bool blind;    /* it was said that connections cannot be counted */
 	} drain;
+
+	/* The phase that it is, and since when: CLOCK_MONOTONIC, and Unix time as it was then. */
+	struct {
+		enum phase is;
+		uint64_t since_usec, since_sec;
+	} phase;
 
 	struct reserve reserve;
 	bool begun;              /* the children were started */
@@ -369,6 +376,9 @@ bool daemon_reload(struct daemon *d, enum reload_kind kind, json_t **ret);
 
 /* The part of the step that tells the outcome; nothing while none is awaited. */
 void daemon_reload_look(struct daemon *d);
+
+/* status_phase.c: how many seconds the drain may go on; 0 where it is being ended. */
+uint64_t daemon_drain_sec(struct daemon *d);
 
 /* status.c: a control_answer_t, for status, reload, confirm and log-level. userdata is the daemon. */
 json_t *status_answer(const char *request, const char *argument, void *userdata);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <stdio.h>
+
+/* What is answered on the control socket. */
+
+#include "daemon/loop/status.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -7,91 +11,52 @@
 #include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
 
-static json_t *processes(const struct daemon *d)
+static json_t *readiness(const struct daemon *d)
 {
-	json_auto_t *all = json_object();
+	const struct probe_result *last = &d->probe.last;
 
-	for (size_t i = 0; i < d->n_children; i++)
-		if (json_object_set_new(all, d->child[i].proc.name,
-					json_pack("{s:s,s:i}", "state",
-						  proc_state_name(d->child[i].proc.state), "pid",
-						  (int)d->carry.child[i].pid)) < 0)
-			return NULL;
-	if (d->probe.envoy > 0 &&
-	    json_object_set_new(all, "envoy", json_pack("{s:i}", "pid", (int)d->probe.envoy)) < 0)
-		return NULL;
-	return take_ptr(all);
+	return json_pack("{s:b,s:b,s:b,s:o}", "envoy", last->admin, "listeners", last->listeners,
+			 "dns", last->dns, "missing", json_text(last->missing));
 }
 
-static json_t *table_rules(const struct snapshot_table *table)
+/* "IPv4", "IPv6": what is redirected where all is well. */
+static json_t *families(const struct plan *plan)
 {
-	return json_pack("{s:i,s:i,s:b,s:I,s:I}", "rules", (int)table->rules, "expected",
-			 (int)table->expected, "as-expected", table->equal, "packets",
-			 (json_int_t)table->packets, "bytes", (json_int_t)table->bytes);
-}
+	json_t *all = json_array();
 
-/* The rules per family and table as they are in the kernel. */
-static json_t *rules(struct daemon *d)
-{
-	enum level applied = situation_of(d)->applied;
-	enum level level = applied == LEVEL_UNKNOWN ? LEVEL_NONE : applied;
-	const struct generation *generation = d->applied ? d->applied : d->current;
-	const struct redirect *redirect = &d->redirect;
-	struct snapshot snapshot = { 0 };
-	struct error err = { 0 };
-	json_auto_t *all = json_pack("{s:s,s:s}", "backend", redirect->backend->name, "level",
-				     level_name(applied));
-
-	if (redirect->backend->read(&generation->rules[level], &redirect->record, &snapshot, &err) <
-	    0)
-		return json_object_set_new(all, "error", json_text(err.text)) < 0 ? NULL
-										  : take_ptr(all);
-	for (enum family f = 0; f < FAMILY_COUNT; f++) {
-		json_t *family = json_object();
-
-		if (json_object_set_new(all, family_name(f), family) < 0)
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		if (plan->family[f].enabled &&
+		    json_array_append_new(all, json_string(family_name(f))) < 0) {
+			json_decref(all);
 			return NULL;
-		for (enum table t = 0; t < TABLE_COUNT; t++)
-			if (json_object_set_new(family, table_name(t),
-						table_rules(&snapshot.table[f][t])) < 0)
-				return NULL;
-	}
-	return take_ptr(all);
-}
-
-/* The ports that are left out for SSH, and why. */
-static json_t *ssh_ports(const struct generation *generation)
-{
-	const struct ssh_port_list *found = &generation->facts.ssh_ports;
-	json_auto_t *all = json_object();
-	char port[8];
-
-	for (size_t i = 0; i < found->n; i++) {
-		(void)snprintf(port, sizeof(port), "%u", found->items[i].port);
-		if (generation->plan.ssh_ports.n &&
-		    json_object_set_new(all, port, json_text(found->items[i].why)) < 0)
-			return NULL;
-	}
-	return take_ptr(all);
+		}
+	return all;
 }
 
 /* What is true now. */
 static json_t *status(struct daemon *d)
 {
-	const struct plan *plan = &d->current->plan;
-	const struct probe_result *last = &d->probe.last;
+	static int (*const parts[])(json_t * answer, struct daemon * d) = {
+		status_add_processes,
+		status_add_origin,
+		status_add_rules,
+		status_add_verdict,
+	};
+	json_auto_t *answer = json_pack(
+		"{s:b,s:s,s:I,s:o,s:o,s:i,s:o,s:i,s:i,s:o,s:s,s:o,s:o,s:o}", "ok", 1, "phase",
+		phase_name(d->phase.is), "since", (json_int_t)d->phase.since_sec, "seconds",
+		status_age(d, d->phase.since_usec), "status", json_text(d->status), "pid",
+		(int)getpid(), "uptime-seconds", status_age(d, d->carry.started_usec), "generation",
+		(int)d->current->number, "generation-applied",
+		(int)situation_of(d)->applied_generation, "generation-waiting",
+		d->next ? json_integer(d->next->number) : json_null(), "log-level",
+		log_level_names[log_get_level()], "families", families(&d->current->plan),
+		"readiness", readiness(d), "confirmation", confirm_status(d));
 
-	return json_pack(
-		"{s:b,s:s,s:o,s:i,s:I,s:i,s:s,s:{s:o,s:I},s:o,s:{s:b,s:b,s:b,s:o},s:o,s:o,s:o,s:o}",
-		"ok", 1, "phase", phase_name(d->carry.said), "status", json_text(d->status), "pid",
-		(int)getpid(), "uptime-seconds",
-		(json_int_t)((d->ops->now(d) - d->carry.started_usec) / 1000000), "generation",
-		(int)d->current->number, "log-level", log_level_names[log_get_level()], "user",
-		"name", json_text(plan->user.name), "uid", (json_int_t)plan->user.uid, "processes",
-		processes(d), "readiness", "envoy", last->admin, "listeners", last->listeners,
-		"dns", last->dns, "missing", json_text(last->missing), "ssh-ports",
-		ssh_ports(d->current), "confirmation", confirm_status(d), "token", token_status(d),
-		"rules", rules(d));
+	for (size_t i = 0; i < ELEMENTS(parts); i++)
+		if (!answer || parts[i](answer, d) < 0)
+			return NULL;
+	return take_ptr(answer);
 }
 
 static json_t *set_log_level(const char *name)

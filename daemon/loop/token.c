@@ -91,7 +91,9 @@ json_t *token_status(struct daemon *d)
 
 	if (expires)
 		token_print_expiry(expires, now, &when);
-	return json_pack("{s:s,s:s,s:I,s:b}", "file", children->token_file, "expiry",
+	return json_pack("{s:s?,s:s,s:I,s:o,s:b}", "file", children->token_file, "expiry",
 			 expires ? strbuf_text(&when) : "never expires", "expires-unix-seconds",
-			 (json_int_t)expires, "replaced", d->token.replaced);
+			 (json_int_t)expires, "seconds-left",
+			 expires ? json_integer((json_int_t)(expires - now)) : json_null(),
+			 "replaced", d->token.replaced);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/process/procfs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -55,4 +57,50 @@ int process_read(pid_t pid, struct process *ret)
 		return -EBADMSG;
 	*ret = process;
 	return 0;
+}
+
+/* proc(5), statm: the second number is of resident pages. */
+int process_memory(pid_t pid, uint64_t *ret_bytes)
+{
+	char text[128];
+	uint64_t pages;
+	int r = process_text(pid, "statm", text, sizeof(text));
+
+	if (r < 0)
+		return r;
+	if (sscanf(text, "%*u %" SCNu64, &pages) != 1)
+		return -EBADMSG;
+	*ret_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
+/* Each thread has the children that it has made. */
+static int add_children(pid_t pid, const char *thread, pid_t *ret, size_t max)
+{
+	char name[64], text[1024], *at = text, *end;
+	int n = 0;
+
+	(void)snprintf(name, sizeof(name), "task/%.16s/children", thread);
+	if (process_text(pid, name, text, sizeof(text)) < 0)
+		return 0;
+	for (long child; (size_t)n < max && (child = strtol(at, &end, 10)) > 0; at = end)
+		ret[n++] = (pid_t)child;
+	return n;
+}
+
+int process_children(pid_t pid, pid_t *ret, size_t max)
+{
+	const struct dirent *entry;
+	char path[64];
+	size_t n = 0;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/task", (long)pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			n += (size_t)add_children(pid, entry->d_name, ret + n, max - n);
+	if (dir)
+		(void)closedir(dir);
+	return (int)n;
 }

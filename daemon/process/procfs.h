@@ -20,5 +20,12 @@ struct process {
 /* Reads a file below /proc/PID, cut to size - 1 bytes. Returns 0 or a negative errno. */
 int process_text(pid_t pid, const char *name, char *buf, size_t size) _must_check_;
 
+/* Its resident memory in bytes. (What of it is shared only its user may ask.) Returns 0 or a negative
+ * errno. */
+int process_memory(pid_t pid, uint64_t *ret_bytes) _must_check_;
+
+/* Its children, at most max of them. Returns how many, 0 where that cannot be told. */
+int process_children(pid_t pid, pid_t *ret, size_t max) _must_check_;
+
 /* Returns 0, or a negative errno where it has ended or is hidden from us. */
 int process_read(pid_t pid, struct process *ret) _must_check_;

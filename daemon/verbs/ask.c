@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The verbs that ask the running daemon: status, confirm, log-level. */
+/* The verbs that ask the running daemon for a change: confirm, log-level. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,8 +46,8 @@ static void print_object(json_t *object, int indent)
 	}
 }
 
-/* Asks and prints the answer: as it is, or for people, a line per member without "ok". */
-static int ask_and_print(const char *request, bool json, struct error *err)
+/* Asks and prints the answer, a line per member without "ok". */
+static int ask_and_print(const char *request, struct error *err)
 {
 	_free_ char *reply = NULL;
 	json_auto_t *object = NULL;
@@ -65,24 +65,8 @@ static int ask_and_print(const char *request, bool json, struct error *err)
 		why = json_string_value(json_object_get(object, "error"));
 		return error_set(err, -EIO, "%s", why ? why : "it does not say why");
 	}
-	if (json)
-		return fputs(reply, stdout) < 0 ? error_sys(err, -errno, "write") : 0;
 	print_object(object, 0);
 	return 0;
-}
-
-int verb_status(int argc, char *argv[], struct error *err)
-{
-	bool json = false;
-	const struct option_row rows[] = {
-		{ "json", &json, "Print the daemon's answer as it is." },
-	};
-	const struct command_line line = { argc, argv, OPTIONS_NONE, rows, ELEMENTS(rows), NULL };
-	_cleanup_(arena_done) struct arena arena = { 0 };
-	struct options options;
-	int r = options_load(&arena, &line, &options, err);
-
-	return r == 0 ? ask_and_print("status", json, err) : verb_end("status", r, err);
 }
 
 int verb_confirm(int argc, char *argv[], struct error *err)
@@ -92,7 +76,7 @@ int verb_confirm(int argc, char *argv[], struct error *err)
 	struct options options;
 	int r = options_load(&arena, &line, &options, err);
 
-	return r == 0 ? ask_and_print("confirm", false, err) : verb_end("confirm", r, err);
+	return r == 0 ? ask_and_print("confirm", err) : verb_end("confirm", r, err);
 }
 
 int verb_log_level(int argc, char *argv[], struct error *err)
@@ -106,5 +90,5 @@ int verb_log_level(int argc, char *argv[], struct error *err)
 	if (r != 0)
 		return verb_end("log-level", r, err);
 	(void)snprintf(request, sizeof(request), "log-level %s", log_level_names[options.choice]);
-	return ask_and_print(request, false, err);
+	return ask_and_print(request, err);
 }

@@ -60,7 +60,7 @@ class Daemon:
             assert time.monotonic() < end, found
 
     def status(self):
-        return json.loads(self.host.run([PROGRAM, "status", "--json"]).stdout)
+        return json.loads(self.host.run([PROGRAM, "status", "--json"], check=False).stdout)
 
     def level(self):
         rules = "\n".join(line for tables in self.host.legacy(False).values() for lines in tables.values()
@@ -190,7 +190,7 @@ def test_a_start_that_never_gets_the_lock_fails_by_its_deadline(trial, tmp_path)
     holder = lock(trial)
     daemon = Daemon(trial, tmp_path)
     assert daemon.process.wait(PATIENCE) == 1, "".join(daemon.log)
-    assert any("xtables lock" in line and line.startswith("<3>") for line in daemon.log), "".join(daemon.log)
+    assert any("xtables lock" in line and line.startswith("error: ") for line in daemon.log), "".join(daemon.log)
     assert daemon.level() == "none"
     unlock(holder)
 
@@ -240,7 +240,7 @@ def test_strangers_on_the_control_socket_do_not_keep_root_out(daemon):
 def test_strangers_may_ask_for_the_status_and_nothing_else(daemon):
     said = daemon.host.run([PROGRAM, "log-level", "debug"], user=65534, check=False)
     assert said.returncode == 1 and "only root may ask for that" in said.stderr
-    assert daemon.host.run([PROGRAM, "status"], user=65534).stdout.startswith("phase: redirecting")
+    assert daemon.host.run([PROGRAM, "status"], user=65534).stdout.startswith("Redirecting IPv4 and IPv6 since ")
     ask = ("import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('/run/tproxyd/control');"
            "s.settimeout(3); s.sendall(eval(sys.argv[1])); print(s.recv(65536).decode())")
     for request in ("b'status \\xff\\xfe\\n'", "b'stat\\0us\\n'", "b'\\n'", "b'x' * 126 + b'\\n'", "b'x' * 500"):
@@ -257,7 +257,7 @@ def test_a_status_is_json_whatever_is_in_it(trial, tmp_path):
     daemon = Daemon(trial, tmp_path)
     daemon.await_("READY=1")
     assert daemon.status()["user"]["name"] == "k\ufffd\ufffdma\xfc"
-    assert "phase: redirecting" in daemon.host.run([PROGRAM, "status"]).stdout
+    assert daemon.host.run([PROGRAM, "status"]).stdout.startswith("Redirecting ")
     daemon.stop()
 
 

@@ -33,7 +33,8 @@ Test(loop, drains_as_long_as_redirected_connections_are_open)
 	cr_expect_eq(phase_of(&w), PHASE_DRAINING);
 	advance(&w, 10 * SECOND);
 	did(&w, "");
-	cr_expect_str_eq(w.d.status, "Draining: 3 redirected connections are open");
+	cr_expect_str_eq(w.d.status,
+			 "Draining: 3 redirected connections are open, for at most 20 s");
 	w.connections = 0;
 	advance(&w, 110 * MSEC);
 	did(&w, "TERM:kuma-dp");

@@ -8,6 +8,7 @@ import pytest
 
 import machine as machines
 import sample
+import schema
 
 MESSAGES = {
     "d70408f3e31d4a53a3f7714ff27dcfda": {"TPROXYD_GENERATION", "TPROXYD_BACKEND"},
@@ -24,7 +25,7 @@ def fields_of(text):
 
 
 def status(machine, **options):
-    return json.loads(machine.run(["tproxyd", "status", "--json"], **options).stdout)
+    return schema.checked(machine.run(["tproxyd", "status", "--json"], check=False, **options).stdout)
 
 
 def test_the_journal_has_events_with_fields_and_their_explanations(machine):
@@ -62,18 +63,21 @@ def test_children_speak_under_their_own_names(machine):
 
 
 def test_an_unnoticed_user_may_ask_for_the_status_and_for_nothing_else(machine):
-    assert machine.run(["tproxyd", "status"], check=False).returncode == 1
-    assert "tproxyd is not running" in machine.run(["tproxyd", "status"], check=False).stderr
+    for user in (None, "nobody"):
+        stopped = machine.run(["tproxyd", "status"], user=user, check=False)
+        assert stopped.returncode == 3 and stopped.stdout.startswith("Not running: ")
     sample.configure(machine)
     sample.start(machine)
     for user in (None, "nobody"):
         said = machine.run(["tproxyd", "status"], user=user).stdout
-        assert "phase: redirecting\n" in said and "level: full\n" in said
+        assert said.startswith("Redirecting IPv4 and IPv6 since ") and "level full, as expected" in said
         found = status(machine, user=user)
         assert found["ok"] is True and found["phase"] == "redirecting"
         assert found["pid"] == sample.main_pid(machine)
-        assert found["processes"]["kuma-dp"] == {"state": "ready", "pid": sample.child(machine, "kuma-dp")}
-        assert found["processes"]["envoy"] == {"pid": sample.child(machine, "envoy")}
+        for name, state in {"kuma-dp": "ready", "envoy": "running", "coredns": "running"}.items():
+            process = found["processes"][name]
+            assert (process["state"], process["pid"]) == (state, sample.child(machine, name))
+            assert process["memory-bytes"] > 1 << 20 and process["uptime-seconds"] is not None
         assert found["readiness"] == {"envoy": True, "listeners": True, "dns": True, "missing": ""}
         assert found["user"] == {"name": "kuma-dp", "uid": sample.KUMA_DP}
         for family in ("IPv4", "IPv6"):

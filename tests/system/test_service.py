@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The unit as an operator meets it: start, stop, restart, enable, drop-ins; and what other people's rules notice of it."""
 
-import json
 import re
 import subprocess
 import time
 
 import machine as machines
 import sample
+import schema
 
 STARTS = 5
 FOREIGN = """\
@@ -116,7 +116,7 @@ def test_a_stop_waits_for_a_redirected_connection_and_says_so(machine):
     time.sleep(1)
     hold.stdin.write("two\n")
     assert hold.stdout.readline() == "two\n"
-    status = json.loads(machine.run(["tproxyd", "status", "--json"]).stdout)
+    status = schema.checked(machine.run(["tproxyd", "status", "--json"], check=False).stdout)
     assert status["phase"] == "draining" and status["rules"]["level"] == "drain"
     assert machine.show(sample.UNIT, "ActiveState") == "deactivating"
     hold.stdin.close()
