@@ -42,6 +42,7 @@ static const struct fact facts[] = {
 	FACT("proxy-by-usec",         situation.proxy_by_usec,       UINT64_MAX),
 	FACT("coredns-by-usec",       situation.core_dns_by_usec,    UINT64_MAX),
 	FACT("own-coredns",           situation.own_core_dns,        1),
+	FACT("kuma-dp-silent",        situation.kuma_dp_silent,      1),
 	FACT("dns-failures",          situation.dns_failures,        63),
 	FACT("confirm-until-usec",    situation.confirm_until_usec,  UINT64_MAX),
 	FACT("phase",                 said,                          PHASE_COUNT),

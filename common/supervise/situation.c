@@ -99,7 +99,7 @@ enum phase phase(const struct situation *s)
 		return PHASE_APPLYING;
 	if (unconfirmed(s))
 		return PHASE_RELEASED;
-	return s->applied == LEVEL_FULL ? PHASE_REDIRECTING : PHASE_DEGRADED;
+	return s->applied == LEVEL_FULL && !s->kuma_dp_silent ? PHASE_REDIRECTING : PHASE_DEGRADED;
 }
 
 bool proxy_overdue(const struct situation *s)
@@ -166,7 +166,7 @@ static enum proxy_news proxy_is(struct situation *s, bool serving, uint64_t hold
 
 bool probe_verdict(const struct situation *s, struct sighting seen, unsigned *misses)
 {
-	*misses = seen.proxy && seen.dns ? 0 : *misses + 1;
+	*misses = seen.proxy && seen.dns && seen.kuma_dp ? 0 : *misses + 1;
 	return !s->served || *misses == 0 || *misses >= MISSES_MAX;
 }
 
@@ -175,6 +175,7 @@ static void set_deadlines(struct situation *s, struct sighting seen, enum proxy_
 			  uint64_t now_usec)
 {
 	bool dns_is_kuma_dps = !s->own_core_dns || seen.core_dns;
+	uint64_t grace = seen.kuma_dp ? DNS_USEC << s->dns_failures : HANG_USEC;
 
 	if (seen.core_dns || !s->own_core_dns)
 		s->core_dns_by_usec = USEC_NEVER;
@@ -185,19 +186,20 @@ static void set_deadlines(struct situation *s, struct sighting seen, enum proxy_
 		s->dns_failures = 0;
 	if (news == PROXY_LOST)
 		s->proxy_by_usec = after(now_usec, HANG_USEC);
-	else if (seen.proxy && (seen.dns || !dns_is_kuma_dps))
+	else if (seen.proxy && seen.kuma_dp && (seen.dns || !dns_is_kuma_dps))
 		s->proxy_by_usec = USEC_NEVER;
-	else if (seen.proxy && (news == PROXY_SERVES || s->proxy_by_usec == USEC_NEVER))
-		s->proxy_by_usec = after(now_usec, DNS_USEC << s->dns_failures);
+	else if (seen.proxy && (news == PROXY_SERVES || after(now_usec, grace) < s->proxy_by_usec))
+		s->proxy_by_usec = after(now_usec, grace);
 }
 
 enum proxy_news situation_probed(struct situation *s, struct sighting seen, uint64_t hold_usec,
 				 uint64_t now_usec)
 {
-	bool in_full = seen.proxy && seen.dns;
+	bool in_full = seen.proxy && seen.dns && seen.kuma_dp;
 	enum proxy_news news;
 
 	s->dns_serving = seen.dns;
+	s->kuma_dp_silent = seen.proxy && !seen.kuma_dp;
 	if (!s->served && !in_full)
 		return PROXY_AS_BEFORE;
 	s->served = true;
@@ -226,6 +228,7 @@ void situation_started(struct situation *s, enum part part, uint64_t timeout_use
 void situation_ended(struct situation *s, enum part part, uint64_t hold_usec, uint64_t now_usec)
 {
 	s->dns_serving = false;
+	s->kuma_dp_silent = false;
 	if (part == PART_CORE_DNS) {
 		s->core_dns_by_usec = USEC_NEVER;
 		return;
@@ -238,6 +241,12 @@ void situation_absent(struct situation *s, uint64_t gap_usec)
 {
 	s->proxy_by_usec = after(s->proxy_by_usec, gap_usec);
 	s->core_dns_by_usec = after(s->core_dns_by_usec, gap_usec);
+}
+
+void situation_proxy_by(struct situation *s, uint64_t by_usec)
+{
+	if (by_usec < s->proxy_by_usec)
+		s->proxy_by_usec = by_usec;
 }
 
 void situation_given_up(struct situation *s, enum part part)

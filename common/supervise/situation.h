@@ -71,6 +71,8 @@ struct situation {
 	uint64_t core_dns_by_usec;
 	/* DNS is answered by a coredns of our own */
 	bool own_core_dns;
+	/* kuma-dp itself does not answer, while its Envoy serves */
+	bool kuma_dp_silent;
 	/* kuma-dp was given up for its DNS so often since DNS last answered */
 	unsigned dns_failures;
 	/* when the redirect is released unless it is confirmed; USEC_NEVER: it was, or need not be */
@@ -129,6 +131,7 @@ struct sighting {
 	bool proxy;    /* Envoy is ready and listens on every port */
 	bool dns;      /* everything asked about DNS has answered */
 	bool core_dns; /* the DNS port has, whoever it is that listens there */
+	bool kuma_dp;  /* kuma-dp itself has, where it can be asked */
 };
 
 /* Whether a round counts. One round without an answer may be a hiccup, two in a row are none; before
@@ -161,6 +164,9 @@ void situation_absent(struct situation *s, uint64_t gap_usec);
 
 /* An apply failed: what it was to change may be as before, or as wanted. */
 void situation_not_applied(struct situation *s, enum level wanted);
+
+/* kuma-dp is ended at that time unless it serves before. */
+void situation_proxy_by(struct situation *s, uint64_t by_usec);
 
 /* A process that was overdue is being ended. */
 void situation_given_up(struct situation *s, enum part part);

@@ -44,6 +44,7 @@ void daemon_envoy_ended(struct daemon *d)
 	d->probe.stale = true;
 	if (!child_lives(d, CHILD_KUMA_DP))
 		return;
+	daemon_disconnected(d);
 	situation_ended(situation_of(d), PART_ENVOY, daemon_hold_usec(d), d->ops->now(d));
 	if (run && d->carry.ready)
 		log_warning("Envoy (process %d) ended", pid);
@@ -132,6 +133,8 @@ static void on_ended(struct proc *proc, const siginfo_t *si, void *userdata)
 	struct daemon *d = userdata;
 
 	d->probe.stale = true;
+	if (id_of(d, proc) == CHILD_KUMA_DP)
+		daemon_disconnected(d);
 	situation_ended(situation_of(d), part_of(id_of(d, proc)), daemon_hold_usec(d),
 			d->ops->now(d));
 	tell_end(d, proc, si);
@@ -189,13 +192,23 @@ static void on_failed(struct proc *proc, const struct error *err, void *userdata
 
 const struct proc_owner daemon_owner = { prepare, on_waits, on_ended, on_changed, on_failed };
 
+/* The control plane refuses it, and the next one is to come when that is over. */
+static bool is_refused(const struct daemon *d, enum child_id id)
+{
+	const struct refusal *refusal = &d->control_plane.refusal;
+
+	return id == CHILD_KUMA_DP && refusal->start_usec && !refusal->started;
+}
+
 /* Why kuma-dp, or our coredns, is not waited for any longer. */
 static void say_why(const struct daemon *d, enum child_id id, char *ret, size_t size)
 {
 	long long sec = (long long)(readiness_usec(d) / 1000000);
 	const char *missing = d->probe.last.missing;
 
-	if (d->child[id].proc.state == PROC_STARTING)
+	if (is_refused(d, id))
+		utf8_print(ret, size, "is refused by the control plane for 10 s after the crash");
+	else if (d->child[id].proc.state == PROC_STARTING)
 		utf8_print(ret, size, "did not serve within %lld s; missing: %s", sec, missing);
 	else if (id == CHILD_CORE_DNS || d->carry.situation.proxy_serving)
 		utf8_print(ret, size, "does not answer DNS any more; missing: %s", missing);
@@ -213,6 +226,10 @@ static void give_up(struct daemon *d, enum child_id id)
 	if (child->proc.state == PROC_RESTARTING)
 		return;
 	say_why(d, id, child->why, sizeof(child->why));
+	if (is_refused(d, id)) {
+		child->proc.start_usec = d->control_plane.refusal.start_usec;
+		refusal_restarts(&d->control_plane.refusal);
+	}
 	d->ops->quote(d, &quotes);
 	log_warning("Ending %s (process %d): it %s%s", child->proc.name,
 		    (int)d->carry.child[id].pid, child->why, strbuf_text(&quotes));

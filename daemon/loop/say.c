@@ -36,8 +36,8 @@ void say_level(struct daemon *d, enum level before)
 		break;
 	case LEVEL_NO_DNS:
 		log_event(LOG_LEVEL_WARNING, MSG_DEGRADED, fields,
-			  "DNS of the mesh does not answer: DNS goes direct, the rest stays "
-			  "redirected");
+			  "DNS of the mesh does not answer: DNS goes direct, the rest %s",
+			  s->proxy_serving ? "stays redirected" : "is held");
 		break;
 	case LEVEL_DRAIN:
 		/* On the way to NONE, which is then told as what it is: everything is out. */
@@ -88,14 +88,50 @@ static void describe_confirmation(struct daemon *d, struct strbuf *out)
 			    (unsigned long long)sec);
 }
 
+/* What has to happen before a proxy serves again. */
+static void describe_wait(const struct daemon *d, char *ret, size_t size)
+{
+	const struct proc *proc = &d->child[CHILD_KUMA_DP].proc;
+
+	if (d->control_plane.refusal.start_usec)
+		utf8_print(ret, size,
+			   "the control plane refuses it for 10 s after a crash; one more start is "
+			   "timed for then");
+	else if (proc->state == PROC_BACKOFF)
+		utf8_print(ret, size, "kuma-dp %s and is started again", proc->last_exit_text);
+	else
+		utf8_print(ret, size, "%s", d->probe.last.missing);
+}
+
 static void say_released(struct daemon *d)
 {
+	char wait[200];
+
+	describe_wait(d, wait, sizeof(wait));
 	if (unconfirmed(situation_of(d)))
 		notify_status(d->status, "Released: nobody has confirmed the redirect; "
 					 "\"tproxyd confirm\" brings it back");
 	else
 		notify_status(d->status, "Released: traffic goes direct until the proxy serves: %s",
-			      d->probe.last.missing);
+			      wait);
+}
+
+static void say_holding(struct daemon *d)
+{
+	char wait[200];
+
+	describe_wait(d, wait, sizeof(wait));
+	notify_status(d->status, "Holding the rules while the proxy does not serve: %s", wait);
+}
+
+static void say_degraded(struct daemon *d)
+{
+	_strbuf_ struct strbuf confirm = { 0 };
+	bool dns = situation_of(d)->applied == LEVEL_NO_DNS;
+
+	describe_confirmation(d, &confirm);
+	notify_status(d->status, "Degraded: %s%s does not answer%s", dns ? "DNS goes direct; " : "",
+		      d->probe.last.missing, strbuf_text(&confirm));
 }
 
 static void say_status(struct daemon *d, enum phase now)
@@ -126,13 +162,10 @@ static void say_status(struct daemon *d, enum phase now)
 			      strbuf_text(&children));
 		break;
 	case PHASE_DEGRADED:
-		describe_confirmation(d, &confirm);
-		notify_status(d->status, "Degraded: DNS goes direct; %s does not answer%s", missing,
-			      strbuf_text(&confirm));
+		say_degraded(d);
 		break;
 	case PHASE_HOLDING:
-		notify_status(d->status, "Holding the rules while the proxy does not serve: %s",
-			      missing);
+		say_holding(d);
 		break;
 	case PHASE_RELEASED:
 		say_released(d);
@@ -172,7 +205,8 @@ static void say_late(struct daemon *d)
 void say_phase(struct daemon *d)
 {
 	enum phase now = phase(situation_of(d));
-	bool may_change = now == PHASE_STARTING || d->trouble.why[0] || daemon_confirm_sec(d);
+	bool may_change = now == PHASE_STARTING || now == PHASE_HOLDING || now == PHASE_RELEASED ||
+			  d->trouble.why[0] || daemon_confirm_sec(d);
 
 	if (now != d->phase.is) {
 		d->phase.is = now;

@@ -141,6 +141,10 @@ static int children_up(struct daemon *d, struct error *err)
 		if (r >= 0 && log_is_journal())
 			r = relay_new(d->event, name, PRIORITY_WORDS, &d->child[i].relay, err);
 	}
+	/* Envoy says so at each try. */
+	if (r >= 0 && d->child[CHILD_KUMA_DP].relay)
+		relay_watch(d->child[CHILD_KUMA_DP].relay, "already an active stream",
+			    daemon_refused, d);
 	return r;
 }
 

@@ -15,6 +15,7 @@
 
 #include "common/plan/token.h"
 #include "common/supervise/carry.h"
+#include "common/supervise/refusal.h"
 #include "common/supervise/repairs.h"
 #include "daemon/firewalld/bus.h"
 #include "daemon/load/generation.h"
@@ -133,7 +134,8 @@ struct daemon {
 		bool dns_asked;      /* the round under way asks DNS */
 		bool stale;          /* and has begun before a process came or went */
 		unsigned misses;     /* see probe_verdict() */
-		pid_t envoy;         /* 0: not known */
+		unsigned rounds;
+		pid_t envoy; /* 0: not known */
 	} probe;
 
 	/* A reload that is to be confirmed. */
@@ -150,6 +152,13 @@ struct daemon {
 		bool replaced; /* its file has another one */
 		struct file_watch *watch;
 	} token;
+
+	/* Of the proxy to the control plane, as Envoy sees it. */
+	struct {
+		enum probe_control_plane state;
+		uint64_t since_usec; /* CLOCK_MONOTONIC: when it was found so */
+		struct refusal refusal;
+	} control_plane;
 
 	/* An apply that failed or found the rules busy. */
 	struct trouble {
@@ -320,6 +329,12 @@ bool daemon_child_is_of(const struct daemon *d, enum child_id id, const struct g
 /* watch.c: what a round of probes reports. */
 void daemon_probe(struct daemon *d);
 void daemon_probed(const struct probe_result *result, void *userdata);
+
+/* control_plane.c: what a round has found about it; its refusal shows in what Envoy says; the proxy's
+ * connection has gone with its process. */
+void daemon_control_plane_probed(struct daemon *d, const struct probe_result *result);
+void daemon_refused(void *userdata);
+void daemon_disconnected(struct daemon *d);
 
 /* children.c: their lives and ends, Envoy's too; those that have had their time; a round of the sweep
  * of a session (0: of everything): returns the microseconds after which the next one is due, or 0

@@ -14,6 +14,10 @@
 #define WATCH_USEC ((uint64_t)2 * 1000 * 1000) /* between probes once the proxy serves */
 #define PROBE_USEC ((uint64_t)1000 * 1000)     /* one round of probes */
 
+/* Envoy looks at all its figures to find the one about the control plane, so it is asked every 10 s
+ * only while it serves. */
+#define CONTROL_PLANE_ROUNDS 5
+
 /* A timer that is so late is not the loop's own doing, nor that of a host under load: what is shorter
  * costs one round at most, which is a hiccup. */
 #define ABSENT_USEC ((uint64_t)5 * 1000 * 1000)
@@ -57,8 +61,10 @@ static void take_over(struct daemon *d, struct sighting seen)
 	struct situation *s = situation_of(d);
 	enum proxy_news news = situation_probed(s, seen, daemon_hold_usec(d), d->ops->now(d));
 
-	if (news == PROXY_SERVES)
+	if (news == PROXY_SERVES) {
+		refusal_over(&d->control_plane.refusal);
 		proxy_serves(d);
+	}
 	if (news == PROXY_LOST)
 		log_warning("The proxy does not serve any more: %s", d->probe.last.missing);
 	if (!s->served)
@@ -105,8 +111,9 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 	struct daemon *d = userdata;
 	const struct situation *s = situation_of(d);
 	/* Envoy calls itself unready from the first SIGTERM on, and serves until it ends. */
-	bool ready = result->admin || proc_of(d, CHILD_KUMA_DP)->state == PROC_RESTARTING;
-	struct sighting seen = { ready && result->listeners, result->dns, result->core_dns };
+	bool drains = proc_of(d, CHILD_KUMA_DP)->state == PROC_RESTARTING;
+	struct sighting seen = { (result->admin || drains) && result->listeners, result->dns,
+				 result->core_dns, result->kuma_dp || drains };
 
 	daemon_was_due(d, d->probe.begun_usec + PROBE_USEC);
 	d->probe.last = *result;
@@ -122,6 +129,7 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 			d->probe.last.dns = seen.dns = false;
 		/* What answers without kuma-dp is about to go. */
 		seen.proxy = seen.proxy && child_lives(d, CHILD_KUMA_DP);
+		daemon_control_plane_probed(d, result);
 		if (probe_verdict(s, seen, &d->probe.misses))
 			take_over(d, seen);
 	}
@@ -151,6 +159,9 @@ void daemon_probe(struct daemon *d)
 		.inbound_port = plan->inbound.enabled ? plan->inbound.port : 0,
 		.outbound_port = plan->outbound.enabled ? plan->outbound.port : 0,
 		.dns_port = dns ? plan->dns_port : 0,
+		.kuma_dp_port = KUMA_READINESS_PORT,
+		.control_plane = !situation_of(d)->proxy_serving ||
+				 d->probe.rounds++ % CONTROL_PLANE_ROUNDS == 0,
 		.timeout_usec = PROBE_USEC,
 	};
 	struct error err = { 0 };

@@ -50,6 +50,9 @@ struct relay {
 	unsigned lines, dropped;
 	uint64_t full_usec; /* since when the journal takes nothing; 0: it does */
 	struct quote quotes[PROGRAMS_MAX];
+	const char *watched; /* a part of a line; NULL: none */
+	void (*seen)(void *userdata);
+	void *userdata;
 };
 
 static bool has_word(const char *line, const char *const *words)
@@ -106,6 +109,14 @@ static uint64_t now(const struct relay *relay)
 	return usec;
 }
 
+void relay_watch(struct relay *relay, const char *text, void (*seen)(void *userdata),
+		 void *userdata)
+{
+	relay->watched = text;
+	relay->seen = seen;
+	relay->userdata = userdata;
+}
+
 void relay_tell(struct relay *relay)
 {
 	if (now(relay) - relay->since_usec < INTERVAL_USEC)
@@ -137,6 +148,12 @@ static bool say(struct relay *relay, const char *line, size_t len)
 	return true;
 }
 
+static void look_for_watched(struct relay *relay, const char *line)
+{
+	if (relay->watched && strstr(line, relay->watched))
+		relay->seen(relay->userdata);
+}
+
 /* Where the next line of the text ends, or NULL: it has not come as a whole. */
 static char *end_of_line(struct relay *relay, char *from)
 {
@@ -160,8 +177,10 @@ static bool pass_on(struct relay *relay)
 		if (!relay->cut)
 			go_on = say(relay, from, (size_t)(end - from));
 		/* Once: a line that has to wait is said again. */
-		if (!relay->cut && go_on)
+		if (!relay->cut && go_on) {
 			remember(relay, from);
+			look_for_watched(relay, from);
+		}
 		*end = last;
 		if (!go_on)
 			break;

@@ -25,6 +25,10 @@ int relay_new(sd_event *event, const char *name, int64_t priority, struct relay 
  * SIGPIPE ends whoever does not mind that, once we are gone: by then nobody supervises the child. */
 int relay_output(const struct relay *relay);
 
+/* Calls seen for each line with the text in it, before the line goes on. One at a time; all kept. */
+void relay_watch(struct relay *relay, const char *text, void (*seen)(void *userdata),
+		 void *userdata);
+
 /* Tells how many lines were dropped, at most once in a while; to be called again and again. */
 void relay_tell(struct relay *relay);
 

@@ -23,6 +23,8 @@ static const struct ip_addr loopback[FAMILY_COUNT] = {
 
 enum question_kind {
 	QUESTION_ADMIN,
+	QUESTION_CONTROL_PLANE, /* asked of Envoy */
+	QUESTION_KUMA_DP,
 	QUESTION_DNS_V4,
 	QUESTION_DNS_V6,
 	QUESTION_ENVOY_DNS,
@@ -78,20 +80,43 @@ static void settle(struct question *q, enum question_state state)
 	(void)sd_event_source_set_time_relative(probe->timer, 0);
 }
 
-static void judge_admin(struct question *q)
+static bool is_answered(enum question_kind kind, struct question *q)
 {
+	struct probe_result *result = &q->probe->result;
+	bool connected;
 	unsigned status;
 
-	settle(q, http_parse(q->response, &status, q->word) && status == 200 ? ANSWERED : FAILED);
+	if (kind == QUESTION_CONTROL_PLANE) {
+		if (!http_connected_state(q->response, &connected))
+			return false;
+		result->control_plane = connected ? CONTROL_PLANE_CONNECTED : CONTROL_PLANE_LOST;
+		return true;
+	}
+	/* What kuma-dp says does not matter: Envoy speaks for itself. */
+	return http_parse(q->response, &status, q->word) &&
+	       (status == 200 || kind == QUESTION_KUMA_DP);
 }
 
-static int on_admin(_unused_ sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void judge_http(struct question *q)
+{
+	enum question_kind kind = (enum question_kind)(q - q->probe->question);
+
+	settle(q, is_answered(kind, q) ? ANSWERED : FAILED);
+}
+
+static const char *request_of(const struct question *q)
+{
+	return q == &q->probe->question[QUESTION_CONTROL_PLANE] ? STATE_REQUEST : READY_REQUEST;
+}
+
+static int on_http(_unused_ sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct question *q = userdata;
+	const char *request = request_of(q);
 	ssize_t n;
 
 	if (events & EPOLLOUT) {
-		if (send(fd, READY_REQUEST, strlen(READY_REQUEST), MSG_NOSIGNAL) < 0 ||
+		if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 ||
 		    sd_event_source_set_io_events(q->io, EPOLLIN) < 0)
 			settle(q, FAILED);
 		return 0;
@@ -104,7 +129,7 @@ static int on_admin(_unused_ sd_event_source *source, int fd, uint32_t events, v
 		q->response[q->len] = 0;
 	}
 	if (n <= 0 || q->len == sizeof(q->response) - 1)
-		judge_admin(q);
+		judge_http(q);
 	return 0;
 }
 
@@ -166,22 +191,24 @@ static int connect_loopback(enum family family, int type, uint16_t port)
 }
 
 /* Anybody may listen on a port; whoever does is asked only where it is the kuma-dp user. */
-static bool admin_port_is_envoys(const struct probe_target *target)
+static bool port_is_proxys(const struct probe_target *target, uint16_t port)
 {
 	uid_t uid;
 
-	return sock_tcp_listener(&loopback[FAMILY_V4], target->admin_port, &uid, NULL) == 1 &&
+	return port && sock_tcp_listener(&loopback[FAMILY_V4], port, &uid, NULL) == 1 &&
 	       uid == target->uid;
 }
 
-static void ask_admin(struct probe *probe)
+static void ask_http(struct probe *probe, enum question_kind kind)
 {
-	struct question *q = &probe->question[QUESTION_ADMIN];
+	struct question *q = &probe->question[kind];
+	uint16_t port =
+		kind == QUESTION_KUMA_DP ? probe->target.kuma_dp_port : probe->target.admin_port;
 
-	q->fd = connect_admin_socket(probe);
-	if (q->fd < 0 && probe->target.admin_port && admin_port_is_envoys(&probe->target))
-		q->fd = connect_loopback(FAMILY_V4, SOCK_STREAM, probe->target.admin_port);
-	if (q->fd < 0 || sd_event_add_io(probe->event, &q->io, q->fd, EPOLLOUT, on_admin, q) < 0)
+	q->fd = kind == QUESTION_KUMA_DP ? -1 : connect_admin_socket(probe);
+	if (q->fd < 0 && port_is_proxys(&probe->target, port))
+		q->fd = connect_loopback(FAMILY_V4, SOCK_STREAM, port);
+	if (q->fd < 0 || sd_event_add_io(probe->event, &q->io, q->fd, EPOLLOUT, on_http, q) < 0)
 		settle(q, FAILED);
 }
 
@@ -313,19 +340,32 @@ static void judge_dns(struct probe *probe)
 	}
 }
 
-static int on_round_end(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)
+static void judge_envoy(struct probe *probe)
 {
-	struct probe *probe = userdata;
-	struct question *admin = &probe->question[QUESTION_ADMIN];
+	const struct question *admin = &probe->question[QUESTION_ADMIN];
 
-	/* A server that answers but does not close is judged by what it said. */
-	if (admin->state == PENDING && admin->len)
-		judge_admin(admin);
 	probe->result.admin = admin->state == ANSWERED;
 	if (!probe->result.admin && admin->word[0])
 		add_missing(&probe->result, "Envoy (%s)", admin->word);
 	else if (!probe->result.admin)
 		add_missing(&probe->result, "Envoy");
+	probe->result.kuma_dp = probe->question[QUESTION_KUMA_DP].state != FAILED;
+	if (!probe->result.kuma_dp)
+		add_missing(&probe->result, "kuma-dp itself");
+}
+
+static int on_round_end(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)
+{
+	struct probe *probe = userdata;
+
+	/* A server that answers but does not close is judged by what it said. */
+	for (unsigned i = 0; i < QUESTION_DNS_V4; i++)
+		if (probe->question[i].state == PENDING && probe->question[i].len)
+			judge_http(&probe->question[i]);
+	for (unsigned i = 0; i < QUESTION_COUNT; i++)
+		if (probe->question[i].state == PENDING)
+			probe->question[i].state = FAILED;
+	judge_envoy(probe);
 	look_for_listeners(probe);
 	judge_dns(probe);
 	for (unsigned i = 0; i < QUESTION_COUNT; i++)
@@ -333,6 +373,24 @@ static int on_round_end(_unused_ sd_event_source *source, _unused_ uint64_t usec
 	probe->timer = sd_event_source_disable_unref(probe->timer);
 	probe->done(&probe->result, probe->userdata);
 	return 0;
+}
+
+static bool is_asked(const struct probe *probe, enum question_kind kind)
+{
+	switch (kind) {
+	case QUESTION_ADMIN:
+		return true;
+	case QUESTION_CONTROL_PLANE:
+		return probe->target.control_plane;
+	case QUESTION_KUMA_DP:
+		return port_is_proxys(&probe->target, probe->target.kuma_dp_port);
+	case QUESTION_DNS_V4:
+	case QUESTION_DNS_V6:
+	case QUESTION_ENVOY_DNS:
+	case QUESTION_COUNT:
+		break;
+	}
+	return dns_port(&probe->target, kind) != 0;
 }
 
 int probe_new(sd_event *event, struct probe **ret, struct error *err)
@@ -367,13 +425,15 @@ int probe_start(struct probe *probe, const struct probe_target *target, probe_do
 	for (enum question_kind i = 0; i < QUESTION_COUNT; i++)
 		probe->question[i] = (struct question){
 			.probe = probe,
-			.state = i == QUESTION_ADMIN || dns_port(target, i) ? PENDING : NOT_ASKED,
+			.state = is_asked(probe, i) ? PENDING : NOT_ASKED,
 			.fd = -1,
 		};
 	for (enum question_kind i = QUESTION_DNS_V4; i < QUESTION_COUNT; i++)
 		if (probe->question[i].state == PENDING)
 			ask_dns(probe, i);
-	ask_admin(probe);
+	for (enum question_kind i = QUESTION_ADMIN; i < QUESTION_DNS_V4; i++)
+		if (probe->question[i].state == PENDING)
+			ask_http(probe, i);
 	return 0;
 }
 

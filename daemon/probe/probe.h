@@ -28,7 +28,15 @@ struct probe_target {
 	uint16_t dns_port;                    /* 0: DNS is not redirected */
 	bool dns_family[FAMILY_COUNT];
 	uint16_t envoy_dns_port; /* 0: none (embedded DNS) */
-	uint64_t timeout_usec;   /* the longest that a round takes */
+	uint16_t kuma_dp_port;   /* 127.0.0.1: where kuma-dp itself answers, if it listens there */
+	bool control_plane; /* whether Envoy is asked about it: it then looks at all its figures */
+	uint64_t timeout_usec; /* the longest that a round takes */
+};
+
+enum probe_control_plane {
+	CONTROL_PLANE_UNKNOWN, /* not asked, or no answer */
+	CONTROL_PLANE_CONNECTED,
+	CONTROL_PLANE_LOST,
 };
 
 struct probe_result {
@@ -38,6 +46,8 @@ struct probe_result {
 	/* everything asked about DNS answered, the right user alone (true where DNS is not redirected) */
 	bool dns;
 	bool core_dns; /* the same without Envoy's own DNS port */
+	bool kuma_dp;  /* kuma-dp itself has answered, or does not listen on its port */
+	enum probe_control_plane control_plane;
 	/* what is missing, for STATUS: "Envoy (PRE_INITIALIZING), port 15006 on IPv6"; "" when
 	 * nothing */
 	char missing[160];

@@ -60,3 +60,14 @@ bool http_parse(const char *response, unsigned *ret_status, char body[static 32]
 	*ret_status = status;
 	return true;
 }
+
+bool http_connected_state(const char *response, bool *ret_connected)
+{
+	static const char name[] = "\ncontrol_plane.connected_state: ";
+	const char *found = strstr(response, name);
+
+	if (!found || !isdigit((unsigned char)found[strlen(name)]))
+		return false;
+	*ret_connected = found[strlen(name)] != '0';
+	return true;
+}

@@ -22,9 +22,15 @@ size_t dns_query(uint16_t id, bool to_envoy, uint8_t buf[static DNS_QUERY_MAX]);
 /* Whether it is a response to the query with that id; what it says does not matter. */
 bool dns_is_reply(uint16_t id, const uint8_t *buf, size_t len);
 
-#define READY_REQUEST "GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+#define HTTP_GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+#define READY_REQUEST  HTTP_GET("/ready")
+#define STATE_REQUEST  HTTP_GET("/stats?filter=%5Econtrol_plane.connected_state%24")
 
 /* Reads a response to READY_REQUEST (NUL-terminated). Returns whether it is complete enough to
  * judge; *ret_status is then the code, and body the first word of the body, chunked (RFC 9112 7.1)
  * or not. */
 bool http_parse(const char *response, unsigned *ret_status, char body[static 32]);
+
+/* Reads a response to STATE_REQUEST (NUL-terminated). Returns whether Envoy says whether it is connected
+ * to the control plane; *ret_connected then has what it says. */
+bool http_connected_state(const char *response, bool *ret_connected);

@@ -184,16 +184,26 @@ static void do_term_now(struct proc *proc)
 	end_drain(proc, since < proc->drain_usec);
 }
 
+static uint64_t next_pause(struct proc *proc, uint64_t now)
+{
+	uint64_t start = proc->start_usec;
+
+	proc->start_usec = 0;
+	if (start == 0)
+		return backoff_next(&proc->backoff, proc->ops->random(proc));
+	return start > now ? start - now : 0;
+}
+
 static void do_wait(struct proc *proc)
 {
-	uint64_t pause = proc->again_usec;
+	uint64_t now = proc->ops->now(proc), pause = proc->again_usec;
 
 	if (pause == 0) {
-		pause = backoff_next(&proc->backoff, proc->ops->random(proc));
+		pause = next_pause(proc, now);
 		proc->owner->waits(proc, pause, proc->userdata);
 	}
 	proc->again_usec = 0;
-	proc->due_usec = proc->ops->now(proc) + pause;
+	proc->due_usec = now + pause;
 	proc->ops->arm(proc, pause);
 }
 

@@ -83,6 +83,8 @@ struct proc {
 	/* Settings: they may be changed at any time and count from the next time they are used. */
 	uint64_t drain_usec; /* how long the child drains after SIGTERM */
 	struct backoff backoff;
+	/* CLOCK_MONOTONIC: when the next start is due, in place of the next pause; 0: after that pause */
+	uint64_t start_usec;
 
 	/* to be read */
 	enum proc_state state;

@@ -505,6 +505,9 @@ static inline void probed(struct world *w, bool proxy, bool dns)
 				       .listeners = proxy,
 				       .dns = dns,
 				       .core_dns = dns,
+				       .kuma_dp = true,
+				       .control_plane = proxy ? CONTROL_PLANE_CONNECTED
+							      : CONTROL_PLANE_UNKNOWN,
 				       .envoy = proxy ? ENVOY_PID : 0,
 				       .missing = "something" };
 

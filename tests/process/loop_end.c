@@ -363,6 +363,8 @@ static void happen(struct world *w, uint32_t what)
 							      .listeners = what & 0x100,
 							      .dns = what & 0x200,
 							      .core_dns = what & 0x600,
+							      .kuma_dp = what & 0x7800,
+							      .control_plane = (what >> 16) % 3,
 							      .envoy = ENVOY_PID },
 				      &w->d);
 			turn(w);

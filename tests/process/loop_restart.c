@@ -279,6 +279,7 @@ Test(loop, does_not_restart_its_coredns_for_envoys_dns)
 		daemon_probed(&(struct probe_result){ .admin = true,
 						      .listeners = true,
 						      .core_dns = true,
+						      .kuma_dp = true,
 						      .envoy = ENVOY_PID },
 			      &w.d);
 		turn(&w);
@@ -542,4 +543,178 @@ Test(loop, adopts_a_next_generation_when_the_proxy_is_back)
 		cr_expect_null(w.d.applied);
 		world_done(&w);
 	}
+}
+
+/* A round as it is while the control plane refuses the proxy: Envoy is there, and no more. */
+static void refused(struct world *w)
+{
+	if (!w->probing)
+		advance(w, w->timer[TIMER_PROBE] - w->now);
+	w->probing = false;
+	daemon_probed(&(struct probe_result){ .admin = true,
+					      .kuma_dp = true,
+					      .envoy = ENVOY_PID,
+					      .control_plane = CONTROL_PLANE_LOST },
+		      &w->d);
+	turn(w);
+}
+
+/* The one more start is timed so that its first try falls right behind the 10 s. */
+Test(loop, times_one_more_start_where_the_control_plane_refuses)
+{
+	struct world w;
+	uint64_t crash, started, lead = 700 * MSEC;
+
+	world_up(&w, &usual);
+	crash = w.now;
+	envoy_ends(&w);
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	advance(&w, 250 * MSEC);
+	did(&w, "apply:no-dns sweep-session start:kuma-dp");
+	started = w.now;
+	advance(&w, lead);
+	daemon_refused(&w.d); /* a line of Envoy's */
+	turn(&w);
+	cr_expect(strstr(w.d.status, "the control plane refuses it for 10 s"), "%s", w.d.status);
+	while (w.now < crash + 7 * SECOND) {
+		refused(&w);
+		daemon_refused(&w.d);
+	}
+	did(&w, "");
+	while (w.now < crash + 8 * SECOND)
+		refused(&w);
+	did(&w, "TERM:kuma-dp TERM:kuma-dp");
+	envoy_ends(&w);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	while (!strstr(w.book, "start:kuma-dp"))
+		refused(&w);
+	did(&w, "sweep-session start:kuma-dp");
+	started = w.d.carry.child[CHILD_KUMA_DP].started_usec;
+	cr_expect_geq(started + lead, crash + 10 * SECOND);
+	cr_expect_leq(started + lead, crash + 10 * SECOND + 100 * MSEC);
+	/* It is refused once more, and there is no third one. */
+	advance(&w, lead);
+	daemon_refused(&w.d);
+	while (w.now < crash + 60 * SECOND)
+		refused(&w);
+	cr_expect_null(strstr(w.book, "kuma-dp"), "%s", w.book);
+	probed(&w, true, true);
+	cr_expect_eq(phase_of(&w), PHASE_REDIRECTING);
+	cr_expect_eq(w.d.control_plane.refusal.crash_usec, 0);
+	world_done(&w);
+}
+
+Test(loop, times_no_start_without_a_crash_before)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	daemon_refused(&w.d);
+	cr_expect_eq(w.d.control_plane.refusal.start_usec, 0);
+	/* Nor where it comes late: Envoy's own next try is as soon. */
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	w.spawn_result = -EAGAIN;
+	advance(&w, 8 * SECOND);
+	w.spawn_result = 0;
+	while (!child_lives(&w.d, CHILD_KUMA_DP))
+		advance(&w, 10 * MSEC);
+	advance(&w, 700 * MSEC);
+	daemon_refused(&w.d);
+	turn(&w);
+	cr_expect_eq(w.d.control_plane.refusal.start_usec, 0);
+	world_done(&w);
+}
+
+/* Without the children's lines (no journal) Envoy's figure tells. */
+Test(loop, sees_a_refusal_by_envoys_figure)
+{
+	struct world w;
+	uint64_t crash;
+
+	world_up(&w, &usual);
+	crash = w.now;
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	advance(&w, SECOND);
+	refused(&w);
+	cr_expect_gt(w.d.control_plane.refusal.start_usec, crash + 9 * SECOND);
+	cr_expect_lt(w.d.control_plane.refusal.start_usec, crash + 10 * SECOND);
+	world_done(&w);
+}
+
+/* A crash of the refused one in between is a crash like any other, and the timed start still comes. */
+Test(loop, times_the_start_also_where_the_refused_one_crashes)
+{
+	struct world w;
+	uint64_t crash;
+
+	world_up(&w, &usual);
+	crash = w.now;
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	advance(&w, SECOND);
+	refused(&w);
+	child_exits(&w, CHILD_KUMA_DP, 1);
+	advance(&w, SECOND);
+	/* One began while there was no kuma-dp. */
+	refused(&w);
+	refused(&w);
+	cr_expect_eq(w.d.carry.child[CHILD_KUMA_DP].starts, 3);
+	cr_expect_gt(w.d.control_plane.refusal.start_usec, crash + 9 * SECOND);
+	world_done(&w);
+}
+
+Test(loop, is_degraded_while_kuma_dp_itself_is_silent_and_then_ends_it)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	for (uint64_t end = w.now + 13500 * MSEC; w.now < end;) {
+		if (!w.probing)
+			advance(&w, w.timer[TIMER_PROBE] - w.now);
+		w.probing = false;
+		daemon_probed(&(struct probe_result){ .admin = true,
+						      .listeners = true,
+						      .dns = true,
+						      .core_dns = true,
+						      .envoy = ENVOY_PID,
+						      .missing = "kuma-dp itself" },
+			      &w.d);
+		turn(&w);
+		if (w.now < end - 4 * SECOND && w.d.probe.misses > 1) {
+			cr_expect_eq(phase_of(&w), PHASE_DEGRADED);
+			cr_expect_str_eq(w.d.status, "Degraded: kuma-dp itself does not answer");
+			did(&w, "");
+		}
+	}
+	/* The rules stay as they are: traffic goes on. */
+	did(&w, "TERM:kuma-dp TERM:kuma-dp KILL:kuma-dp");
+	world_done(&w);
+}
+
+Test(loop, tells_of_the_control_plane_once)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	cr_expect_eq(w.d.control_plane.state, CONTROL_PLANE_CONNECTED);
+	for (int i = 0; i < 3; i++) {
+		struct probe_result result = { .admin = true,
+					       .listeners = true,
+					       .dns = true,
+					       .core_dns = true,
+					       .kuma_dp = true,
+					       .envoy = ENVOY_PID,
+					       .control_plane = CONTROL_PLANE_LOST };
+
+		advance(&w, w.timer[TIMER_PROBE] - w.now);
+		w.probing = false;
+		daemon_probed(&result, &w.d);
+		turn(&w);
+		cr_expect_eq(w.d.control_plane.state, CONTROL_PLANE_LOST);
+		cr_expect_eq(phase_of(&w), PHASE_REDIRECTING);
+	}
+	cr_expect_lt(w.d.control_plane.since_usec, w.now);
+	probed(&w, true, true);
+	cr_expect_eq(w.d.control_plane.state, CONTROL_PLANE_CONNECTED);
+	did(&w, "");
+	world_done(&w);
 }

@@ -40,6 +40,31 @@ Test(probe_question, reads_status_and_first_word_of_a_response)
 	}
 }
 
+Test(probe_question, reads_whether_envoy_is_connected)
+{
+	static const struct {
+		const char *response;
+		bool tells, connected;
+	} cases[] = {
+		{ "HTTP/1.1 200 OK\r\n\r\n\ncontrol_plane.connected_state: 1\n", true, true },
+		{ "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n21\r\n"
+		  "control_plane.connected_state: 0\n\r\n0\r\n\r\n",
+		  true, false },
+		{ "HTTP/1.1 200 OK\r\n\r\ncontrol_plane.connected_state: ", false, false },
+		{ "HTTP/1.1 200 OK\r\n\r\nxcontrol_plane.connected_state: 1", false, false },
+		{ "HTTP/1.1 403 Forbidden\r\n\r\n", false, false },
+		{ "", false, false },
+	};
+
+	for (size_t i = 0; i < ELEMENTS(cases); i++) {
+		bool connected = false;
+
+		cr_expect_eq(http_connected_state(cases[i].response, &connected), cases[i].tells,
+			     "%zu", i);
+		cr_expect_eq(connected, cases[i].connected, "%zu", i);
+	}
+}
+
 Test(probe_question, asks_in_a_way_that_no_server_passes_on)
 {
 	static const uint8_t expected[] = "\x12\x34\x10\0\0\1\0\0\0\0\0\0\11localhost\0\0\1\0\1";

@@ -126,7 +126,7 @@ static void lock_is_taken(struct world *w)
 static void kernel_refuses(struct world *w)
 {
 	w->kernel.fails_until = w->now + some_time(w, chance(w, 10) ? 15 * SECOND : 2 * SECOND);
-	w->kernel.refusal = (enum refusal)below(w, 3);
+	w->kernel.refusal = (enum failing)below(w, 3);
 }
 
 static void kernel_does_not_tell(struct world *w)

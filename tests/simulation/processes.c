@@ -234,7 +234,7 @@ static void sample(struct world *w)
 	const struct process *envoy = envoy_of(w);
 	struct probe_result *a = &w->answers;
 
-	*a = (struct probe_result){ .missing = "" };
+	*a = (struct probe_result){ .missing = "", .kuma_dp = true };
 	if (envoy) {
 		a->admin = works(w, envoy) && !lost(w);
 		a->envoy = a->admin ? envoy->pid : 0;

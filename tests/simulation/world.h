@@ -70,7 +70,7 @@ enum edit {
 	EDIT_SOME, /* a rule replaced by another: the sizes are the same */
 };
 
-enum refusal {
+enum failing {
 	REFUSE_BEFORE, /* an apply fails and has changed nothing */
 	REFUSE_AFTER,  /* it fails and has done everything */
 	REFUSE_EITHER, /* one or the other */
@@ -82,7 +82,7 @@ struct kernel {
 	enum edit edit;
 	uint64_t sizes;
 	uint64_t busy_until, fails_until, blind_until; /* the lock; applies; looks */
-	enum refusal refusal;
+	enum failing refusal;
 	bool leftovers;     /* of kumactl, in nf_tables */
 	bool address;       /* ::6 */
 	bool address_known; /* to the record on disk */

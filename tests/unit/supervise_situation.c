@@ -12,7 +12,7 @@ static const uint64_t times[] = { 0, NOW - 1, NOW, NOW + 1, NOW + 500, USEC_NEVE
 /* Calls check for every combination of the facts. */
 static void for_every_situation(void (*check)(const struct situation *s))
 {
-	for (unsigned bits = 0; bits < 128; bits++)
+	for (unsigned bits = 0; bits < 256; bits++)
 		for (enum level applied = 0; applied <= LEVEL_UNKNOWN; applied++)
 			for (size_t time = 0; time < N_TIMES * N_TIMES * N_TIMES; time++)
 				check(&(struct situation){
@@ -23,6 +23,7 @@ static void for_every_situation(void (*check)(const struct situation *s))
 					.dns_serving = bits & 16,
 					.served = bits & 32,
 					.disturbed = bits & 64,
+					.kuma_dp_silent = bits & 128,
 					.applied = applied,
 					.least = (enum level)(time / N_TIMES % LEVEL_COUNT),
 					.hold_until_usec = times[time % N_TIMES],
@@ -281,7 +282,9 @@ static enum phase phase_restated(const struct situation *s)
 		return s->applied == (drainable(s) ? LEVEL_DRAIN : LEVEL_NONE) ? PHASE_RELEASED
 									       : PHASE_APPLYING;
 	if (serves(s))
-		return s->applied == LEVEL_FULL ? PHASE_REDIRECTING : PHASE_APPLYING;
+		return s->applied == LEVEL_FULL && s->kuma_dp_silent ? PHASE_DEGRADED
+		       : s->applied == LEVEL_FULL                    ? PHASE_REDIRECTING
+								     : PHASE_APPLYING;
 	if (serves_without_dns(s))
 		return s->applied == LEVEL_NO_DNS ? PHASE_DEGRADED : PHASE_APPLYING;
 	return in ? PHASE_HOLDING : PHASE_RELEASED;

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Kuma's control plane refuses a proxy whose last stream has just broken: for 10 s
+ * (KUMA_XDS_DATAPLANE_DEREGISTRATION_DELAY) "there is already an active stream from this node". A
+ * kuma-dp that is started again at once is refused, and Envoy's own tries come at growing, random
+ * distances. When the refusal shows, one more start is timed so that its first try falls right behind
+ * the 10 s: it will take as long from its start to its try as the one before.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct refusal {
+	uint64_t
+		crash_usec; /* when the stream of a proxy broke; 0: none did since one has served */
+	uint64_t start_usec; /* when the one more start is due; 0: none is */
+	bool started;        /* it was made: there is one for a crash */
+};
+
+/* A proxy that had a stream has ended, or one that had none. */
+void refusal_crashed(struct refusal *r, uint64_t now_usec);
+void refusal_ended(struct refusal *r);
+
+/* A try of a kuma-dp that was started at started_usec was refused at tried_usec; the first one counts.
+ * Returns when that kuma-dp has to be ended, or 0: it is left alone, because its Envoy's next try comes
+ * sooner than that of another one would, or because a start has not helped. */
+uint64_t refusal_shows(struct refusal *r, uint64_t started_usec, uint64_t tried_usec,
+		       uint64_t now_usec);
+
+/* The kuma-dp is being ended for it. */
+void refusal_restarts(struct refusal *r);
+
+/* A proxy serves. */
+void refusal_over(struct refusal *r);
