@@ -72,10 +72,11 @@ static void judge_confirmation(struct daemon *d, struct strbuf *advice)
 	uint64_t seconds = daemon_confirm_sec(d);
 
 	if (seconds > 0)
-		strbuf_addf(advice,
-			    "%srun 'tproxyd confirm' within %llu s, or the redirect is released "
-			    "again",
-			    advice->len ? "; " : "", (unsigned long long)seconds);
+		strbuf_addf(advice, "%srun 'tproxyd confirm' within %llu s, or the %s",
+			    advice->len ? "; " : "", (unsigned long long)seconds,
+			    situation_of(d)->confirm_until_usec != USEC_NEVER
+				    ? "redirect is released again"
+				    : "former configuration comes back");
 }
 
 static void judge_release(struct daemon *d, struct strbuf *problem, struct strbuf *advice)
