@@ -22,6 +22,8 @@
 #define LOOK_USEC  (SECOND / 10)
 #define LOOK_SHARE 20
 #define IDLE_SHARE 1000
+/* And so often at least, whatever tells of nothing. */
+#define IDLE_USEC (60 * SECOND)
 /* After a look that failed. */
 #define AGAIN_USEC SECOND
 
@@ -110,7 +112,7 @@ static void look(struct daemon *d)
 	r = differs(d, &difference, &err);
 	took = d->ops->cpu(d) - began;
 	d->drift.look_usec = s->now_usec + LOOK_USEC + took * LOOK_SHARE;
-	idle = took * IDLE_SHARE > SIZES_USEC ? took * IDLE_SHARE : SIZES_USEC;
+	idle = took * IDLE_SHARE > IDLE_USEC ? took * IDLE_SHARE : IDLE_USEC;
 	d->drift.idle_usec = s->now_usec + idle;
 	if (r < 0 || difference.failed) {
 		if (!d->drift.blind)

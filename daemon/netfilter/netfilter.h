@@ -103,7 +103,7 @@ struct netfilter_backend {
 	int (*differs)(const struct netfilter_wish *wish, const struct record *record,
 		       struct strbuf *difference, struct error *err);
 
-	/* A number that changes when rules are added to the tables that the record tells of, or taken
-	 * out: a look that costs next to nothing and misses a rule that replaces another. */
+	/* A number that changes with the rules of the tables that the record tells of: a look that costs
+	 * next to nothing. In tables that are large it misses a rule that replaces another. */
 	int (*sizes)(const struct record *record, uint64_t *ret, struct error *err);
 };

@@ -4,16 +4,21 @@
 #include <errno.h>
 #include <net/if.h> /* before the kernel's headers, which yield to it */
 #include <netinet/in.h>
+#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 
+#include "common/rules/xt_entry.h"
 #include "daemon/netfilter/xt/family.h"
 #include "daemon/netfilter/xt/survey.h"
 #include "daemon/netfilter/xt/traffic.h"
 #include "daemon/os/fd.h"
+
+#define RULES_MAX (64 * 1024) /* bytes of a table that are cheap to read */
 
 static void sum_redirects(const struct xt_table *table, const struct xt_state *state,
 			  struct snapshot_table *ret)
@@ -154,21 +159,54 @@ int xt_compare_differs(const struct netfilter_wish *wish, const struct record *r
 	return r == 0 && survey.arena.failed ? error_sys(err, -ENOMEM, "compare the rules") : r;
 }
 
-/* Adds what the kernel tells of a table without listing it. (To ask makes one that does not exist.) */
+static const int levels[FAMILY_COUNT] = { IPPROTO_IP, IPPROTO_IPV6 };
+
+static void add_words(const void *data, size_t size, uint64_t *digest)
+{
+	for (size_t i = 0; i < size / sizeof(uint32_t); i++)
+		*digest = (*digest ^ ((const uint32_t *)data)[i]) * 0x100000001b3U;
+}
+
+/* Adds the rules as the kernel keeps them, without what they have counted. */
+static int add_rules(const struct xt_table *table, int fd, size_t size, uint64_t *digest)
+{
+	_Static_assert(offsetof(struct ipt_get_entries, entrytable) ==
+			       offsetof(struct ip6t_get_entries, entrytable),
+		       "one layout");
+	socklen_t len = (socklen_t)(sizeof(struct ipt_get_entries) + size);
+	_free_ struct ipt_get_entries *all = calloc(1, len);
+	char *rules = all ? (char *)all->entrytable : NULL;
+
+	if (!all)
+		return -ENOMEM;
+	memcpy(all->name, table_name(table->table), strlen(table_name(table->table)) + 1);
+	all->size = (unsigned)size;
+	/* EAGAIN: others have just changed its size, which shows anyway. */
+	if (getsockopt(fd, levels[table->family], IPT_SO_GET_ENTRIES, all, &len) < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	for (size_t at = 0; at < size; at += xt_entry_size(table->family, rules + at))
+		memset(rules + at + xt_layouts[table->family].counters, 0,
+		       sizeof(struct xt_counters));
+	add_words(rules, size, digest);
+	return 0;
+}
+
+/* Adds what the kernel tells of a table, and its rules where they are few. (To ask makes one that does
+ * not exist.) */
 static int add_size(const struct xt_table *table, int fd, uint64_t *digest)
 {
 	_Static_assert(sizeof(struct ipt_getinfo) == sizeof(struct ip6t_getinfo), "one layout");
-	static const int levels[FAMILY_COUNT] = { IPPROTO_IP, IPPROTO_IPV6 };
-	static const int options[FAMILY_COUNT] = { IPT_SO_GET_INFO, IP6T_SO_GET_INFO };
+	_Static_assert((int)IPT_SO_GET_INFO == (int)IP6T_SO_GET_INFO &&
+			       (int)IPT_SO_GET_ENTRIES == (int)IP6T_SO_GET_ENTRIES,
+		       "one number");
 	struct ipt_getinfo info = { 0 };
 	socklen_t len = sizeof(info);
 
 	memcpy(info.name, table_name(table->table), strlen(table_name(table->table)) + 1);
-	if (getsockopt(fd, levels[table->family], options[table->family], &info, &len) < 0)
+	if (getsockopt(fd, levels[table->family], IPT_SO_GET_INFO, &info, &len) < 0)
 		return -errno;
-	for (size_t i = 0; i < sizeof(info) / sizeof(uint32_t); i++)
-		*digest = (*digest ^ ((const uint32_t *)&info)[i]) * 0x100000001b3U;
-	return 0;
+	add_words(&info, sizeof(info), digest);
+	return info.size <= RULES_MAX ? add_rules(table, fd, info.size, digest) : 0;
 }
 
 static int add_sizes(enum family family, const struct record *record, uint64_t *digest,
