@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/base/attr.h"
-#include "common/base/cleanup.h"
 #include "common/report/report.h"
 
 /* Where a number stands in the answer. */

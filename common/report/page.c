@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/base/attr.h"
-#include "common/base/cleanup.h"
 #include "common/base/utf8.h"
 #include "common/report/report.h"
 

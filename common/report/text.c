@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "common/base/attr.h"
-#include "common/base/cleanup.h"
 #include "common/report/page.h"
 
 static const char *text_of(const json_t *object, const char *name)

@@ -88,8 +88,7 @@ static void describe_confirmation(struct daemon *d, struct strbuf *out)
 			    (unsigned long long)sec);
 }
 
-/* What has to happen before a proxy serves again. */
-static void describe_wait(const struct daemon *d, char *ret, size_t size)
+void say_wait(const struct daemon *d, char *ret, size_t size)
 {
 	const struct proc *proc = &d->child[CHILD_KUMA_DP].proc;
 
@@ -107,7 +106,7 @@ static void say_released(struct daemon *d)
 {
 	char wait[200];
 
-	describe_wait(d, wait, sizeof(wait));
+	say_wait(d, wait, sizeof(wait));
 	if (unconfirmed(situation_of(d)))
 		notify_status(d->status, "Released: nobody has confirmed the redirect; "
 					 "\"tproxyd confirm\" brings it back");
@@ -120,7 +119,7 @@ static void say_holding(struct daemon *d)
 {
 	char wait[200];
 
-	describe_wait(d, wait, sizeof(wait));
+	say_wait(d, wait, sizeof(wait));
 	notify_status(d->status, "Holding the rules while the proxy does not serve: %s", wait);
 }
 

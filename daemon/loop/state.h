@@ -313,6 +313,9 @@ void daemon_listen_again(struct daemon *d);
 void say_phase(struct daemon *d);
 void say_level(struct daemon *d, enum level before);
 
+/* What has to happen before a proxy serves again, in words. */
+void say_wait(const struct daemon *d, char *ret, size_t size);
+
 /* Gives up: everything is undone, the exit status is 1. The sentence is logged, under a message id
  * where there is one (else NULL), and said to systemd once the step has seen to the rules. */
 void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...) _printf_(3, 4);

@@ -19,6 +19,18 @@ static json_t *dataplane(const struct plan_children *children)
 			 "mesh", text_or_null(given ? resource->mesh : children->mesh));
 }
 
+/* Whether Envoy has it, and for how long it has been so; null where that is not known. */
+static json_t *control_plane(struct daemon *d)
+{
+	enum probe_control_plane state = d->control_plane.state;
+	bool known = state != CONTROL_PLANE_UNKNOWN;
+
+	return json_pack("{s:o,s:o,s:o}", "address",
+			 text_or_null(d->current->plan.children.cp_address), "connected",
+			 known ? json_boolean(state == CONTROL_PLANE_CONNECTED) : json_null(),
+			 "seconds", status_age(d, known ? d->control_plane.since_usec : 0));
+}
+
 static json_t *configuration(const struct generation *generation)
 {
 	const struct string_list *files = &generation->options.files;
@@ -72,10 +84,9 @@ int status_add_origin(json_t *answer, struct daemon *d)
 	const struct plan *plan = &generation->plan;
 	const struct plan_children *children = &plan->children;
 	json_t *origin =
-		json_pack("{s:{s:o,s:I},s:o,s:{s:o,s:n,s:n},s:o,s:o,s:o,s:o}", "user", "name",
+		json_pack("{s:{s:o,s:I},s:o,s:o,s:o,s:o,s:o,s:o}", "user", "name",
 			  text_or_null(plan->user.name), "uid", (json_int_t)plan->user.uid,
-			  "dataplane", dataplane(children), "control-plane", "address",
-			  text_or_null(children->cp_address), "connected", "seconds",
+			  "dataplane", dataplane(children), "control-plane", control_plane(d),
 			  "configuration", configuration(generation), "token", token_status(d),
 			  "ssh-ports", ssh_ports(generation), "versions", versions(generation));
 	int r = origin ? json_object_update(answer, origin) : -1;

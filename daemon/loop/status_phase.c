@@ -53,12 +53,25 @@ static void judge_rules(const struct daemon *d, const json_t *answer, struct str
 	strbuf_add(advice, "tproxyd puts them right; 'journalctl -u tproxyd' says how often");
 }
 
+static void judge_degraded(struct daemon *d, struct strbuf *problem, struct strbuf *advice)
+{
+	bool dns = situation_of(d)->applied == LEVEL_NO_DNS;
+
+	strbuf_addf(problem, "%s%s",
+		    dns ? "DNS goes direct, because this does not answer: "
+			: "all is redirected, but this does not answer: ",
+		    missing_of(d));
+	strbuf_addf(advice, "%s" SEE_JOURNAL,
+		    dns ? "names of the mesh do not resolve until it does; " : "");
+}
+
 static void judge_hold(struct daemon *d, struct strbuf *problem, struct strbuf *advice)
 {
 	uint64_t until = situation_of(d)->hold_until_usec;
+	char wait[200];
 
-	strbuf_addf(problem, "the proxy does not serve: %s; new connections wait or fail",
-		    missing_of(d));
+	say_wait(d, wait, sizeof(wait));
+	strbuf_addf(problem, "the proxy does not serve: %s; new connections wait or fail", wait);
 	if (until == USEC_NEVER)
 		strbuf_add(advice, "held without end (failure.holdRules); ");
 	else
@@ -81,14 +94,16 @@ static void judge_confirmation(struct daemon *d, struct strbuf *advice)
 
 static void judge_release(struct daemon *d, struct strbuf *problem, struct strbuf *advice)
 {
+	char wait[200];
+
 	if (unconfirmed(situation_of(d))) {
 		strbuf_add(problem, "traffic goes direct, because nobody confirmed the redirect in "
 				    "time (safety.confirm)");
 		strbuf_add(advice, "'tproxyd confirm' brings it back");
 		return;
 	}
-	strbuf_addf(problem, "traffic goes direct, because the proxy does not serve: %s",
-		    missing_of(d));
+	say_wait(d, wait, sizeof(wait));
+	strbuf_addf(problem, "traffic goes direct, because the proxy does not serve: %s", wait);
 	strbuf_add(advice, "redirected again as soon as it serves; " SEE_JOURNAL);
 }
 
@@ -104,9 +119,7 @@ static void judge(struct daemon *d, const json_t *answer, struct strbuf *problem
 		judge_apply(d, problem, advice);
 		break;
 	case PHASE_DEGRADED:
-		strbuf_addf(problem, "DNS goes direct, because this does not answer: %s",
-			    missing_of(d));
-		strbuf_add(advice, "names of the mesh do not resolve until it does; " SEE_JOURNAL);
+		judge_degraded(d, problem, advice);
 		break;
 	case PHASE_HOLDING:
 		judge_hold(d, problem, advice);

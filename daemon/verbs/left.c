@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/base/cleanup.h"
 #include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/netfilter/redirect.h"
 #include "daemon/netfilter/xt/backend.h"
