@@ -39,6 +39,7 @@ static const struct fact facts[] = {
 	FACT("least-level",           situation.least,               LEVEL_FULL),
 	FACT("generation",            situation.generation,          UINT_MAX),
 	FACT("hold-until-usec",       situation.hold_until_usec,     UINT64_MAX),
+	FACT("lost-usec",             situation.lost_usec,           UINT64_MAX),
 	FACT("proxy-by-usec",         situation.proxy_by_usec,       UINT64_MAX),
 	FACT("coredns-by-usec",       situation.core_dns_by_usec,    UINT64_MAX),
 	FACT("own-coredns",           situation.own_core_dns,        1),

@@ -160,8 +160,15 @@ static enum proxy_news proxy_is(struct situation *s, bool serving, uint64_t hold
 	s->proxy_serving = serving;
 	if (serving)
 		return PROXY_SERVES;
+	s->lost_usec = now_usec;
 	s->hold_until_usec = after(now_usec, hold_usec);
 	return PROXY_LOST;
+}
+
+void situation_hold(struct situation *s, uint64_t hold_usec)
+{
+	if (s->served && !s->proxy_serving)
+		s->hold_until_usec = after(s->lost_usec, hold_usec);
 }
 
 bool probe_verdict(const struct situation *s, struct sighting seen, unsigned *misses)

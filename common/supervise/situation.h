@@ -64,6 +64,8 @@ struct situation {
 	unsigned generation;
 	/* when a proxy that does not serve is held no longer; USEC_NEVER: held without end */
 	uint64_t hold_until_usec;
+	/* when it ceased to serve, last */
+	uint64_t lost_usec;
 	/* when a kuma-dp that does not serve, or whose DNS does not answer, is given up; USEC_NEVER: it
 	 * serves, or has no process */
 	uint64_t proxy_by_usec;
@@ -167,6 +169,9 @@ void situation_not_applied(struct situation *s, enum level wanted);
 
 /* kuma-dp is ended at that time unless it serves before. */
 void situation_proxy_by(struct situation *s, uint64_t by_usec);
+
+/* The hold time is another one: it counts from the loss on, also of a proxy that is down already. */
+void situation_hold(struct situation *s, uint64_t hold_usec);
 
 /* A process that was overdue is being ended. */
 void situation_given_up(struct situation *s, enum part part);

@@ -18,6 +18,7 @@ void daemon_take(struct daemon *d, struct generation *next)
 
 	generation_free(d->next);
 	d->next = next;
+	situation_hold(situation_of(d), daemon_hold_usec(d));
 	for (size_t i = 0; i < d->n_children; i++) {
 		struct proc *proc = &d->child[i].proc;
 

@@ -285,6 +285,27 @@ Test(loop_reload, waits_for_no_proxy_that_was_down_before)
 	world_done(&w);
 }
 
+/* What is held already is held no longer than the new time says, counted from the loss on. */
+Test(loop_reload, of_the_hold_time_counts_while_the_rules_are_held)
+{
+	struct world_setup setup = usual;
+	struct world w;
+
+	setup.hold_nsec = DURATION_INFINITY;
+	world_up(&w, &setup);
+	probed(&w, false, true);
+	probed(&w, false, true);
+	advance(&w, 500 * MSEC);
+	did(&w, "");
+	(void)reload(&w, TIMES, RELOAD_ASKED);
+	did(&w, "reply:yes");
+	cr_expect_eq(phase_of(&w), PHASE_HOLDING);
+	advance(&w, 600 * MSEC);
+	did(&w, "apply:drain");
+	cr_expect_eq(phase_of(&w), PHASE_RELEASED);
+	world_done(&w);
+}
+
 /* While a start is under way nothing is in: what was read last is what goes on. */
 Test(loop_reload, during_a_start_is_taken_over_at_once)
 {
