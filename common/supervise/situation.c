@@ -32,12 +32,12 @@ static enum level draining_level(const struct situation *s)
 	return s->proxy_alive && s->applied != LEVEL_NONE ? LEVEL_DRAIN : LEVEL_NONE;
 }
 
-/* As it is; of two levels that may be in, the one that was wanted with less. */
+/* As it is, but what drains needs a process; of two levels that may be in, the one that was wanted with less. */
 static enum level held_level(const struct situation *s)
 {
 	enum level level = s->applied == LEVEL_UNKNOWN ? s->least : s->applied;
 
-	if (s->applied == LEVEL_UNKNOWN && level <= LEVEL_DRAIN)
+	if (level <= LEVEL_DRAIN)
 		return draining_level(s);
 	if (level == LEVEL_FULL && !dns_answers(s) && s->hold_until_usec != USEC_NEVER)
 		return LEVEL_NO_DNS;

@@ -204,8 +204,8 @@ static void say_late(struct daemon *d)
 void say_phase(struct daemon *d)
 {
 	enum phase now = phase(situation_of(d));
-	bool may_change = now == PHASE_STARTING || now == PHASE_HOLDING || now == PHASE_RELEASED ||
-			  d->trouble.why[0] || daemon_confirm_sec(d);
+	bool may_change = now == PHASE_STARTING || now == PHASE_DEGRADED || now == PHASE_HOLDING ||
+			  now == PHASE_RELEASED || d->trouble.why[0] || daemon_confirm_sec(d);
 
 	if (now != d->phase.is) {
 		d->phase.is = now;
