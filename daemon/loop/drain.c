@@ -30,11 +30,13 @@ void daemon_drain_look(struct daemon *d)
 {
 	const struct plan *plan = &d->current->plan;
 	const uint16_t ports[] = { plan->inbound.port, plan->outbound.port };
+	enum proc_state state = proc_of(d, CHILD_KUMA_DP)->state;
 	struct error err = { 0 };
 	size_t n = 0;
 	int r;
 
-	if (!child_lives(d, CHILD_KUMA_DP))
+	/* The one that drained has ended, and another may live by now. */
+	if (state != PROC_STOPPING && state != PROC_RESTARTING)
 		return;
 	r = d->ops->connections(ports, ELEMENTS(ports), plan->user.uid, &n, &err);
 	/* A start that failed has redirected next to nothing: what cannot be counted is none. */

@@ -140,9 +140,11 @@ static uint64_t patience_usec(const struct daemon *d, unsigned needs)
 	return needs & CHANGE_CORE_DNS ? CORE_DNS_USEC : RULES_USEC;
 }
 
-/* An awaited reload that this one takes the place of has its end here. */
+/* An awaited reload that this one takes the place of has its end here; what it needed has not come true
+ * either. */
 static void await(struct daemon *d, enum reload_kind kind, unsigned needs, json_t *answer)
 {
+	needs |= d->reload.needs;
 	if (d->reload.generation)
 		finish(d, refuse(EXIT_FAILURE, "another reload has taken the place of this one"));
 	d->reload = (struct reload){
@@ -223,12 +225,14 @@ bool daemon_reload(struct daemon *d, enum reload_kind kind, json_t **ret)
 	return later;
 }
 
-/* Whether the child serves, if it was to be started again. */
+/* Whether the child serves, if it was to be started again: for this reload, or for what came before. */
 static bool child_serves(struct daemon *d, enum child_id id, enum change_need need)
 {
-	if (!(d->reload.needs & need))
+	bool latest = id >= d->n_children || daemon_child_is_of(d, id, latest_of(d));
+
+	if (latest && !(d->reload.needs & need))
 		return true;
-	return proc_of(d, id)->state == PROC_READY && daemon_child_is_of(d, id, latest_of(d));
+	return latest && proc_of(d, id)->state == PROC_READY;
 }
 
 static bool came_true(struct daemon *d)

@@ -406,6 +406,65 @@ Test(loop_reload, takes_the_place_of_one_that_waits)
 	world_done(&w);
 }
 
+/* What the first one needed has not come true yet. */
+Test(loop_reload, waits_for_what_an_earlier_one_needed)
+{
+	json_t *answer = NULL;
+	struct world w;
+
+	world_up(&w, &usual);
+	json_decref(reload(&w, KUMA_DP, RELOAD_ASKED));
+	w.loaded = next_generation(&w, RULES);
+	w.loaded->command[CHILD_KUMA_DP].path = w.d.next->command[CHILD_KUMA_DP].path;
+	command_digest(&w.loaded->command[CHILD_KUMA_DP], w.loaded->digest[CHILD_KUMA_DP]);
+	cr_expect(daemon_reload(&w.d, RELOAD_ASKED, &answer));
+	turn(&w);
+	cr_expect_null(strstr(w.book, "reply:yes"), "%s", w.book);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	serves(&w);
+	cr_expect(strstr(w.book, "reply:yes"), "%s", w.book);
+	world_done(&w);
+}
+
+/* The one that drained has ended: the next one is not told to, and nobody looks for ever. */
+Test(loop_reload, ends_the_look_at_connections_with_the_kuma_dp_that_drained)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	w.connections = 1;
+	json_decref(reload(&w, KUMA_DP, RELOAD_ASKED));
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	serves(&w);
+	advance(&w, SECOND);
+	cr_expect_not(w.d.armed[TIMER_DRAIN]);
+	w.connections = 0;
+	advance(&w, SECOND);
+	cr_expect_eq(proc_of(&w.d, CHILD_KUMA_DP)->state, PROC_READY);
+	world_done(&w);
+}
+
+/* It hung before it was asked to end: that it still listens says nothing. */
+Test(loop_reload, does_not_take_a_kuma_dp_that_hangs_for_one_that_drains)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	probed(&w, false, false);
+	probed(&w, false, false);
+	json_decref(reload(&w, KUMA_DP, RELOAD_ASKED));
+	w.book[0] = '\0';
+	for (int i = 0; i < 3; i++) {
+		if (!w.probing)
+			advance(&w, w.timer[TIMER_PROBE] - w.now);
+		w.probing = false;
+		daemon_probed(&(struct probe_result){ .listeners = true, .dns = true }, &w.d);
+		turn(&w);
+	}
+	cr_expect_not(w.d.carry.situation.proxy_serving);
+	world_done(&w);
+}
+
 Test(loop_reload, that_waits_is_told_of_a_stop)
 {
 	struct world w;
