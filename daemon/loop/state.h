@@ -194,6 +194,7 @@ struct daemon {
 	struct {
 		bool told;           /* systemd, that we are stopping, and why */
 		bool asked;          /* kuma-dp got its first SIGTERM */
+		bool again;          /* we were asked again: nothing is drained */
 		uint64_t late_usec;  /* when our coredns is swept, if it has not ended */
 		int sweeps;          /* rounds of the sweep */
 		uint64_t sweep_usec; /* when the next round is due */

@@ -18,6 +18,7 @@ void daemon_stop(struct daemon *d)
 {
 	if (situation_of(d)->wish == WISH_STOP) {
 		log_info("Asked to stop again: not waiting for open connections");
+		d->stop.again = true;
 		proc_event(proc_of(d, CHILD_KUMA_DP), PROC_EV_HURRY);
 	} else {
 		log_info("Stopping");
@@ -31,6 +32,8 @@ static void ask_kuma_dp(struct daemon *d)
 	d->stop.asked = true;
 	daemon_drain(d);
 	proc_event(proc_of(d, CHILD_KUMA_DP), PROC_EV_STOP);
+	if (d->stop.again)
+		proc_event(proc_of(d, CHILD_KUMA_DP), PROC_EV_HURRY);
 }
 
 /* Whether the sweep is over. */

@@ -373,6 +373,23 @@ static void happen(struct world *w, uint32_t what)
 	}
 }
 
+/* The second request comes before kuma-dp could be asked for the first. */
+Test(loop, does_not_drain_when_it_was_asked_twice_while_others_were_busy)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	w.connections = 1;
+	w.apply_always = NETFILTER_BUSY;
+	asked_to_stop(&w);
+	asked_to_stop(&w);
+	w.apply_always = 0;
+	w.book[0] = '\0';
+	advance(&w, SECOND);
+	did(&w, "apply:drain TERM:kuma-dp TERM:kuma-dp");
+	world_done(&w);
+}
+
 /* After whatever has happened: what is said is what is in, and a stop ends. */
 Test(loop, ends_from_everywhere)
 {
