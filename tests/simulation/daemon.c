@@ -3,90 +3,12 @@
 /* One life of the daemon after the other, as a service manager starts it; and its hands. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/simulation/world.h"
 
-#define GENERATIONS 4 /* current, applied, next, and the one that takes its place */
-
 struct world *the_world;
-
-/* Made once: nobody frees one that has a reference too many. */
-static struct generation generations[GENERATIONS];
-
-unsigned generations_in_use(void)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < GENERATIONS; i++)
-		n += generations[i].references > 1;
-	return n;
-}
-
-bool generation_redirects_dns(unsigned number)
-{
-	for (size_t i = 0; i < GENERATIONS; i++)
-		if (generations[i].references > 1 && generations[i].number == number)
-			return generations[i].plan.family[FAMILY_V4].dns;
-	return false;
-}
-
-unsigned generation_of(const struct ruleset *rules)
-{
-	for (size_t i = 0; i < GENERATIONS; i++)
-		if (rules >= generations[i].rules && rules < generations[i].rules + LEVEL_COUNT &&
-		    generations[i].references > 1)
-			return generations[i].number;
-	fail(the_world, "rules of no generation that there is");
-}
-
-static int64_t nsec(uint64_t usec)
-{
-	return usec == USEC_NEVER ? DURATION_INFINITY : (int64_t)usec * 1000;
-}
-
-static void set_up(struct generation *g, const struct setup *setup)
-{
-	struct plan *plan = &g->plan;
-
-	g->options.loaded.config.redirect.dns.resolv_config_path = "/etc/resolv.conf";
-	plan->user.uid = 5678;
-	plan->family[FAMILY_V4].enabled = true;
-	plan->family[FAMILY_V6].enabled = setup->v6;
-	plan->family[FAMILY_V4].dns = setup->dns;
-	plan->inbound.enabled = plan->outbound.enabled = true;
-	plan->hold_nsec = nsec(setup->hold_usec);
-	plan->readiness_timeout_nsec = nsec(setup->readiness_usec);
-	plan->readiness_interval_nsec = nsec(setup->interval_usec);
-	plan->restart_delay_nsec = nsec(setup->delay_usec);
-	plan->restart_max_delay_nsec = nsec(setup->max_delay_usec);
-	plan->children.drain_time_nsec = nsec(setup->drain_usec);
-	plan->confirm_nsec = nsec(setup->confirm_usec);
-	for (enum level level = 0; level < LEVEL_COUNT; level++) {
-		g->rules[level].level = level;
-		g->rules[level].loopback = "lo";
-		g->rules[level].loopback_v6 = setup->v6 && level != LEVEL_NONE;
-	}
-	g->command[CHILD_KUMA_DP] = (struct command){ .name = "kuma-dp", .path = "/kuma-dp" };
-	g->command[CHILD_CORE_DNS] = (struct command){
-		.name = "coredns",
-		.path = setup->core_dns ? "/coredns" : NULL,
-	};
-}
-
-struct generation *generation_made(struct world *w)
-{
-	struct generation *g = generations;
-
-	while (g < generations + GENERATIONS && g->references > 1)
-		g++;
-	if (g == generations + GENERATIONS)
-		fail(w, "a generation is not given back");
-	g->references = 2;
-	g->number = ++w->last_generation;
-	set_up(g, &w->setup);
-	return g;
-}
 
 static uint64_t hand_now(struct daemon *d)
 {
@@ -113,7 +35,8 @@ static int hand_probe(struct daemon *d, const struct probe_target *target, struc
 		w->memory.doubt_usec = w->memory.unasked_usec = w->now;
 		return error_set(err, -EMFILE, "no descriptor");
 	}
-	w->dns_asked = target->dns_port || target->dns_family[FAMILY_V4];
+	w->dns_asked = target->dns_port && target->dns_family[FAMILY_V4];
+	w->plane_asked = target->control_plane;
 	probe_begins(w);
 	return 0;
 }
@@ -195,6 +118,29 @@ static void hand_reserve(struct daemon *d, _unused_ const struct plan *plan)
 	world_of(d)->reserved = true;
 }
 
+static void hand_keep_reserved(struct daemon *d, _unused_ const struct plan *plan)
+{
+	if (!world_of(d)->reserved)
+		fail(world_of(d), "keeps ports that are not reserved");
+}
+
+static int hand_load(struct daemon *d, _unused_ const struct generation *former,
+		     struct generation **ret, struct error *err)
+{
+	return generation_read(world_of(d), ret, err);
+}
+
+static void hand_reply(struct daemon *d, json_t *answer)
+{
+	oracle_replied(world_of(d), json_is_true(json_object_get(answer, "ok")),
+		       json_object_get(answer, "note"));
+	json_decref(answer);
+}
+
+static void hand_follow(_unused_ struct daemon *d)
+{
+}
+
 static void hand_unreserve(struct daemon *d)
 {
 	struct world *w = world_of(d);
@@ -226,7 +172,11 @@ static const struct daemon_ops hands = {
 	.listen_again = hand_listen_again,
 	.cpu = hand_cpu,
 	.reserve = hand_reserve,
+	.keep_reserved = hand_keep_reserved,
 	.unreserve = hand_unreserve,
+	.load = hand_load,
+	.reply = hand_reply,
+	.follow = hand_follow,
 	.exit = hand_exit,
 };
 
@@ -237,7 +187,7 @@ static size_t index_of(const struct proc *proc)
 	return proc == &w->d.child[0].proc ? CHILD_KUMA_DP : CHILD_CORE_DNS;
 }
 
-static int proc_spawn(struct proc *proc, _unused_ const struct exec_spec *spec, struct error *err)
+static int proc_spawn(struct proc *proc, const struct exec_spec *spec, struct error *err)
 {
 	struct world *w = proc->userdata;
 	enum process_id id = (enum process_id)index_of(proc);
@@ -247,6 +197,7 @@ static int proc_spawn(struct proc *proc, _unused_ const struct exec_spec *spec, 
 	if (w->now < w->spawn_fails_until)
 		return error_set(err, -EAGAIN, "no process can be made");
 	proc->process->pid = process_start(w, id);
+	w->process[id].command = (unsigned)atoi(spec->argv[1]);
 	w->memory.useless[id].on = false;
 	w->memory.stale = true;
 	return 0;
@@ -299,7 +250,7 @@ void daemon_born(struct world *w)
 	w->ended = w->probing = false;
 	w->watched = 0;
 	tell(w, "tproxyd is started");
-	daemon_init(d, generation_made(w), &hands);
+	daemon_init(d, generation_made(w, &w->setup), &hands);
 	d->redirect.backend = &model_backend;
 	d->redirect.record.address = w->kernel.address_known;
 	(void)snprintf(d->redirect.record.address_iface, sizeof(d->redirect.record.address_iface),
@@ -309,6 +260,8 @@ void daemon_born(struct world *w)
 			fail(w, "%s", err.text);
 	}
 	daemon_start(d);
+	w->bounds = w->setup;
+	w->taken = d->current->number;
 	oracle_born(w);
 	w->woken = true;
 }
@@ -318,13 +271,16 @@ void daemon_steps(struct world *w)
 	w->woken = false;
 	w->steps++;
 	daemon_update(&w->d);
+	generation_taken(w);
 	w->phases |= 1U << w->d.carry.said;
 	oracle_words(w);
 }
 
 static void forget(struct world *w)
 {
+	json_decref(w->d.reload.answer);
 	generation_free(w->d.next);
+	generation_free(w->d.confirm.former);
 	generation_free(w->d.applied);
 	generation_free(w->d.current);
 	w->alive = w->ended = w->woken = w->probing = false;

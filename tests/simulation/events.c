@@ -39,14 +39,10 @@ static bool stops(const struct world *w)
 	return !runs(w);
 }
 
-static bool can_follow(const struct world *w)
-{
-	return runs(w) && !w->d.next;
-}
-
 static bool waits_for_confirmation(const struct world *w)
 {
-	return w->d.carry.ready && w->setup.confirm_usec && !w->memory.confirmed && runs(w);
+	return runs(w) && w->d.carry.ready &&
+	       (w->d.confirm.former || (w->setup.confirm_usec && !w->memory.confirmed));
 }
 
 static void kuma_dp_crashes(struct world *w)
@@ -137,8 +133,7 @@ static void kernel_does_not_tell(struct world *w)
 static void others_edit(struct world *w)
 {
 	w->kernel.edit = chance(w, 50) ? EDIT_GONE : EDIT_SOME;
-	if (w->kernel.edit == EDIT_GONE || chance(w, 50))
-		w->kernel.sizes++;
+	w->kernel.sizes++;
 	if (chance(w, 50))
 		w->due[SLOT_EDIT_TOLD] = w->now + some_time(w, 100 * MSEC);
 }
@@ -208,6 +203,12 @@ static void asked_to_stop(struct world *w)
 	w->due[SLOT_SIGNAL] = w->now;
 }
 
+static void asked_to_stop_again(struct world *w)
+{
+	asked_to_stop(w);
+	span_is(w, &w->memory.hurried, true);
+}
+
 static void the_daemon_waits(struct world *w)
 {
 	stall(w, some_time(w, 60 * SECOND));
@@ -220,10 +221,59 @@ static void everything_waits(struct world *w)
 
 static void name_servers_change(struct world *w)
 {
-	w->d.next = generation_made(w);
+	struct setup setup = w->setup;
+
 	/* To none that could be redirected, at times. */
-	w->d.next->plan.family[FAMILY_V4].dns = w->setup.dns && chance(w, 80);
-	w->woken = true;
+	setup.rules = rules_next(w, setup.dns && chance(w, 80));
+	daemon_take(&w->d, generation_made(w, &setup));
+}
+
+/* What has changed since the last time, or is wrong with it. */
+static void edit_settings(struct world *w)
+{
+	static const uint64_t holds[] = { 0, SECOND, 30 * SECOND, USEC_NEVER };
+
+	w->read = w->setup;
+	w->invalid = chance(w, 15);
+	if (chance(w, 40))
+		w->read.rules = rules_next(w, w->read.dns && chance(w, 80));
+	if (chance(w, 20)) {
+		w->read.command[CHILD_KUMA_DP] = ++w->last_number;
+		w->read.drain_usec = some_time(w, 30 * SECOND);
+	}
+	if (chance(w, 20))
+		w->read.command[CHILD_CORE_DNS] = ++w->last_number;
+	if (chance(w, 30))
+		w->read.hold_usec = holds[below(w, ELEMENTS(holds))];
+	if (chance(w, 10))
+		w->read.delay_usec = w->read.max_delay_usec = SECOND + some_time(w, 20 * SECOND);
+	if (chance(w, 3))
+		w->read.uid++;
+}
+
+static void a_reload_is_asked_for(struct world *w)
+{
+	enum reload_kind kind = (enum reload_kind)below(w, RELOAD_SIGNAL + 1);
+	json_t *answer = NULL;
+	bool later;
+
+	edit_settings(w);
+	/* One that is awaited is answered now, if another takes its place. */
+	later = daemon_reload(&w->d, kind, &answer);
+	tell(w, "it is %s",
+	     later                                         ? "taken"
+	     : json_is_true(json_object_get(answer, "ok")) ? "possible"
+							   : "refused");
+	json_decref(answer);
+	if (!later && latest_of(&w->d)->number != w->taken)
+		fail(w, "says that it refuses, and takes it");
+	if (!later)
+		return;
+	generation_taken(w);
+	if (kind == RELOAD_DRY || w->invalid || w->read.uid != w->setup.uid)
+		fail(w, "takes a reload that it must not");
+	if (kind != RELOAD_SIGNAL)
+		oracle_reloaded(w);
 }
 
 static void the_operator_confirms(struct world *w)
@@ -275,10 +325,11 @@ static const struct {
 	{ "connections close", 3, always, connections_close },
 	{ "connections cannot be counted", 1, always, connections_cannot_be_counted },
 	{ "asked to stop", 2, runs, asked_to_stop },
-	{ "asked to stop again", 4, stops, asked_to_stop },
+	{ "asked to stop again", 4, stops, asked_to_stop_again },
 	{ "the daemon waits", 2, always, the_daemon_waits },
 	{ "everything waits", 2, always, everything_waits },
-	{ "name servers change", 4, can_follow, name_servers_change },
+	{ "name servers change", 4, runs, name_servers_change },
+	{ "a reload is asked for", 6, always, a_reload_is_asked_for },
 	{ "the operator confirms", 4, waits_for_confirmation, the_operator_confirms },
 	{ "the daemon is killed", 1, always, the_daemon_is_killed },
 	{ "nothing happens", 3, always, nothing_happens },

@@ -11,6 +11,7 @@
 #include "tests/simulation/world.h"
 
 int __wrap_loopback_v6_present(const char *iface, bool *ret, struct error *err);
+int __wrap_loopback_v6_missing(const char *iface, bool *ret, struct error *err);
 int __wrap_loopback_v6_add(const char *iface, bool *ret_added, struct error *err);
 int __wrap_loopback_v6_remove(const char *iface, struct error *err);
 int __wrap_record_save(const struct record *record, struct error *err);
@@ -41,7 +42,7 @@ static int model_ready(struct error *err)
 static void make_so(struct world *w, const struct ruleset *rules)
 {
 	w->kernel.level = rules->level;
-	w->kernel.generation = generation_of(rules);
+	w->kernel.rules = rules_number(rules);
 	w->kernel.edit = EDIT_NONE;
 	w->kernel.sizes++;
 }
@@ -58,8 +59,7 @@ static int model_apply(const struct netfilter_wish *wish, _unused_ struct record
 	oracle_apply(w, wish->rules->level);
 	if (r != 0)
 		return r;
-	tell(w, "rules: %s (generation %u)%s", level_name(wish->rules->level),
-	     generation_of(wish->rules),
+	tell(w, "rules: %s (%u)%s", level_name(wish->rules->level), rules_number(wish->rules),
 	     !failed ? ""
 	     : takes ? ", which fails, but is done"
 		     : ", which fails");
@@ -83,9 +83,9 @@ static int model_differs(const struct netfilter_wish *wish, _unused_ const struc
 	if (wish->rules->level != w->kernel.level)
 		fail(w, "holds the rules against level %s, while %s is in",
 		     level_name(wish->rules->level), level_name(w->kernel.level));
-	if (wish->rules->level != LEVEL_NONE && generation_of(wish->rules) != w->kernel.generation)
-		fail(w, "holds the rules against generation %u, while %u is in",
-		     generation_of(wish->rules), w->kernel.generation);
+	if (wish->rules->level != LEVEL_NONE && rules_number(wish->rules) != w->kernel.rules)
+		fail(w, "holds the rules against those of %u, while %u is in",
+		     rules_number(wish->rules), w->kernel.rules);
 	if (w->kernel.edit != EDIT_NONE)
 		strbuf_add(difference, "ipv4 nat: rules of ours are gone");
 	return 0;
@@ -110,6 +110,12 @@ const struct netfilter_backend model_backend = {
 int __wrap_loopback_v6_present(_unused_ const char *iface, bool *ret, _unused_ struct error *err)
 {
 	*ret = the_world->kernel.address;
+	return 0;
+}
+
+int __wrap_loopback_v6_missing(_unused_ const char *iface, bool *ret, _unused_ struct error *err)
+{
+	*ret = !the_world->kernel.address;
 	return 0;
 }
 

@@ -18,16 +18,19 @@
 /* A process that hangs; the end of one that has failed: two SIGTERMs, SIGKILL. */
 #define HANG_USEC   (10 * SECOND)
 #define ENDING_USEC (2500 * MSEC)
-#define SWEEP_USEC  (3 * SECOND)
+/* A start that is timed to come behind the control plane's refusal. */
+#define REFUSED_USEC (11 * SECOND)
+#define SWEEP_USEC   (3 * SECOND)
 /* Others hold the lock, in a stop: then the children are ended all the same, and again for the last
  * step; kuma-dp's time after a SIGTERM that was the last; coredns'; and what is left for the rest. */
 #define PATIENCE_USEC (10 * SECOND)
 #define KILL_USEC     (10 * SECOND + 250 * MSEC)
 #define REST_USEC     (3 * SECOND)
 /* Of rules that others have changed, and the longest pause in a fight. */
-#define DRIFT_USEC (9 * SECOND)
-#define FIGHT_USEC (31 * SECOND)
-#define IDLE_USEC  (20 * SECOND)
+#define DRIFT_USEC  (9 * SECOND)
+#define FIGHT_USEC  (31 * SECOND)
+#define RELOAD_USEC (31 * SECOND)
+#define IDLE_USEC   (20 * SECOND)
 
 void span_is(struct world *w, struct span *span, bool on)
 {
@@ -89,8 +92,13 @@ static bool all_is_well(const struct world *w)
 {
 	const struct process *kuma_dp = &w->process[P_KUMA_DP];
 
-	if (!runs(w) || !kuma_dp->pid || kuma_dp->terms || kuma_dp->killed ||
-	    w->due[SLOT_TOLD] != USEC_NEVER || recently(w, w->memory.doubt_usec, 3 * SECOND))
+	if (!runs(w) || !kuma_dp->pid || kuma_dp->stopped || kuma_dp->mute || kuma_dp->terms ||
+	    kuma_dp->killed || w->due[SLOT_TOLD] != USEC_NEVER ||
+	    recently(w, w->memory.doubt_usec, 3 * SECOND))
+		return false;
+	if (kuma_dp->command != w->setup.command[CHILD_KUMA_DP] ||
+	    (w->setup.core_dns &&
+	     w->process[P_CORE_DNS].command != w->setup.command[CHILD_CORE_DNS]))
 		return false;
 	return child_works(w, P_ENVOY) && (!w->setup.core_dns || child_works(w, P_CORE_DNS)) &&
 	       (!redirects_dns(w->d.current) || dns_answers_truly(w)) &&
@@ -105,11 +113,18 @@ static bool expired(const struct world *w)
 	       w->now >= m->reached_usec + w->setup.confirm_usec;
 }
 
+/* It was told to end twice while it could not hear it. */
+static bool has_heard_nothing(const struct world *w)
+{
+	return w->process[P_KUMA_DP].terms >= 2 && w->due[SLOT_ENDS + P_KUMA_DP] == USEC_NEVER;
+}
+
 void oracle_notes(struct world *w)
 {
 	struct memory *m = &w->memory;
-	bool serves = proxy_serves_truly(w), well = all_is_well(w);
-	bool asks_dns = w->alive && redirects_dns(w->d.current);
+	bool serves = proxy_serves_truly(w) || (runs(w) && proxy_is_renewed(w)),
+	     well = all_is_well(w);
+	bool asks_dns = w->alive && redirects_dns(w->d.current) && redirects_dns(latest_of(&w->d));
 	unsigned generation = w->alive ? w->d.current->number : 0;
 
 	/* Another may redirect what nobody has asked yet. */
@@ -127,7 +142,9 @@ void oracle_notes(struct world *w)
 	span_is(w, &m->doubled,
 		w->kernel.leftovers && w->alive && w->d.carry.said == PHASE_REDIRECTING);
 	span_is(w, &m->lies, m->edited.on && w->alive && w->d.carry.said == PHASE_REDIRECTING);
-	span_is(w, &m->useless[CHILD_KUMA_DP], w->process[P_KUMA_DP].pid && !serves);
+	span_is(w, &m->useless[CHILD_KUMA_DP],
+		w->process[P_KUMA_DP].pid &&
+			(!serves || w->process[P_KUMA_DP].stopped || w->process[P_KUMA_DP].mute));
 	span_is(w, &m->useless[CHILD_CORE_DNS],
 		w->process[P_CORE_DNS].pid && !child_works(w, P_CORE_DNS) && asks_dns);
 	if (!m->idle.on)
@@ -136,7 +153,7 @@ void oracle_notes(struct world *w)
 		well && !m->edited.on && !in_trouble(w) && w->d.carry.said == PHASE_REDIRECTING);
 	if (m->stopping.on &&
 	    (w->connections || m->unswept || in_trouble(w) || w->now < w->uncountable_until ||
-	     w->process[P_KUMA_DP].stopped || w->process[P_KUMA_DP].deaf))
+	     w->process[P_KUMA_DP].stopped || w->process[P_KUMA_DP].deaf || has_heard_nothing(w)))
 		m->drains = true;
 }
 
@@ -156,14 +173,25 @@ static void hold_is_kept(struct world *w)
 	if (hold != USEC_NEVER && asked(w) && age(w, &m->down) > hold + unnoticed_usec(w, &m->down))
 		fail(w, "still redirects after %.3f s without a proxy; the hold is %.3f s",
 		     (double)age(w, &m->down) / SECOND, (double)hold / SECOND);
-	if (w->kernel.level == LEVEL_FULL && generation_redirects_dns(w->kernel.generation) &&
-	    asked(w) && age(w, &m->dns_down) > unnoticed_usec(w, &m->dns_down) &&
-	    w->kernel.generation == w->d.current->number &&
+	if (w->kernel.level == LEVEL_FULL && w->kernel.rules % 2 == 1 && asked(w) &&
+	    age(w, &m->dns_down) > unnoticed_usec(w, &m->dns_down) &&
+	    w->kernel.rules == w->setup.rules &&
 	    (hold != USEC_NEVER || age(w, &m->up) > unnoticed_usec(w, &m->up)))
 		fail(w, "still redirects DNS after %.3f s without an answer",
 		     (double)age(w, &m->dns_down) / SECOND);
 	if (age(w, &m->expired) > 0)
 		fail(w, "still redirects though nobody has confirmed it");
+}
+
+/* In which time a process does its work, or is ended. One that was asked to end, to be started again,
+ * drains. */
+static uint64_t useful_in_usec(const struct world *w, size_t id)
+{
+	uint64_t usec = w->bounds.readiness_usec + HANG_USEC + 3 * UNNOTICED_USEC + ENDING_USEC;
+
+	if (w->process[id].terms)
+		usec += w->bounds.drain_usec + KILL_USEC;
+	return usec + unnoticed_usec(w, &w->memory.useless[id]);
 }
 
 /* Where nothing is wrong everything is in; where something is, something is done. */
@@ -176,23 +204,22 @@ static void goes_on(struct world *w)
 		return;
 	if (age(w, &m->well) > usec && !m->edited.on && !in_trouble(w) && !expired(w) && asked(w) &&
 	    (w->d.carry.said != PHASE_REDIRECTING || w->kernel.level != LEVEL_FULL || w->d.next ||
-	     w->kernel.generation != w->last_generation))
+	     w->kernel.rules != w->setup.rules))
 		fail(w,
-		     "all has been well for %.3f s, and it says \"%s\" with level %s of "
-		     "generation %u",
+		     "all has been well for %.3f s, and it says \"%s\" with level %s of %u, not %u",
 		     (double)age(w, &m->well) / SECOND, phase_name(w->d.carry.said),
-		     level_name(w->kernel.level), w->kernel.generation);
+		     level_name(w->kernel.level), w->kernel.rules, w->setup.rules);
 	if (age(w, &m->idle) > IDLE_USEC && m->wakeups > age(w, &m->idle) / SECOND)
 		fail(w, "%u timers in %.1f s of rest", m->wakeups,
 		     (double)age(w, &m->idle) / SECOND);
+	if (age(w, &m->asked) > w->bounds.drain_usec + w->bounds.readiness_usec + RELOAD_USEC)
+		fail(w, "a reload is not answered for %.3f s", (double)age(w, &m->asked) / SECOND);
 	for (size_t i = 0; i < w->d.n_children; i++) {
-		if (age(w, &m->missing[i]) > w->setup.max_delay_usec + SWEEP_USEC)
+		if (age(w, &m->missing[i]) > w->bounds.max_delay_usec + SWEEP_USEC + REFUSED_USEC)
 			fail(w, "%s has not been started for %.3f s",
 			     process_name((enum process_id)i),
 			     (double)age(w, &m->missing[i]) / SECOND);
-		if (asked(w) && age(w, &m->useless[i]) > w->setup.readiness_usec + HANG_USEC +
-								 UNNOTICED_USEC + ENDING_USEC +
-								 unnoticed_usec(w, &m->useless[i]))
+		if (asked(w) && age(w, &m->useless[i]) > useful_in_usec(w, i))
 			fail(w, "a %s that does not serve lives on after %.3f s",
 			     process_name((enum process_id)i),
 			     (double)age(w, &m->useless[i]) / SECOND);
@@ -227,7 +254,7 @@ static void stop_ends(struct world *w)
 		return;
 	if (kernel_redirects(w) && age(w, &m->stopping) > 0 && !in_trouble(w))
 		fail(w, "still redirects though it stops");
-	if (age(w, &m->stopping) > PATIENCE_USEC + w->setup.drain_usec + rest)
+	if (age(w, &m->stopping) > PATIENCE_USEC + w->bounds.drain_usec + rest)
 		fail(w, "does not end: %.3f s after it was asked to stop",
 		     (double)age(w, &m->stopping) / SECOND);
 	if (age(w, &m->hurried) > PATIENCE_USEC + rest)
@@ -261,7 +288,9 @@ static void words_are_true(struct world *w)
 		enum level low, high;
 	} rows[] = {
 		{ PHASE_REDIRECTING, "Redirecting", LEVEL_FULL, LEVEL_FULL },
-		{ PHASE_DEGRADED, "Degraded", LEVEL_NO_DNS, LEVEL_NO_DNS },
+		/* At FULL kuma-dp itself does not answer. */
+		{ PHASE_DEGRADED, "Degraded", LEVEL_NO_DNS, LEVEL_FULL },
+		{ PHASE_COUNT, "Degraded: DNS", LEVEL_NO_DNS, LEVEL_NO_DNS },
 		{ PHASE_HOLDING, "Holding", LEVEL_NO_DNS, LEVEL_FULL },
 		{ PHASE_RELEASED, "Released", LEVEL_NONE, LEVEL_DRAIN },
 		{ PHASE_STOPPED, "-", LEVEL_NONE, LEVEL_NONE },
@@ -287,6 +316,17 @@ static bool something_is_armed(const struct world *w)
 	return false;
 }
 
+static unsigned rules_of(const struct world *w, unsigned generation)
+{
+	const struct generation *g = w->d.current;
+
+	if (g->number != generation)
+		g = w->d.applied;
+	if (!g || g->number != generation)
+		fail((struct world *)w, "there is no generation %u", generation);
+	return rules_number(&g->rules[LEVEL_FULL]);
+}
+
 void oracle_words(struct world *w)
 {
 	const struct situation *s = &w->d.carry.situation;
@@ -300,9 +340,9 @@ void oracle_words(struct world *w)
 		fail(w, "takes level %s to be in, and %s is", level_name(s->applied),
 		     level_name(w->kernel.level));
 	if (s->applied != LEVEL_UNKNOWN && s->applied != LEVEL_NONE &&
-	    s->applied_generation != w->kernel.generation)
-		fail(w, "takes generation %u to be in, and %u is", s->applied_generation,
-		     w->kernel.generation);
+	    rules_of(w, s->applied_generation) != w->kernel.rules)
+		fail(w, "takes the rules of generation %u to be in, and %u are",
+		     s->applied_generation, w->kernel.rules);
 	words_are_true(w);
 	if (w->d.carry.ready && !m->reached)
 		fail(w, "is ready, and has not redirected yet");
@@ -325,6 +365,7 @@ void oracle_apply(struct world *w, enum level level)
 	struct memory *m = &w->memory;
 	const struct carried_process *kuma_dp = &w->d.carry.child[CHILD_KUMA_DP];
 
+	generation_taken(w);
 	if (w->d.carry.situation.wish == WISH_STOP) {
 		if (level > LEVEL_DRAIN)
 			fail(w, "asks for level %s while it stops", level_name(level));
@@ -366,6 +407,7 @@ void oracle_applied(struct world *w, enum level level)
 
 void oracle_start(struct world *w, enum process_id id)
 {
+	generation_taken(w);
 	if (w->d.carry.situation.wish == WISH_STOP)
 		fail(w, "starts %s while it stops", process_name(id));
 	w->memory.missing[id].on = false;
@@ -377,12 +419,16 @@ void oracle_start(struct world *w, enum process_id id)
 /* What serves is not ended. */
 void oracle_signal(struct world *w, enum process_id id, int sig)
 {
-	const struct process *p = &w->process[id];
+	struct process *p = &w->process[id];
 
-	if (runs(w) && p->terms == 0 && !p->killed &&
+	generation_taken(w);
+	if (runs(w) && p->command == w->setup.command[id] && p->terms == 0 && !p->killed &&
 	    age(w, &w->memory.well) > UNNOTICED_USEC + w->setup.interval_usec && asked(w))
 		fail(w, "sends SIG%s to a %s that has been well for %.3f s", sigabbrev_np(sig),
 		     process_name(id), (double)age(w, &w->memory.well) / SECOND);
+	/* Where it had ceased to serve before, it is not taken for one that drains. */
+	p->renewed |= p->terms == 0 && p->command != w->setup.command[id] &&
+		      age(w, &w->memory.down) <= unnoticed_usec(w, &w->memory.down);
 	if (sig == SIGTERM && p->terms == 2)
 		fail(w, "sends a third SIGTERM to %s", process_name(id));
 }
@@ -399,10 +445,37 @@ void oracle_born(struct world *w)
 	w->memory = (struct memory){ 0 };
 }
 
+void oracle_reloaded(struct world *w)
+{
+	w->memory.asked.on = false;
+	span_is(w, &w->memory.asked, true);
+}
+
+/* What was answered is true. */
+void oracle_replied(struct world *w, bool ok, bool note)
+{
+	tell(w, "the reload is answered: %s%s", ok ? "yes" : "no", note ? ", later" : "");
+	if (!w->memory.asked.on)
+		fail(w, "answers a reload that nobody has asked for");
+	w->memory.asked.on = false;
+	if (!ok || note)
+		return;
+	if (w->kernel.level != LEVEL_NONE && w->kernel.rules != w->setup.rules)
+		fail(w, "says that the rules of %u are in, and %u are", w->setup.rules,
+		     w->kernel.rules);
+	for (size_t i = 0; i < w->d.n_children; i++)
+		if (w->process[i].pid && w->process[i].command != w->setup.command[i])
+			fail(w, "says that it has reloaded, and %s is the old one",
+			     process_name((enum process_id)i));
+}
+
 /* A stop leaves nothing, but where the kernel would not. */
 void oracle_end(struct world *w)
 {
 	bool refused = recently(w, w->memory.trouble_usec, PATIENCE_USEC);
+
+	if (w->memory.asked.on)
+		fail(w, "ends without an answer to a reload");
 
 	if (w->kernel.level != LEVEL_NONE && !(refused && w->status != 0))
 		fail(w, "ends with status %d and leaves level %s", w->status,

@@ -26,6 +26,7 @@ static void envoy_connects(struct world *w, struct process *envoy)
 {
 	uint64_t at = w->now + 50 * MSEC + some_time(w, 800 * MSEC);
 
+	w->due[SLOT_REFUSED] = at < w->refuses_until ? at : USEC_NEVER;
 	for (unsigned n = 0; at < w->refuses_until || at < w->plane_down_until; n++)
 		at += MSEC + below(w, (uint32_t)(n < 6 ? 500 * MSEC << n : 30 * SECOND));
 	envoy->serves_usec = at + some_time(w, 200 * MSEC);
@@ -111,6 +112,8 @@ void process_ended(struct world *w, enum process_id id)
 	tell(w, "%s (%d) ends", process_name(id), (int)was.pid);
 	w->process[id] = (struct process){ 0 };
 	w->due[SLOT_ENDS + id] = USEC_NEVER;
+	if (id == P_ENVOY)
+		w->due[SLOT_REFUSED] = USEC_NEVER;
 	if (was.pid == w->watched) {
 		w->watched = 0;
 		w->due[SLOT_ENVOY_TOLD] = w->now;
@@ -185,9 +188,14 @@ int processes_sweep(struct world *w, pid_t session)
 	return n;
 }
 
+static bool answers(const struct process *p)
+{
+	return p->pid && !p->stopped && !p->mute;
+}
+
 static bool works(const struct world *w, const struct process *p)
 {
-	return p->pid && !p->stopped && !p->mute && w->now >= p->serves_usec;
+	return answers(p) && w->now >= p->serves_usec;
 }
 
 /* Which Envoy has the ports: that of kuma-dp, or one that stayed behind. */
@@ -197,6 +205,14 @@ static const struct process *envoy_of(const struct world *w)
 		if (w->process[i].pid && w->process[i].envoy)
 			return &w->process[i];
 	return NULL;
+}
+
+/* What was asked to end, to be started again, counts as long as it listens. */
+bool proxy_is_renewed(const struct world *w)
+{
+	const struct process *envoy = &w->process[P_ENVOY];
+
+	return w->process[P_KUMA_DP].renewed && envoy->pid && w->now >= envoy->serves_usec;
 }
 
 bool proxy_serves_truly(const struct world *w)
@@ -231,27 +247,32 @@ static bool lost(struct world *w)
 
 static void sample(struct world *w)
 {
-	const struct process *envoy = envoy_of(w);
+	const struct process *envoy = envoy_of(w), *kuma_dp = &w->process[P_KUMA_DP];
 	struct probe_result *a = &w->answers;
 
 	*a = (struct probe_result){ .missing = "", .kuma_dp = true };
 	if (envoy) {
-		a->admin = works(w, envoy) && !lost(w);
+		/* It says that it is ready without listeners, too; and not from the first SIGTERM on. */
+		a->admin = answers(envoy) && kuma_dp->terms == 0 && !lost(w);
 		a->envoy = a->admin ? envoy->pid : 0;
 		a->listeners = w->now >= envoy->serves_usec;
 	}
+	if (w->plane_asked && a->admin)
+		a->control_plane = a->listeners && w->now >= w->plane_down_until
+					   ? CONTROL_PLANE_CONNECTED
+					   : CONTROL_PLANE_LOST;
+	a->kuma_dp = answers(kuma_dp) && !lost(w);
 	a->core_dns = !w->dns_asked || (core_dns_answers(w) && !lost(w));
-	a->dns = !w->dns_asked || (a->core_dns && a->admin && a->listeners);
-	if (!a->admin || !a->listeners || !a->dns)
+	a->dns = !w->dns_asked || (a->core_dns && dns_answers_truly(w) && a->listeners);
+	if (!a->admin || !a->listeners || !a->dns || !a->kuma_dp)
 		(void)snprintf(a->missing, sizeof(a->missing), "something");
 	w->sampled_usec = w->now;
 }
 
 void probe_begins(struct world *w)
 {
-	const struct process *envoy = envoy_of(w);
-	const struct process *core_dns = &w->process[P_CORE_DNS];
 	uint64_t usec = 200 + some_time(w, 10 * MSEC);
+	bool slow = false;
 
 	w->probing = true;
 	w->memory.stale = w->memory.vague = false;
@@ -259,8 +280,9 @@ void probe_begins(struct world *w)
 		usec = some_time(w, ROUND_USEC);
 		w->memory.doubt_usec = w->now;
 	}
-	if ((envoy && (envoy->stopped || envoy->mute)) || core_dns->stopped || core_dns->mute ||
-	    w->now < w->lost_until || w->now < w->dns_down_until)
+	for (size_t i = 0; i < P_ORPHAN; i++)
+		slow |= w->process[i].stopped || w->process[i].mute;
+	if (slow || w->now < w->lost_until || w->now < w->dns_down_until)
 		usec = ROUND_USEC;
 	w->sample_late = chance(w, 50);
 	if (!w->sample_late)
@@ -279,11 +301,12 @@ void probe_ends(struct world *w)
 	     a->admin, a->listeners, a->dns, a->core_dns,
 	     ((double)w->sampled_usec - (double)w->now) / 1000000);
 	w->memory.discarded += w->memory.stale || w->memory.vague;
-	if (!w->memory.stale && w->d.carry.child[CHILD_KUMA_DP].pid && a->admin && a->listeners) {
+	if (!w->memory.stale && w->d.carry.child[CHILD_KUMA_DP].pid &&
+	    (a->admin || w->process[P_KUMA_DP].terms) && a->listeners) {
 		w->memory.good_usec = w->sampled_usec;
 		if (a->dns)
 			w->memory.whole_usec = w->sampled_usec;
-		if (a->dns && !w->memory.vague)
+		if (a->dns && a->admin && a->kuma_dp && !w->memory.vague)
 			w->memory.certain_usec = w->sampled_usec;
 	}
 	daemon_probed(a, &w->d);

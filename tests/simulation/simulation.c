@@ -115,6 +115,7 @@ static void choose_setup(struct world *w)
 	w->setup = (struct setup){
 		.core_dns = chance(w, 40),
 		.dns = chance(w, 80),
+		.uid = 5678,
 		.v6 = chance(w, 50),
 		.refuses = chance(w, 70),
 		.hold_usec = one_of(w, holds, ELEMENTS(holds)),
@@ -126,6 +127,7 @@ static void choose_setup(struct world *w)
 		.confirm_usec = chance(w, 15) ? 500 * MSEC + some_time(w, 30 * SECOND) : 0,
 	};
 	/* Without DNS there is none of our own. */
+	w->setup.rules = rules_next(w, w->setup.dns);
 	w->setup.core_dns = w->setup.core_dns && w->setup.dns;
 	tell(w,
 	     "own coredns %d, DNS %d, IPv6 %d, hold %.3f s, drain %.3f s, ready in %.3f s, "

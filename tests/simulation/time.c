@@ -30,8 +30,9 @@ static void go_without_it(struct world *w, uint64_t usec)
 		w->stalled_usec += usec - w->now;
 		w->now = usec;
 	}
-	/* Nobody knows when an answer came. */
+	/* Nobody knows when an answer came; what was missed before is forgotten. */
 	w->memory.vague = true;
+	w->memory.discarded++;
 	oracle_notes(w);
 }
 
@@ -62,6 +63,8 @@ static void deliver(struct world *w, size_t slot)
 	} else if (slot == SLOT_ENVOY_TOLD) {
 		daemon_envoy_ended(&w->d);
 		oracle_told(w, true);
+	} else if (slot == SLOT_REFUSED) {
+		daemon_refused(&w->d);
 	} else if (slot == SLOT_TABLES_TOLD) {
 		daemon_tables_changed(&w->d, "kumactl");
 	} else {

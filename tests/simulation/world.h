@@ -14,6 +14,7 @@
  *   time.c        slots: what is due, and its delivery
  *   processes.c   kuma-dp, Envoy, coredns, what they leave; the control plane; probes
  *   kernel.c      the backend: rules, the lock, others; the ::6 address and the record
+ *   generations.c what a configuration leads to
  *   daemon.c      one life of the daemon after the other
  *   oracle.c      what has to be true, from the design's sentences
  */
@@ -45,6 +46,7 @@ enum slot {
 	SLOT_PROC_TIMER = SLOT_TIMER + TIMER_COUNT,
 	SLOT_PROBED = SLOT_PROC_TIMER + CHILD_COUNT,
 	SLOT_ENVOY_TOLD,
+	SLOT_REFUSED, /* Envoy says so */
 	SLOT_EDIT_TOLD,
 	SLOT_TABLES_TOLD,
 	SLOT_COUNT,
@@ -57,17 +59,18 @@ struct process {
 	bool stopped; /* SIGSTOP: it hears nothing but SIGKILL */
 	bool mute;    /* it loops: it answers nothing */
 	bool deaf;    /* and hears no SIGTERM */
+	bool renewed; /* it was asked to end so that another command comes in its place */
 	unsigned terms;
 	bool killed;
 	uint64_t serves_usec; /* from when on; USEC_NEVER: not yet known */
 	uint64_t began_usec;
-	unsigned attempts; /* Envoy's to reach the control plane */
+	unsigned command; /* with which it was started */
 };
 
 enum edit {
 	EDIT_NONE,
 	EDIT_GONE, /* all of ours: nothing is redirected */
-	EDIT_SOME, /* a rule replaced by another: the sizes are the same */
+	EDIT_SOME, /* a rule of ours is another: the rest redirects */
 };
 
 enum failing {
@@ -78,7 +81,7 @@ enum failing {
 
 struct kernel {
 	enum level level; /* what we have put in; see edit */
-	unsigned generation;
+	unsigned rules;   /* whose */
 	enum edit edit;
 	uint64_t sizes;
 	uint64_t busy_until, fails_until, blind_until; /* the lock; applies; looks */
@@ -97,12 +100,14 @@ struct span {
 
 struct setup {
 	bool core_dns; /* one of our own */
-	bool dns;      /* is redirected */
+	bool dns;      /* is redirected where there are servers */
 	bool v6;
 	bool refuses;       /* the control plane: a node that has just left, for 10 s */
 	uint64_t hold_usec; /* USEC_NEVER: infinite */
 	uint64_t drain_usec, readiness_usec, interval_usec, confirm_usec, delay_usec,
 		max_delay_usec;
+	/* What differs has another number; that of rules is odd where they redirect DNS. */
+	unsigned rules, command[CHILD_COUNT], uid;
 };
 
 /* What the oracle remembers. */
@@ -120,6 +125,7 @@ struct memory {
 	struct span hurried;              /* by a second request */
 	struct span missing[CHILD_COUNT]; /* no process, and none was tried to start */
 	struct span useless[CHILD_COUNT]; /* a process that does not do its work */
+	struct span asked;                /* a reload, whose answer is awaited */
 	struct span idle;                 /* well, said so, and not disturbed */
 	unsigned wakeups;                 /* timers fired in that time */
 	uint64_t good_usec;    /* when the last answers were given that said: the proxy serves, */
@@ -141,8 +147,11 @@ struct memory {
 };
 
 struct world {
-	struct daemon d; /* first: see world_of() */
-	struct setup setup;
+	struct daemon d;            /* first: see world_of() */
+	struct setup setup;         /* that was taken last */
+	struct setup bounds;        /* the longest times of this life of the daemon */
+	struct setup read;          /* by the next reload */
+	bool invalid;               /* it is */
 	uint64_t now, stalled_usec; /* in all */
 	int64_t wall_offset_sec;
 	uint64_t due[SLOT_COUNT];
@@ -156,13 +165,13 @@ struct world {
 	struct memory memory;
 	struct probe_result answers; /* of the round under way */
 	uint64_t sampled_usec;       /* when they were given */
-	bool probing, sample_late, dns_asked;
+	bool probing, sample_late, dns_asked, plane_asked;
 	uint64_t lost_until, late_until, unasked_until; /* answers; rounds that cannot start */
 	uint64_t spawn_fails_until, files_fail_until, disk_fails_until, uncountable_until;
 	uint64_t refuses_until, plane_down_until, dns_down_until;
 	size_t connections;
 	bool reserved;
-	unsigned last_generation;
+	unsigned last_number, taken;
 	bool trace;
 	uint64_t steps, *counts; /* how often each event happened */
 	unsigned phases;         /* a bit each: those that were said */
@@ -198,6 +207,7 @@ void process_end(struct world *w, enum process_id id, uint64_t after_usec);
 void process_signal(struct world *w, enum process_id id, int sig);
 void process_ended(struct world *w, enum process_id id);
 int processes_sweep(struct world *w, pid_t session);
+bool proxy_is_renewed(const struct world *w);
 bool proxy_serves_truly(const struct world *w);
 bool dns_answers_truly(const struct world *w);
 void plane_returns(struct world *w);
@@ -214,10 +224,14 @@ void daemon_born(struct world *w);
 void daemon_dies(struct world *w); /* by SIGKILL */
 void daemon_buried(struct world *w);
 void daemon_steps(struct world *w);
-struct generation *generation_made(struct world *w);
+
+/* generations.c: makes one; what a reload reads; rules and their numbers. */
+struct generation *generation_made(struct world *w, const struct setup *setup);
+int generation_read(struct world *w, struct generation **ret, struct error *err);
 unsigned generations_in_use(void);
-bool generation_redirects_dns(unsigned number);
-unsigned generation_of(const struct ruleset *rules);
+unsigned rules_number(const struct ruleset *rules);
+unsigned rules_next(struct world *w, bool dns);
+void generation_taken(struct world *w); /* looks whether another is wanted */
 
 /* events.c */
 extern const size_t n_events;
@@ -235,4 +249,6 @@ void oracle_start(struct world *w, enum process_id id);
 void oracle_signal(struct world *w, enum process_id id, int sig);
 void oracle_told(struct world *w, bool proxy);
 void oracle_born(struct world *w);
+void oracle_reloaded(struct world *w);
+void oracle_replied(struct world *w, bool ok, bool note);
 void oracle_end(struct world *w);

@@ -170,11 +170,11 @@ static enum level full(const struct situation *s)
 
 static enum level as_it_is(const struct situation *s)
 {
-	if (s->applied != LEVEL_UNKNOWN)
-		return s->applied;
-	if (s->least == LEVEL_NONE || s->least == LEVEL_DRAIN)
-		return s->proxy_alive ? LEVEL_DRAIN : LEVEL_NONE;
-	return s->least;
+	enum level in = s->applied == LEVEL_UNKNOWN ? s->least : s->applied;
+
+	if (in == LEVEL_FULL || in == LEVEL_NO_DNS)
+		return in;
+	return drainable(s) ? LEVEL_DRAIN : LEVEL_NONE;
 }
 
 static enum level as_it_is_less_dns(const struct situation *s)
