@@ -16,7 +16,7 @@
  *   kernel.c      the backend: rules, the lock, others; the ::6 address and the record
  *   generations.c what a configuration leads to
  *   daemon.c      one life of the daemon after the other
- *   oracle.c      what has to be true, from the design's sentences
+ *   oracle.c, oracle_deeds.c  what has to be true, from the design's sentences
  */
 
 #include <signal.h>
