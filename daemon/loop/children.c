@@ -42,7 +42,8 @@ void daemon_envoy_ended(struct daemon *d)
 
 	d->probe.envoy = 0;
 	d->probe.stale = true;
-	if (!child_lives(d, CHILD_KUMA_DP))
+	/* That of a former kuma-dp says nothing of the one that lives. */
+	if (pid == 0 || !child_lives(d, CHILD_KUMA_DP))
 		return;
 	daemon_disconnected(d);
 	situation_ended(situation_of(d), PART_ENVOY, daemon_hold_usec(d), d->ops->now(d));
@@ -86,6 +87,8 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 	pause = proc->last_pid ? daemon_sweep(d, proc->last_pid, &d->child[id].sweeps) : 0;
 	if (pause > 0)
 		return pause;
+	if (id == CHILD_KUMA_DP)
+		d->probe.envoy = 0;
 	*ret = (struct exec_spec){
 		.name = command->name,
 		.path = command->path,

@@ -93,6 +93,23 @@ Test(loop, brings_kuma_dps_end_about_where_it_does_not_follow_envoy)
 	world_done(&w);
 }
 
+/* Both ended in one turn, and kuma-dp's end is told first. */
+Test(loop, does_not_take_the_former_envoys_end_for_that_of_the_next)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	proc_event(proc_of(&w.d, CHILD_KUMA_DP), PROC_EV_RESTART);
+	turn(&w);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	w.book[0] = '\0';
+	envoy_ends(&w);
+	advance(&w, 5 * SECOND);
+	did(&w, "");
+	cr_expect_eq(proc_of(&w.d, CHILD_KUMA_DP)->state, PROC_STARTING);
+	world_done(&w);
+}
+
 Test(loop, restarts_its_coredns_alone)
 {
 	struct world w;
