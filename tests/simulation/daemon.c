@@ -33,6 +33,7 @@ static int hand_probe(struct daemon *d, const struct probe_target *target, struc
 		fail(w, "a second round of probes beside the first");
 	if (w->now < w->unasked_until) {
 		w->memory.doubt_usec = w->memory.unasked_usec = w->now;
+		w->memory.discarded += 2;
 		return error_set(err, -EMFILE, "no descriptor");
 	}
 	w->dns_asked = target->dns_port && target->dns_family[FAMILY_V4];

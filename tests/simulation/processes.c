@@ -275,7 +275,8 @@ void probe_begins(struct world *w)
 	bool slow = false;
 
 	w->probing = true;
-	w->memory.stale = w->memory.vague = false;
+	w->memory.stale = false;
+	w->memory.vague = w->now == w->memory.gap_usec;
 	if (w->now < w->late_until) {
 		usec = some_time(w, ROUND_USEC);
 		w->memory.doubt_usec = w->now;

@@ -32,6 +32,7 @@ static void go_without_it(struct world *w, uint64_t usec)
 	}
 	/* Nobody knows when an answer came; what was missed before is forgotten. */
 	w->memory.vague = true;
+	w->memory.gap_usec = w->now;
 	w->memory.discarded++;
 	oracle_notes(w);
 }

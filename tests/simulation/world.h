@@ -138,6 +138,7 @@ struct memory {
 	bool stale;            /* the round under way has begun before a process ended */
 	bool released;         /* what is in was to go, and nothing was put in since */
 	bool vague;            /* and the daemon did not run meanwhile: who knows when they came */
+	uint64_t gap_usec;     /* when it ran again */
 	unsigned discarded;    /* such rounds, of which nothing can be concluded */
 	bool unswept;          /* a sweep has failed */
 	bool drains;           /* since the stop something has kept kuma-dp */
