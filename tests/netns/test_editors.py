@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two other programs edit the same tables, again and again, while rules of ours replace rules of ours.
 
-TPROXYD_TEST_THOROUGH=1: as many edits as the issue asks for, 2,000 of each program.
+TPROXYD_TEST_THOROUGH=1: 2,000 edits of each program.
 """
 
 import os

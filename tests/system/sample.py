@@ -153,7 +153,7 @@ def child(machine, name):
 
 def seen_by_service(machine, *argv):
     """The output of a command, run as root, that sees the files as the service does."""
-    return machine.run(["nsenter", f"--target={main_pid(machine)}", "--mount", "--", *argv]).stdout
+    return machine.run(["nsenter", f"--target={main_pid(machine)}", "--mount", "--root", "--", *argv]).stdout
 
 
 def main_pid(machine):
