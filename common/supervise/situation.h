@@ -100,8 +100,8 @@ enum phase {
 enum level wanted_level(const struct situation *s);
 
 /* Whether the kernel has to be changed: another level is wanted, what is in was changed by others, or
- * the rules of another generation are in while a proxy serves that the wanted ones fit. While the proxy does not serve, what is in
- * stays that of its generation. */
+ * the rules of another generation are in while a proxy serves that the wanted ones fit. While the
+ * proxy does not serve, what is in stays that of its generation. */
 bool must_apply(const struct situation *s);
 
 enum phase phase(const struct situation *s);

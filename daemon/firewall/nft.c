@@ -10,6 +10,7 @@
 
 #include "common/base/array.h"
 #include "common/base/cleanup.h"
+#include "daemon/firewall/firewall.h"
 #include "daemon/firewall/walk.h"
 #include "daemon/os/netlink.h"
 
@@ -95,10 +96,11 @@ static int on_rule(const struct nlmsghdr *message, void *userdata)
 	return MNL_CB_OK;
 }
 
-void host_firewall_nft(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret)
+void host_firewall(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret)
 {
 	int r = -EINTR;
 
+	host_firewall_legacy(arena, inbound_port, ret);
 	for (int i = 0; i < NETLINK_TRIES && r == -EINTR; i++) {
 		struct nft_sets sets = { 0 };
 		struct scan scan = {

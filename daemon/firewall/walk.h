@@ -135,4 +135,4 @@ void chain_describe(struct arena *arena, struct host_chain *chain, const char *b
 void chains_walk(const struct host_chains *chains, struct facts_firewall *ret);
 
 /* A part of host_firewall(). */
-void host_firewall_nft(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret);
+void host_firewall_legacy(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret);

@@ -19,7 +19,6 @@
 #include "common/base/array.h"
 #include "common/rules/marks.h"
 #include "common/rules/xt_entry.h"
-#include "daemon/firewall/firewall.h"
 #include "daemon/firewall/walk.h"
 #include "daemon/netfilter/xt/family.h"
 
@@ -231,11 +230,10 @@ static void walk_table(struct arena *arena, enum family family, const char *tabl
 	f->ops->free(chains.userdata);
 }
 
-void host_firewall(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret)
+void host_firewall_legacy(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		walk_table(arena, family, "filter", inbound_port, ret);
 		walk_table(arena, family, "raw", inbound_port, ret);
 	}
-	host_firewall_nft(arena, inbound_port, ret);
 }

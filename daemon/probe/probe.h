@@ -58,7 +58,8 @@ struct probe;
 typedef void probe_done_t(const struct probe_result *result, void *userdata);
 
 /* Starts a round; done is called once from the event loop, at the latest after the target's time, and
- * the probe is then free again (its result lasts until the next round). The target is copied (its text borrowed until the round ends). */
+ * the probe is then free again (its result lasts until the next round). The target is copied (its
+ * text borrowed until the round ends). */
 int probe_new(sd_event *event, struct probe **ret, struct error *err) _must_check_;
 int probe_start(struct probe *probe, const struct probe_target *target, probe_done_t *done,
 		void *userdata, struct error *err) _must_check_;

@@ -50,7 +50,7 @@ def test_children_speak_under_their_own_names(machine):
     sample.start(machine)
     pids = {name: sample.child(machine, name) for name in ("kuma-dp", "envoy")}
     machine.systemctl("kill", "--kill-whom=main", "--signal=HUP", sample.UNIT)
-    machine.wait_until(lambda: [text for text in machine.messages("-t", "tproxyd") if "not built yet" in text], 5)
+    machine.wait_until(lambda: [text for text in machine.messages("-t", "tproxyd") if "was read again" in text], 5)
     entries = machine.journal("-u", "tproxyd", "SYSLOG_IDENTIFIER=kuma-dp")
     assert {entry["OBJECT_COMM"] for entry in entries} == {"kuma-dp", "envoy"}
     assert {int(entry["OBJECT_PID"]) for entry in entries} == set(pids.values())

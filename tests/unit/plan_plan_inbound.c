@@ -106,10 +106,11 @@ Test(inbound, answers_in_plaintext_at_other_addresses_in_both_families)
 	add_address("fe80::1");
 	add_address("169.254.7.7");
 	build_inbound("");
-	expect_said(SEVERITY_WARNING, "kumaDP.dataplaneFile",
-		    "inbounds of the Dataplane (8080, 8443) answer in plaintext at 2001:db8::10, "
-		    "198.51.100.22, 169.254.7.7: the mesh's mTLS covers the declared address alone; "
-		    "safety.strictInbound: true closes them there");
+	expect_said(
+		SEVERITY_WARNING, "kumaDP.dataplaneFile",
+		"inbounds of the Dataplane (8080, 8443) answer in plaintext at 2001:db8::10, "
+		"198.51.100.22, 169.254.7.7: the mesh's mTLS covers the declared address alone; "
+		"safety.strictInbound: true closes them there");
 	cr_expect_str_eq(present(find_said(SEVERITY_WARNING, "kumaDP.dataplaneFile", plaintext))
 				 ->origin.name,
 			 "/t/dp.yaml");
