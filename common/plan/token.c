@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -70,7 +71,7 @@ static void print_time(double sec, char ret[static 64])
 	struct tm tm;
 
 	if (!gmtime_r(&time, &tm) || !strftime(ret, 64, "%Y-%m-%d %H:%M:%S UTC", &tm))
-		strcpy(ret, "a day that has no date");
+		(void)snprintf(ret, 64, "a day that has no date");
 }
 
 static int refuse_time(const char *what, double sec, struct error *err)

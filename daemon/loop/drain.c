@@ -18,6 +18,17 @@ void daemon_drain(struct daemon *d)
 	daemon_arm(d, TIMER_DRAIN, d->ops->now(d) + DRAIN_LOOK_USEC);
 }
 
+uint64_t daemon_drain_sec(struct daemon *d)
+{
+	const struct proc *proc = proc_of(d, CHILD_KUMA_DP);
+	uint64_t now = d->ops->now(d);
+	uint64_t until = (proc->term == PROC_TERM_NONE ? now : proc->term_usec) + proc->drain_usec;
+
+	if (proc->term > PROC_TERM_SENT || until <= now)
+		return 0;
+	return (until - now + 999999) / 1000000;
+}
+
 static void say_open(struct daemon *d, size_t n)
 {
 	if (n > 0 && situation_of(d)->wish == WISH_STOP && d->exit_status == 0)

@@ -358,6 +358,9 @@ void daemon_advance_stop(struct daemon *d);
 void daemon_drain(struct daemon *d);
 void daemon_drain_look(struct daemon *d);
 
+/* How many seconds the drain may go on; 0 where it is being ended. */
+uint64_t daemon_drain_sec(struct daemon *d);
+
 /* confirm.c: the redirect is in, and is to be confirmed where that is set. A reload that is to be
  * confirmed within usec goes from the former generation to the next; it has come true, or has had its
  * time; the part of the step that goes back. How many seconds are left to confirm, 0: none, or nothing
@@ -395,9 +398,6 @@ bool daemon_reload(struct daemon *d, enum reload_kind kind, json_t **ret);
 
 /* The part of the step that tells the outcome; nothing while none is awaited. */
 void daemon_reload_look(struct daemon *d);
-
-/* status_phase.c: how many seconds the drain may go on; 0 where it is being ended. */
-uint64_t daemon_drain_sec(struct daemon *d);
 
 /* status.c: a control_answer_t, for status, reload, confirm and log-level. userdata is the daemon. */
 json_t *status_answer(const char *request, const char *argument, void *userdata);

@@ -159,16 +159,6 @@ static json_t *hold(struct daemon *d)
 	return json_pack("{s:I}", "seconds-left", (json_int_t)seconds_until(d, s->hold_until_usec));
 }
 
-uint64_t daemon_drain_sec(struct daemon *d)
-{
-	const struct proc *proc = proc_of(d, CHILD_KUMA_DP);
-
-	if (proc->term == PROC_TERM_NONE)
-		return seconds_until(d, d->ops->now(d) + proc->drain_usec);
-	return proc->term == PROC_TERM_SENT ? seconds_until(d, proc->term_usec + proc->drain_usec)
-					    : 0;
-}
-
 static json_t *drain(struct daemon *d)
 {
 	if (d->phase.is != PHASE_DRAINING)
