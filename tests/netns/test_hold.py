@@ -154,15 +154,16 @@ def victim_pid(daemon, victim):
 @pytest.mark.parametrize("victim", ["envoy", "coredns", "kuma-dp"])
 def test_a_child_that_dies_is_started_again_and_the_rules_are_held_as_told(trial, tmp_path, victim, hold, level):
     # The second start takes its time, so that the state in between can be looked at.
-    trial.environment["STANDIN_READY_DELAY_MS"] = "700"
+    trial.environment["STANDIN_READY_DELAY_MS"] = "1500"
     trial.set(failure__holdRules=hold)
     daemon = Daemon(trial, tmp_path)
     at = daemon.await_("READY=1")
     before = daemon.status()["processes"]["kuma-dp"]["pid"]
     os.kill(victim_pid(daemon, victim), signal.SIGKILL)
     at = daemon.await_("STATUS=Released" if hold == "0s" else "STATUS=Holding", at)
-    daemon.await_status(lambda found: found["processes"]["kuma-dp"]["pid"] not in (0, before))
+    daemon.await_status(lambda found: found["rules"]["level"] == level)
     assert daemon.level() == level
+    daemon.await_status(lambda found: found["processes"]["kuma-dp"]["pid"] not in (0, before))
     daemon.await_("STATUS=Redirecting", at)
     assert daemon.level() == "full" and daemon.process.poll() is None
     assert daemon.said.count("READY=1") == 1 and "STOPPING=1" not in daemon.said
