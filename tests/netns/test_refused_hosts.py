@@ -201,8 +201,8 @@ def test_a_start_that_is_still_loading_ends_at_once(subject):
     assert subject.state() ^ before == set()
 
 
-def test_status_without_a_daemon_says_so(subject):
-    said = subject.shell(f"exec {PROGRAM} status")
+def test_a_reload_without_a_daemon_says_so(subject):
+    said = subject.shell(f"exec {PROGRAM} reload")
     assert said.status == 1 and "tproxyd is not running" in said.text, said.text
 
 
