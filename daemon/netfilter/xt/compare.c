@@ -12,6 +12,7 @@
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 
+#include "common/base/digest.h"
 #include "common/rules/xt_entry.h"
 #include "daemon/netfilter/xt/family.h"
 #include "daemon/netfilter/xt/survey.h"
@@ -161,14 +162,8 @@ int xt_compare_differs(const struct netfilter_wish *wish, const struct record *r
 
 static const int levels[FAMILY_COUNT] = { IPPROTO_IP, IPPROTO_IPV6 };
 
-static void add_words(const void *data, size_t size, uint64_t *digest)
-{
-	for (size_t i = 0; i < size / sizeof(uint32_t); i++)
-		*digest = (*digest ^ ((const uint32_t *)data)[i]) * 0x100000001b3U;
-}
-
 /* Adds the rules as the kernel keeps them, without what they have counted. */
-static int add_rules(const struct xt_table *table, int fd, size_t size, uint64_t *digest)
+static int add_rules(const struct xt_table *table, int fd, size_t size, struct digest *digest)
 {
 	_Static_assert(offsetof(struct ipt_get_entries, entrytable) ==
 			       offsetof(struct ip6t_get_entries, entrytable),
@@ -187,13 +182,13 @@ static int add_rules(const struct xt_table *table, int fd, size_t size, uint64_t
 	for (size_t at = 0; at < size; at += xt_entry_size(table->family, rules + at))
 		memset(rules + at + xt_layouts[table->family].counters, 0,
 		       sizeof(struct xt_counters));
-	add_words(rules, size, digest);
+	digest_add(digest, rules, size);
 	return 0;
 }
 
 /* Adds what the kernel tells of a table, and its rules where they are few. (To ask makes one that does
  * not exist. The numbers of the questions are those of IPv6 too.) */
-static int add_size(const struct xt_table *table, int fd, uint64_t *digest)
+static int add_size(const struct xt_table *table, int fd, struct digest *digest)
 {
 	_Static_assert(sizeof(struct ipt_getinfo) == sizeof(struct ip6t_getinfo), "one layout");
 	struct ipt_getinfo info = { 0 };
@@ -202,11 +197,11 @@ static int add_size(const struct xt_table *table, int fd, uint64_t *digest)
 	memcpy(info.name, table_name(table->table), strlen(table_name(table->table)) + 1);
 	if (getsockopt(fd, levels[table->family], IPT_SO_GET_INFO, &info, &len) < 0)
 		return -errno;
-	add_words(&info, sizeof(info), digest);
+	digest_add(digest, &info, sizeof(info));
 	return info.size <= RULES_MAX ? add_rules(table, fd, info.size, digest) : 0;
 }
 
-static int add_sizes(enum family family, const struct record *record, uint64_t *digest,
+static int add_sizes(enum family family, const struct record *record, struct digest *digest,
 		     struct error *err)
 {
 	static const int domains[FAMILY_COUNT] = { AF_INET, AF_INET6 };
@@ -233,11 +228,11 @@ static int add_sizes(enum family family, const struct record *record, uint64_t *
 
 int xt_compare_sizes(const struct record *record, uint64_t *ret, struct error *err)
 {
-	uint64_t digest = 0xcbf29ce484222325;
+	struct digest digest = DIGEST_INIT;
 	int r = 0;
 
 	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++)
 		r = add_sizes(f, record, &digest, err);
-	*ret = digest;
+	*ret = digest.a;
 	return r;
 }
