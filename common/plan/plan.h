@@ -141,6 +141,17 @@ struct plan {
 	int64_t confirm_nsec; /* within which a redirect has to be confirmed; 0: it need not be */
 };
 
+static inline bool plan_redirects_dns(const struct plan *plan)
+{
+	return plan->family[FAMILY_V4].dns || plan->family[FAMILY_V6].dns;
+}
+
+/* How long a start may take until the proxy serves. */
+static inline uint64_t plan_readiness_usec(const struct plan *plan)
+{
+	return (uint64_t)plan->readiness_timeout_nsec / 1000;
+}
+
 #define KUMA_DP_UID         5678
 #define KUMA_DP_USER        "kuma-dp"
 #define KUMA_MESH_PREFIX    "KUMA_MESH_"

@@ -34,8 +34,7 @@ static struct claims all_claims(struct planner *p)
 	const struct plan_direction *in = &plan->inbound, *out = &plan->outbound;
 	const struct port_list *inbounds = &children->dataplane.inbound_ports;
 	uint16_t admin_port = children->dataplane.admin_port;
-	bool dns = plan->family[FAMILY_V4].dns || plan->family[FAMILY_V6].dns ||
-		   children->dns_mode != CORE_DNS_OFF;
+	bool dns = plan_redirects_dns(plan) || children->dns_mode != CORE_DNS_OFF;
 	const struct claim rows[] = {
 		{ in->enabled ? in->port : 0, "redirect.inbound.port", "the inbound redirect's",
 		  CLAIM_REDIRECT },

@@ -76,7 +76,6 @@ static void applied(struct daemon *d, struct generation *generation, enum level 
 static void others_busy(struct daemon *d, const struct error *err)
 {
 	const struct situation *s = situation_of(d);
-	uint64_t readiness_usec = (uint64_t)d->current->plan.readiness_timeout_nsec / 1000;
 
 	if (time_to_tell(d, TELL_USEC)) {
 		if (!d->trouble.why[0])
@@ -88,7 +87,7 @@ static void others_busy(struct daemon *d, const struct error *err)
 			notify_extend(EXTEND_USEC);
 	}
 	if (s->wish == WISH_RUN && !d->carry.ready &&
-	    s->now_usec - d->carry.started_usec >= readiness_usec)
+	    s->now_usec - d->carry.started_usec >= plan_readiness_usec(&d->current->plan))
 		daemon_fail(d, NULL, "Not ready in time: %s", err->text);
 	d->trouble.busy = true;
 	try_again(d, RETRY_USEC);

@@ -19,7 +19,7 @@
 
 static uint64_t readiness_usec(const struct daemon *d)
 {
-	return (uint64_t)latest_of(d)->plan.readiness_timeout_nsec / 1000;
+	return plan_readiness_usec(&latest_of(d)->plan);
 }
 
 static enum child_id id_of(const struct daemon *d, const struct proc *proc)

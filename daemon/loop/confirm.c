@@ -84,9 +84,7 @@ static uint64_t confirm_until(struct daemon *d)
 /* Rounded up: 0 only when it is over. */
 uint64_t daemon_confirm_sec(struct daemon *d)
 {
-	uint64_t until = confirm_until(d), now = d->ops->now(d);
-
-	return until == USEC_NEVER || until <= now ? 0 : (until - now + 999999) / 1000000;
+	return daemon_seconds_until(d, confirm_until(d));
 }
 
 json_t *confirm_answer(struct daemon *d)

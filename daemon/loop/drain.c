@@ -21,12 +21,9 @@ void daemon_drain(struct daemon *d)
 uint64_t daemon_drain_sec(struct daemon *d)
 {
 	const struct proc *proc = proc_of(d, CHILD_KUMA_DP);
-	uint64_t now = d->ops->now(d);
-	uint64_t until = (proc->term == PROC_TERM_NONE ? now : proc->term_usec) + proc->drain_usec;
+	uint64_t since = proc->term == PROC_TERM_NONE ? d->ops->now(d) : proc->term_usec;
 
-	if (proc->term > PROC_TERM_SENT || until <= now)
-		return 0;
-	return (until - now + 999999) / 1000000;
+	return proc->term > PROC_TERM_SENT ? 0 : daemon_seconds_until(d, since + proc->drain_usec);
 }
 
 static void say_open(struct daemon *d, size_t n)

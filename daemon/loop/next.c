@@ -105,7 +105,7 @@ static void inherit_rules(struct daemon *d)
 
 static void redirect_dns(struct situation *s, const struct plan *plan)
 {
-	bool dns = plan->family[FAMILY_V4].dns || plan->family[FAMILY_V6].dns;
+	bool dns = plan_redirects_dns(plan);
 
 	/* Nobody has asked the DNS port yet where nothing was redirected to it. */
 	if (dns && !s->dns_redirected)
@@ -128,8 +128,7 @@ void daemon_adopt(struct daemon *d)
 		inherit_rules(d);
 	redirect_dns(s, &d->current->plan);
 	if (!s->served)
-		situation_started(s, PART_KUMA_DP,
-				  (uint64_t)d->current->plan.readiness_timeout_nsec / 1000,
+		situation_started(s, PART_KUMA_DP, plan_readiness_usec(&d->current->plan),
 				  s->now_usec);
 	/* What an operator has set by hand stays, unless the setting was changed. */
 	if (before != after)

@@ -175,8 +175,6 @@ int daemon_add_child(struct daemon *d, const struct proc_ops *ops, struct error 
 			.max_usec = (uint64_t)plan->restart_max_delay_nsec / 1000,
 		},
 	};
-	if (i == CHILD_KUMA_DP)
-		proc->drain_usec = (uint64_t)plan->children.drain_time_nsec / 1000;
 	r = proc_init(proc, err);
 	if (r >= 0)
 		d->n_children++;
@@ -197,12 +195,11 @@ void daemon_start(struct daemon *d)
 	d->carry.started_usec = d->phase.since_usec = d->ops->now(d);
 	d->carry.situation = (struct situation){
 		.wish = WISH_RUN,
-		.dns_redirected = plan->family[FAMILY_V4].dns || plan->family[FAMILY_V6].dns,
+		.dns_redirected = plan_redirects_dns(plan),
 		.applied = LEVEL_UNKNOWN,
 		.generation = d->current->number,
 		.hold_until_usec = USEC_NEVER,
-		.proxy_by_usec =
-			d->carry.started_usec + (uint64_t)plan->readiness_timeout_nsec / 1000,
+		.proxy_by_usec = d->carry.started_usec + plan_readiness_usec(plan),
 		.core_dns_by_usec = USEC_NEVER,
 		.own_core_dns = d->n_children > CHILD_CORE_DNS,
 		.confirm_until_usec = USEC_NEVER,

@@ -273,6 +273,14 @@ static inline uint64_t daemon_hold_usec(const struct daemon *d)
 	return nsec == DURATION_INFINITY ? USEC_NEVER : (uint64_t)nsec / 1000;
 }
 
+/* The whole seconds until then, a part of one counted too; 0: it is over, or never comes. */
+static inline uint64_t daemon_seconds_until(struct daemon *d, uint64_t usec)
+{
+	uint64_t now = d->ops->now(d);
+
+	return usec == USEC_NEVER || usec <= now ? 0 : (usec - now + 999999) / 1000000;
+}
+
 /* From here on everything is undone; an apply that fails has its whole time again. */
 static inline void daemon_wish_stop(struct daemon *d)
 {

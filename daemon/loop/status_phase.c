@@ -13,13 +13,6 @@ static const char *missing_of(const struct daemon *d)
 	return d->probe.last.missing[0] ? d->probe.last.missing : "kuma-dp";
 }
 
-static uint64_t seconds_until(struct daemon *d, uint64_t usec)
-{
-	uint64_t now = d->ops->now(d);
-
-	return usec > now ? (usec - now + 999999) / 1000000 : 0;
-}
-
 static void judge_apply(struct daemon *d, struct strbuf *problem, struct strbuf *advice)
 {
 	strbuf_addf(problem, "the rules cannot be %s: %s",
@@ -76,7 +69,7 @@ static void judge_hold(struct daemon *d, struct strbuf *problem, struct strbuf *
 		strbuf_add(advice, "held without end (failure.holdRules); ");
 	else
 		strbuf_addf(advice, "traffic goes direct in %llu s, unless it serves before; ",
-			    (unsigned long long)seconds_until(d, until));
+			    (unsigned long long)daemon_seconds_until(d, until));
 	strbuf_add(advice, SEE_JOURNAL);
 }
 
@@ -156,7 +149,8 @@ static json_t *hold(struct daemon *d)
 		return json_null();
 	if (s->hold_until_usec == USEC_NEVER)
 		return json_pack("{s:n}", "seconds-left");
-	return json_pack("{s:I}", "seconds-left", (json_int_t)seconds_until(d, s->hold_until_usec));
+	return json_pack("{s:I}", "seconds-left",
+			 (json_int_t)daemon_seconds_until(d, s->hold_until_usec));
 }
 
 static json_t *drain(struct daemon *d)

@@ -60,12 +60,9 @@ static json_t *last_exit_of(struct daemon *d, const struct proc *proc)
 /* When it is started again; null where it need not be. */
 static json_t *due(struct daemon *d, const struct proc *proc)
 {
-	uint64_t now = d->ops->now(d);
-
 	if (proc->state != PROC_BACKOFF)
 		return json_null();
-	return json_integer(
-		proc->due_usec > now ? (json_int_t)((proc->due_usec - now + 999999) / 1000000) : 0);
+	return json_integer((json_int_t)daemon_seconds_until(d, proc->due_usec));
 }
 
 static json_t *child(struct daemon *d, enum child_id id)

@@ -97,7 +97,7 @@ static void wanted_ports(const struct plan *plan, struct reserve *ret)
 		want(ret, SOCK_DGRAM, f, family->dns && !embedded ? plan->dns_port : 0);
 	}
 	/* No rule sends anything there, but coredns asks Envoy, and always over IPv4. */
-	if (plan->family[FAMILY_V4].dns || plan->family[FAMILY_V6].dns)
+	if (plan_redirects_dns(plan))
 		want(ret, SOCK_DGRAM, FAMILY_V4, plan->children.envoy_dns_port);
 }
 
