@@ -148,6 +148,14 @@ static int undo(struct transaction *t, struct error *err)
 	return r;
 }
 
+/* Takes another list in place of the one in memory. */
+static void adopt(struct record *record, struct record *list)
+{
+	record_done(record);
+	*record = *list;
+	*list = (struct record){ 0 };
+}
+
 /* Keeps another list, in memory and in the file. A file that lists what is gone does no harm: a
  * disk that is full must not keep the rules in. */
 static int keep(struct record *record, struct record *list, struct error *err)
@@ -156,9 +164,7 @@ static int keep(struct record *record, struct record *list, struct error *err)
 
 	if (r < 0 && list->n > 0)
 		return r;
-	record_done(record);
-	*record = *list;
-	*list = (struct record){ 0 };
+	adopt(record, list);
 	return 0;
 }
 
@@ -190,10 +196,11 @@ static int commit(struct transaction *t, struct record *record, struct error *er
 	if (r == NETFILTER_BUSY)
 		(void)error_set(err, -EBUSY, "others keep changing the rules");
 	if (undo(t, err) < 0) {
-		/* Neither the old nor the new state: claim both. */
-		if (keep(record, &t->both, &late) < 0)
-			return error_wrap(err, err->code, "%s", late.text);
-		return err->code;
+		/* Neither the old nor the new state: claim both, also with what is saved later,
+		 * whatever becomes of the file now. */
+		r = record_save(&t->both, &late);
+		adopt(record, &t->both);
+		return r < 0 ? error_wrap(err, err->code, "%s", late.text) : err->code;
 	}
 	/* The old state is back; that the file claims more than that does no harm. */
 	if (record_save(record, &late) < 0)
