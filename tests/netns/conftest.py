@@ -9,7 +9,9 @@ import pytest
 sys.dont_write_bytecode = True
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TESTS, "system"))
+from daemon import Daemon
 from machine import network
+from trial import Trial
 
 _unavailable = []
 
@@ -65,3 +67,16 @@ def world(net):
 @pytest.fixture
 def dns_servers():
     return network.DNS_SERVERS
+
+
+@pytest.fixture
+def trial(host, tproxyd):
+    return Trial(host, tproxyd)
+
+
+@pytest.fixture
+def daemon(trial, tmp_path):
+    """A daemon that has its rules in."""
+    made = Daemon(trial, tmp_path)
+    made.await_("READY=1")
+    return made

@@ -9,22 +9,10 @@ import time
 
 import pytest
 
-from test_hold import KNOCK, PATIENCE, Daemon
-from trial import CONFIG, PROGRAM, TOKEN, Trial, token
+from daemon import KNOCK, PATIENCE, Daemon
+from trial import CONFIG, PROGRAM, TOKEN, token
 
 DAY = 86400
-
-
-@pytest.fixture
-def trial(host, tproxyd):
-    return Trial(host, tproxyd)
-
-
-@pytest.fixture
-def daemon(trial, tmp_path):
-    made = Daemon(trial, tmp_path)
-    made.await_("READY=1")
-    return made
 
 
 def await_line(daemon, pattern):

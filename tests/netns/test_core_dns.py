@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from test_hold import PATIENCE, Daemon
+from daemon import PATIENCE, Daemon
 from trial import Trial
 
 PROXIES = os.environ.get("TPROXYD_TEST_PROXIES", "")

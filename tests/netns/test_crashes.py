@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from test_hold import Daemon
+from daemon import Daemon
 from trial import Trial
 
 CRASHES = 1000 if os.environ.get("TPROXYD_TEST_THOROUGH") else 30

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from test_hold import Daemon
-from trial import PROGRAM, Trial
+from daemon import Daemon
+from trial import PROGRAM
 
 STRANGER = 4242
 
@@ -22,11 +22,6 @@ while True:
     query, client = server.recvfrom(4096)
     server.sendto(query[:2] + bytes([query[2] | 0x80]) + query[3:], client)
 """
-
-
-@pytest.fixture
-def trial(host, tproxyd):
-    return Trial(host, tproxyd)
 
 
 def answerer(host, address, port, user):

@@ -4,13 +4,12 @@
 import os
 import re
 import signal
-import subprocess
 import time
 
 import netfilter
 import pytest
-from test_hold import Daemon
-from trial import PROGRAM, Trial
+from daemon import Daemon
+from trial import Trial
 
 WITH_LOCK, WITHOUT_LOCK = 1, 6  # seconds that noticing and repairing may take
 OTHER_LOCK = "export XTABLES_LOCKFILE=/run/nobodys.lock;"

@@ -5,96 +5,13 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
-import threading
 import time
 
 import pytest
 
-from trial import PROGRAM, Trial
-
-# What does not come within so many seconds does not come: a limit to waiting, not to how long something may take.
-PATIENCE = 120
-
-KNOCK = ("import socket, sys; s = socket.create_connection((sys.argv[1], 80), 3); s.settimeout(3);"
-         "s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n'); print(s.makefile().read())")
-
-
-class Daemon:
-    """`tproxyd run` with a service manager that only listens."""
-
-    def __init__(self, trial, directory):
-        self.trial, self.host = trial, trial.host
-        self.said = []  # messages to the service manager, one variable each
-        self.log = []
-        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.manager.bind(f"{directory}/notify")
-        trial.finish()
-        self.process = trial.host.start([PROGRAM, "run", *trial.arguments], stderr=subprocess.PIPE, text=True,
-                                        env={**trial.environment, "NOTIFY_SOCKET": f"{directory}/notify"})
-        threading.Thread(target=self._listen, daemon=True).start()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _listen(self):
-        while True:
-            self.said += self.manager.recv(65536).decode().split("\n")
-
-    def _read(self):
-        for line in self.process.stderr:
-            self.log.append(line)
-
-    def await_(self, pattern, since=0):
-        """Waits until the service manager is told so; returns after which message."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            for n, message in enumerate(self.said[since:], since):
-                if re.match(pattern, message):
-                    return n + 1
-            time.sleep(0.01)
-        raise AssertionError(f"no {pattern} within {PATIENCE} s: {self.said[since:]}\n{''.join(self.log)}")
-
-    def await_status(self, condition):
-        end = time.monotonic() + PATIENCE
-        while not condition(found := self.status()):
-            assert time.monotonic() < end, found
-
-    def status(self):
-        return json.loads(self.host.run([PROGRAM, "status", "--json"], check=False).stdout)
-
-    def level(self):
-        rules = "\n".join(line for tables in self.host.legacy(False).values() for lines in tables.values()
-                          for line in lines)
-        if "-j KUMA_MESH_OUTBOUND" not in re.sub(r"-A KUMA_MESH_\S+ .*", "", rules):
-            return "drain" if "KUMA_MESH" in rules else "none"
-        return "full" if re.search("-A OUTPUT .*--dport 53 .*(REDIRECT|CT)", rules) else "no-dns"
-
-    def child(self, name):
-        """The pid of kuma-dp's child of that name."""
-        parent = self.status()["processes"]["kuma-dp"]["pid"]
-        with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
-            for pid in map(int, file.read().split()):
-                with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
-                    if comm.read() == f"{name}\n":
-                        return pid
-        raise AssertionError(f"no {name}")
-
-    def stop(self, status=0):
-        self.process.terminate()
-        assert self.process.wait(PATIENCE) == status, "".join(self.log)
-
-
-@pytest.fixture
-def trial(host, tproxyd):
-    return Trial(host, tproxyd)
-
-
-@pytest.fixture
-def daemon(trial, tmp_path):
-    made = Daemon(trial, tmp_path)
-    made.await_("READY=1")
-    return made
-
+from daemon import KNOCK, PATIENCE, Daemon, lock, unlock
+from trial import PROGRAM
 
 def test_rules_are_held_then_released_and_return_when_the_proxy_serves_again(trial, tmp_path, world):
     """SIGSTOP: Envoy's listeners accept, and nothing answers. It lasts shorter than what counts as a crash."""
@@ -202,20 +119,6 @@ def test_a_stop_comes_through_while_nothing_serves(trial, tmp_path):
         assert daemon.level() == "none"
         daemon.manager.close()
         os.unlink(tmp_path / "notify")
-
-
-def lock(trial):
-    """Somebody who has the lock, until the file is closed."""
-    process = trial.host.start(["flock", "/run/xtables.lock", "sh", "-c", "echo locked; exec sleep 600"],
-                               stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "locked\n"
-    return process
-
-
-def unlock(process):
-    # flock(1) waits for its child, which has the lock as well.
-    subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=True)
-    process.wait()
 
 
 def test_a_start_waits_for_the_lock_and_says_so(trial, tmp_path):

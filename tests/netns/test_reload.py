@@ -10,20 +10,13 @@ import re
 import subprocess
 import time
 
-import pytest
-
-from test_hold import PROGRAM, Daemon
-from trial import CONFIG, TOKEN, Trial, token
+from daemon import Daemon
+from trial import CONFIG, PROGRAM, TOKEN, token
 
 RELOADS = int(os.environ.get("TPROXYD_TEST_RELOADS", "30"))
 SEED = int(os.environ.get("TPROXYD_TEST_SEED", "10"))
 COREFILE = "/etc/tproxyd/Corefile"
 TEMPLATE = ".:{{ .CoreDNSPort }} {\n\tbind 127.0.0.1 ::1\n\terrors\n\tforward . 127.0.0.1:{{ .EnvoyDNSPort }}\n}\n"
-
-
-@pytest.fixture
-def trial(host, tproxyd):
-    return Trial(host, tproxyd)
 
 
 class Subject:

@@ -20,7 +20,7 @@ import time
 
 import pytest
 
-from test_hold import Daemon
+from daemon import Daemon
 from test_syscall_faults import ERRORS, calls_of, difference, find_program
 from trial import PROGRAM, Trial
 

@@ -10,25 +10,13 @@ import time
 import pytest
 
 import schema
-from test_hold import KNOCK, PATIENCE, Daemon, lock, unlock
-from trial import PROGRAM, Trial
+from daemon import KNOCK, PATIENCE, Daemon, lock, unlock
+from trial import PROGRAM
 
 NOBODY = 65534
 # A connection into the mesh that stays open until it is killed.
 STAY = ("import socket, time; s = socket.create_connection(('10.77.0.1', 80), 5); s.sendall(b'GET / HTTP/1.1\\r\\n');"
         "print('open', flush=True); time.sleep(600)")
-
-
-@pytest.fixture
-def trial(host, tproxyd):
-    return Trial(host, tproxyd)
-
-
-@pytest.fixture
-def daemon(trial, tmp_path):
-    made = Daemon(trial, tmp_path)
-    made.await_("READY=1")
-    return made
 
 
 def ask(host, *options, user=None, status=None):
