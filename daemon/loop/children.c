@@ -81,6 +81,9 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 	int output = relay ? relay_output(relay) : STDERR_FILENO;
 	int pause;
 
+	/* After a gap it may be the first that was due: what is set now is not to be made longer by it. */
+	if (proc->due_usec)
+		daemon_was_due(d, proc->due_usec);
 	/* The turn's step settles it. */
 	if (situation_of(d)->wish == WISH_STOP)
 		return STOPPING_USEC;

@@ -139,9 +139,6 @@ static uint64_t useful_in_usec(const struct world *w, size_t id)
 {
 	uint64_t usec = w->bounds.readiness_usec + HANG_USEC + 3 * UNNOTICED_USEC + ENDING_USEC;
 
-	/* One that is started right after a gap is given the gap's time too. */
-	if (w->process[id].began_usec == w->memory.gap_usec)
-		return USEC_NEVER;
 	if (w->process[id].terms)
 		usec += w->bounds.drain_usec + KILL_USEC;
 	return usec + unnoticed_usec(w, &w->memory.useless[id]);

@@ -63,8 +63,7 @@ struct process {
 	unsigned terms;
 	bool killed;
 	uint64_t serves_usec; /* from when on; USEC_NEVER: not yet known */
-	uint64_t began_usec;
-	unsigned command; /* with which it was started */
+	unsigned command;     /* with which it was started */
 };
 
 enum edit {
