@@ -112,8 +112,8 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 	const struct situation *s = situation_of(d);
 	/* Envoy calls itself unready from the first SIGTERM on, and serves until it ends, if it did. */
 	bool drains = s->proxy_serving && proc_of(d, CHILD_KUMA_DP)->state == PROC_RESTARTING;
-	struct sighting seen = { (result->admin || drains) && result->listeners, result->dns,
-				 result->core_dns, result->kuma_dp || drains };
+	struct sighting seen = { (result->admin || (drains && result->alive)) && result->listeners,
+				 result->dns, result->core_dns, result->kuma_dp || drains };
 
 	daemon_was_due(d, d->probe.begun_usec + PROBE_USEC);
 	d->probe.last = *result;

@@ -345,6 +345,7 @@ static void judge_envoy(struct probe *probe)
 	const struct question *admin = &probe->question[QUESTION_ADMIN];
 
 	probe->result.admin = admin->state == ANSWERED;
+	probe->result.alive = probe->result.admin || admin->word[0];
 	if (!probe->result.admin && admin->word[0])
 		add_missing(&probe->result, "Envoy (%s)", admin->word);
 	else if (!probe->result.admin)

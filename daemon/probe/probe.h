@@ -41,6 +41,7 @@ enum probe_control_plane {
 
 struct probe_result {
 	bool admin;     /* Envoy says ready */
+	bool alive;     /* it says something, at least */
 	pid_t envoy;    /* SO_PEERCRED of the admin socket; 0: not known */
 	bool listeners; /* all redirect ports, every family, by the right user */
 	/* everything asked about DNS answered, the right user alone (true where DNS is not redirected) */

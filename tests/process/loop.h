@@ -502,6 +502,7 @@ static inline void advance(struct world *w, uint64_t usec)
 static inline void probed(struct world *w, bool proxy, bool dns)
 {
 	struct probe_result result = { .admin = proxy,
+				       .alive = proxy,
 				       .listeners = proxy,
 				       .dns = dns,
 				       .core_dns = dns,

@@ -161,10 +161,10 @@ Test(loop_reload, keeps_the_rules_until_the_new_kuma_dp_serves)
 		if (!w.probing)
 			advance(&w, w.timer[TIMER_PROBE] - w.now);
 		w.probing = false;
-		daemon_probed(&(struct probe_result){ .listeners = true,
-						      .dns = true,
-						      .envoy = ENVOY_PID },
-			      &w.d);
+		daemon_probed(
+			&(struct probe_result){
+				.alive = true, .listeners = true, .dns = true, .envoy = ENVOY_PID },
+			&w.d);
 		turn(&w);
 	}
 	did(&w, "");
@@ -455,6 +455,25 @@ Test(loop_reload, does_not_take_a_kuma_dp_that_hangs_for_one_that_drains)
 	json_decref(reload(&w, KUMA_DP, RELOAD_ASKED));
 	w.book[0] = '\0';
 	for (int i = 0; i < 3; i++) {
+		if (!w.probing)
+			advance(&w, w.timer[TIMER_PROBE] - w.now);
+		w.probing = false;
+		daemon_probed(&(struct probe_result){ .listeners = true, .dns = true }, &w.d);
+		turn(&w);
+	}
+	cr_expect_not(w.d.carry.situation.proxy_serving);
+	world_done(&w);
+}
+
+Test(loop_reload, does_not_take_an_envoy_that_hangs_for_one_that_drains)
+{
+	struct world w;
+
+	world_up(&w, &usual);
+	w.connections = 1;
+	json_decref(reload(&w, KUMA_DP, RELOAD_ASKED));
+	w.book[0] = '\0';
+	for (int i = 0; i < 2; i++) {
 		if (!w.probing)
 			advance(&w, w.timer[TIMER_PROBE] - w.now);
 		w.probing = false;

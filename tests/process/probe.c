@@ -286,6 +286,7 @@ Test(probe, tells_what_envoy_says_of_itself)
 	proxy.admin = PRE;
 	round = expect_missing(proxy, "Envoy (PRE_INITIALIZING)");
 	cr_expect(!round.result.admin && round.result.listeners && round.result.dns);
+	cr_expect(round.result.alive);
 }
 
 Test(probe, judges_an_envoy_that_does_not_close_by_what_it_said)
@@ -306,6 +307,7 @@ Test(probe, does_not_wait_for_an_envoy_that_says_nothing)
 	proxy.admin = "";
 	proxy.admin_hangs = true;
 	round = expect_missing(proxy, "Envoy");
+	cr_expect_not(round.result.alive);
 	cr_expect_geq(round.usec, SHORT);
 	cr_expect(round.result.listeners && round.result.dns);
 }

@@ -36,16 +36,14 @@ pid_t process_start(struct world *w, enum process_id id)
 {
 	struct process *p = &w->process[id], *envoy = &w->process[P_ENVOY];
 
-	*p = (struct process){ .pid = ++w->last_pid, .began_usec = w->now };
+	*p = (struct process){ .pid = ++w->last_pid };
 	p->session = p->pid;
 	/* A few do not get anywhere. */
 	p->serves_usec = chance(w, 3) ? USEC_NEVER : w->now + some_time(w, 500 * MSEC);
 	tell(w, "%s is started (%d)", process_name(id), (int)p->pid);
 	if (id != P_KUMA_DP)
 		return p->pid;
-	*envoy = (struct process){
-		.pid = ++w->last_pid, .session = p->pid, .envoy = true, .began_usec = w->now
-	};
+	*envoy = (struct process){ .pid = ++w->last_pid, .session = p->pid, .envoy = true };
 	envoy_connects(w, envoy);
 	if (p->serves_usec == USEC_NEVER)
 		envoy->serves_usec = USEC_NEVER;
@@ -253,8 +251,9 @@ static void sample(struct world *w)
 	*a = (struct probe_result){ .missing = "", .kuma_dp = true };
 	if (envoy) {
 		/* It says that it is ready without listeners, too; and not from the first SIGTERM on. */
-		a->admin = answers(envoy) && kuma_dp->terms == 0 && !lost(w);
-		a->envoy = a->admin ? envoy->pid : 0;
+		a->alive = answers(envoy) && !lost(w);
+		a->admin = a->alive && kuma_dp->terms == 0;
+		a->envoy = a->alive ? envoy->pid : 0;
 		a->listeners = w->now >= envoy->serves_usec;
 	}
 	if (w->plane_asked && a->admin)
@@ -303,7 +302,7 @@ void probe_ends(struct world *w)
 	     ((double)w->sampled_usec - (double)w->now) / 1000000);
 	w->memory.discarded += w->memory.stale || w->memory.vague;
 	if (!w->memory.stale && w->d.carry.child[CHILD_KUMA_DP].pid &&
-	    (a->admin || w->process[P_KUMA_DP].terms) && a->listeners) {
+	    (a->admin || (a->alive && w->process[P_KUMA_DP].terms)) && a->listeners) {
 		w->memory.good_usec = w->sampled_usec;
 		if (a->dns)
 			w->memory.whole_usec = w->sampled_usec;
