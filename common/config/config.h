@@ -50,6 +50,7 @@ enum backend_choice {
 	BACKEND_AUTO,
 	BACKEND_IPTABLES,
 	BACKEND_NFTABLES,
+	BACKEND_COUNT,
 };
 
 enum log_level {

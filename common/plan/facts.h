@@ -33,7 +33,7 @@ struct facts_abilities {
 };
 
 struct facts_family {
-	struct facts_abilities iptables;
+	struct facts_abilities ability[BACKEND_COUNT]; /* of each but BACKEND_AUTO */
 	bool docker_output; /* nat has a chain whose name begins with DOCKER_OUTPUT */
 	/* an interface that is up has no address of this family */
 	const char *unnumbered; /* its name; NULL: none */

@@ -96,6 +96,7 @@ struct plan {
 	 * says so): `run` cannot go on then */
 	struct facts_user user;
 	const char *loopback;
+	enum backend_choice backend; /* never BACKEND_AUTO */
 	struct plan_family family[FAMILY_COUNT];
 	struct plan_direction inbound, outbound;
 	struct uid_exclusion_list exclude_uids; /* outbound */

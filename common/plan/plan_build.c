@@ -35,6 +35,7 @@ int plan_build(struct arena *arena, const struct loaded *loaded, const struct fa
 
 	plan_user(&p);
 	plan_exclusions(&p);
+	plan_backend(&p);
 	plan_families(&p);
 	if (purpose == CHECK_RUN) {
 		plan_children(&p);

@@ -3,25 +3,6 @@
 
 #include "common/plan/resolv.h"
 
-static bool dry_run(const struct planner *p)
-{
-	return p->purpose == CHECK_INSTALL && p->config->dry_run;
-}
-
-static void choose_backend(struct planner *p)
-{
-	const struct facts *facts = p->facts;
-	const char *missing = facts->family[FAMILY_V4].iptables.no_redirect;
-
-	if (missing && !dry_run(p))
-		say(p, HOST_ERROR, "backend", "%s and nftables is not built yet", missing);
-	else if (facts->nft_nat_foreign && p->config->backend == BACKEND_AUTO)
-		say(p, HOST_NOTICE, "backend",
-		    "nat rules of others are in nf_tables, whose order to ours in the "
-		    "legacy tables is not certain; nftables would be chosen, but is not "
-		    "built yet: iptables is used");
-}
-
 static bool v6_possible(struct planner *p)
 {
 	const struct facts *facts = p->facts;
@@ -33,8 +14,8 @@ static bool v6_possible(struct planner *p)
 		reason = "this host has no IPv6 address besides ::1";
 	else if (!facts->ipv6_loopback)
 		reason = "::1 cannot be used on this host";
-	else if (!dry_run(p))
-		reason = facts->family[FAMILY_V6].iptables.no_redirect;
+	else if (!planner_prints(p))
+		reason = planner_abilities(p, FAMILY_V6)->no_redirect;
 	if (reason)
 		say(p, HOST_NOTICE, "ipFamilyMode", "%s: IPv6 is not redirected", reason);
 	return !reason;
@@ -42,19 +23,20 @@ static bool v6_possible(struct planner *p)
 
 static void choose_drop_invalid(struct planner *p, enum family family)
 {
-	const char *missing = p->facts->family[family].iptables.no_drop_invalid;
+	const char *missing = planner_abilities(p, family)->no_drop_invalid;
 
 	if (!p->config->drop_invalid_packets)
 		return;
 	p->plan->family[family].drop_invalid = !missing;
 	if (missing)
-		say(p, dry_run(p) ? HOST_NOTICE : HOST_ERROR, "dropInvalidPackets", "%s", missing);
+		say(p, planner_prints(p) ? HOST_NOTICE : HOST_ERROR, "dropInvalidPackets", "%s",
+		    missing);
 }
 
 static void choose_zones(struct planner *p, enum family family)
 {
 	const struct facts_family *have = &p->facts->family[family];
-	const char *reason = have->iptables.no_zones;
+	const char *reason = planner_abilities(p, family)->no_zones;
 
 	if (p->config->redirect.dns.skip_conntrack_zone_split)
 		return;
@@ -114,7 +96,6 @@ void plan_families(struct planner *p)
 {
 	struct plan *plan = p->plan;
 
-	choose_backend(p);
 	plan->loopback = p->facts->loopback;
 	if (!plan->loopback)
 		say(p, HOST_ERROR, NULL, "no loopback interface found on the system");

@@ -178,7 +178,7 @@ static void warn_of_plaintext(struct planner *p)
 /* All that keeps the ports from being closed is an error where it was asked for. */
 static void plan_strict(struct planner *p, bool known)
 {
-	const char *missing = p->facts->family[FAMILY_V6].iptables.no_redirect;
+	const char *missing = planner_abilities(p, FAMILY_V6)->no_redirect;
 	bool v6 = p->facts->ipv6;
 
 	if (!*p->config->kuma_dp.dataplane_file)

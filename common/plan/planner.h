@@ -39,6 +39,15 @@ void say(struct planner *p, enum blame blame, const char *setting, const char *f
 /* Whether kuma-dp is at least that version; a version that is unknown is taken to be recent. */
 bool planner_kuma_dp_is(const struct planner *p, unsigned major, unsigned minor);
 
+/* What the plan's backend cannot do. */
+const struct facts_abilities *planner_abilities(const struct planner *p, enum family family);
+
+/* Whether the plan is only made to be printed. */
+bool planner_prints(const struct planner *p);
+
+/* Whether IPv6 is to be redirected, where the backend can. */
+bool planner_wants_v6(const struct planner *p);
+
 /* Whether it is an address of this host. */
 bool planner_is_own(const struct planner *p, const struct ip_addr *addr);
 
@@ -48,6 +57,7 @@ bool planner_lists(const struct port_list *list, uint16_t port);
 bool planner_redirects(const struct planner *p, uint16_t port);
 
 void plan_user(struct planner *p);
+void plan_backend(struct planner *p);
 void plan_families(struct planner *p);
 void plan_resolvers(struct planner *p);
 void plan_exclusions(struct planner *p);

@@ -11,6 +11,7 @@
 #include "daemon/host/nft.h"
 #include "daemon/host/ssh.h"
 #include "daemon/host/user.h"
+#include "daemon/netfilter/backends/backends.h"
 
 /* Judges a file that a setting names; an empty setting names none. */
 static void file_named(struct arena *arena, const struct facts *facts, const char *path,
@@ -87,7 +88,7 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 	if (r == 0)
 		r = host_addresses(arena, &facts, err);
 	if (r == 0)
-		r = host_tables(purpose, &facts, err);
+		r = netfilter_probe(purpose, &facts, err);
 	if (r < 0)
 		return r;
 	facts.nft_nat_foreign = host_nft_nat_foreign();

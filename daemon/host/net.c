@@ -14,7 +14,6 @@
 
 #include "common/base/cleanup.h"
 #include "daemon/host/links.h"
-#include "daemon/netfilter/xt/backend.h"
 #include "daemon/os/fd.h"
 
 DEFINE_CLEANUP(struct ifaddrs *, freeifaddrs, NULL);
@@ -142,15 +141,6 @@ void host_capabilities(struct facts *facts)
 	}
 	if (caps)
 		(void)cap_free(caps);
-}
-
-int host_tables(enum check_purpose purpose, struct facts *facts, struct error *err)
-{
-	int r = 0;
-
-	for (enum family family = 0; family < FAMILY_COUNT && r == 0; family++)
-		r = xt_probe(purpose, family, &facts->family[family], err);
-	return r;
 }
 
 void host_url_addresses(struct arena *arena, const char *url, struct ip_list *ret)

@@ -17,10 +17,6 @@ void host_ports(struct arena *arena, struct facts *facts);
 /* Whether root has what changing rules needs. */
 void host_capabilities(struct facts *facts);
 
-/* What legacy netfilter offers. Makes no table. CHECK_RUN: a module that the unit would load
- * counts as there. */
-int host_tables(enum check_purpose purpose, struct facts *facts, struct error *err) _must_check_;
-
 /* The addresses of the host in an URL, where it is a literal or "localhost". */
 void host_url_addresses(struct arena *arena, const char *url, struct ip_list *ret);
 

@@ -9,7 +9,7 @@
 
 #include "daemon/loop/daemon.h"
 #include "daemon/loop/state.h"
-#include "daemon/netfilter/xt/backend.h"
+#include "daemon/netfilter/backends/backends.h"
 #include "daemon/operator/log.h"
 #include "daemon/operator/notify.h"
 #include "daemon/os/fd.h"
@@ -73,13 +73,14 @@ static void loop_down(struct daemon *d)
 
 static int rules_up(struct daemon *d, struct error *err)
 {
-	int r = redirect_open(&d->redirect, &backend_xt, RECORD_RUN, err);
+	const struct netfilter_backend *backend = netfilter_backends[d->current->plan.backend];
+	int r = redirect_open(&d->redirect, backend, RECORD_RUN, err);
 
 	/* What can be recognised without it is taken over with the first apply to FULL. */
 	if (r == -EBADMSG) {
 		log_warning("%s and is of no use", err->text);
 		(void)unlink(RECORD_RUN);
-		r = redirect_open(&d->redirect, &backend_xt, RECORD_RUN, err);
+		r = redirect_open(&d->redirect, backend, RECORD_RUN, err);
 	}
 	return r == NETFILTER_ABSENT ? err->code : r;
 }

@@ -14,6 +14,8 @@
 #include "common/base/array.h"
 #include "common/base/error.h"
 #include "common/base/strbuf.h"
+#include "common/config/check.h"
+#include "common/plan/facts.h"
 #include "common/rules/ruleset.h"
 
 struct record;
@@ -77,6 +79,11 @@ static inline void netfilter_report_done(struct netfilter_report *report)
 
 struct netfilter_backend {
 	const char *name;
+
+	/* What this host can do through it for the family: its own abilities, and docker_output. No side
+	 * effects in the kernel. */
+	int (*probe)(enum check_purpose purpose, enum family family, struct facts_family *ret,
+		     struct error *err);
 
 	/* As root, before a daemon that may do less: makes what it will need. */
 	int (*prepare)(struct error *err);

@@ -13,7 +13,7 @@
 #include "daemon/netfilter/instance.h"
 #include "daemon/operator/log.h"
 #include "daemon/netfilter/redirect.h"
-#include "daemon/netfilter/xt/backend.h"
+#include "daemon/netfilter/backends/backends.h"
 #include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/verbs/verbs.h"
 
@@ -77,7 +77,7 @@ static int apply_patiently(const struct generation *g, struct redirect *redirect
 static int redirect(const struct generation *g, struct error *err)
 {
 	struct redirect redirect;
-	int r = redirect_open(&redirect, &backend_xt, RECORD_INSTALL, err);
+	int r = redirect_open(&redirect, netfilter_backends[g->plan.backend], RECORD_INSTALL, err);
 
 	if (r == 0) {
 		r = apply_patiently(g, &redirect, err);

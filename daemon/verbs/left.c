@@ -7,7 +7,7 @@
 
 #include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/netfilter/redirect.h"
-#include "daemon/netfilter/xt/backend.h"
+#include "daemon/netfilter/backends/backends.h"
 #include "daemon/operator/json.h"
 
 #define LOOK_USEC ((uint64_t)2 * 1000 * 1000)
@@ -54,7 +54,7 @@ static int look_at(struct look *look, const char *whose, const char *record, enu
 		   struct error *err)
 {
 	const struct redirect_removal removal = {
-		.backend = &backend_xt,
+		.backend = netfilter_backends[BACKEND_IPTABLES],
 		.record = record,
 		.record_installed = RECORD_INSTALL,
 		.scope = scope,

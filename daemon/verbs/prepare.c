@@ -7,7 +7,7 @@
 #include "daemon/operator/log.h"
 #include "daemon/load/options.h"
 #include "daemon/netfilter/instance.h"
-#include "daemon/netfilter/xt/backend.h"
+#include "daemon/netfilter/backends/backends.h"
 #include "daemon/host/ssh.h"
 #include "daemon/host/user.h"
 #include "daemon/verbs/verbs.h"
@@ -67,6 +67,6 @@ int verb_prepare(int argc, char *argv[], struct error *err)
 	if (r == 0)
 		r = instance_prepare(err);
 	if (r == 0)
-		r = backend_xt.prepare(err);
+		r = netfilter_prepare(err);
 	return r < 0 ? r : ssh_ports_hand_over(&arena, SSH_HANDED_OVER, err);
 }

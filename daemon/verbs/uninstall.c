@@ -13,7 +13,7 @@
 #include "daemon/operator/log.h"
 #include "daemon/load/options.h"
 #include "daemon/netfilter/redirect.h"
-#include "daemon/netfilter/xt/backend.h"
+#include "daemon/netfilter/backends/backends.h"
 #include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/verbs/verbs.h"
 
@@ -51,7 +51,7 @@ static uint64_t patience_of(const struct request *request)
 static int remove_rules(const struct request *request, struct error *err)
 {
 	const struct redirect_removal removal = {
-		.backend = &backend_xt,
+		.backend = netfilter_backends[BACKEND_IPTABLES],
 		.record = RECORD_RUN,
 		.record_installed = RECORD_INSTALL,
 		.scope = request->recorded ? SCOPE_RECORDED : SCOPE_RECOGNISED,

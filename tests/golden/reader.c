@@ -256,18 +256,22 @@ static bool facts_store(const struct entry *entry)
 		{ "loopback", .text = &f->loopback },
 		{ "ipv6", .flag = &f->ipv6 },
 		{ "ipv6Loopback", .flag = &f->ipv6_loopback },
-		{ "iptables.legacy", .lack = &f->family[FAMILY_V4].iptables.no_redirect,
+		{ "iptables.legacy",
+		  .lack = &f->family[FAMILY_V4].ability[BACKEND_IPTABLES].no_redirect,
 		  .sentence = "this kernel has no legacy tables (ip_tables)" },
-		{ "iptables.raw", .lack = &f->family[FAMILY_V4].iptables.no_zones,
+		{ "iptables.raw", .lack = &f->family[FAMILY_V4].ability[BACKEND_IPTABLES].no_zones,
 		  .sentence = "this kernel has no raw table for it" },
-		{ "iptables.mangle", .lack = &f->family[FAMILY_V4].iptables.no_drop_invalid,
+		{ "iptables.mangle",
+		  .lack = &f->family[FAMILY_V4].ability[BACKEND_IPTABLES].no_drop_invalid,
 		  .sentence = "this kernel has no mangle table for IPv4" },
 		{ "iptables.dockerOutput", .flag = &f->family[FAMILY_V4].docker_output },
-		{ "ip6tables.legacy", .lack = &f->family[FAMILY_V6].iptables.no_redirect,
+		{ "ip6tables.legacy",
+		  .lack = &f->family[FAMILY_V6].ability[BACKEND_IPTABLES].no_redirect,
 		  .sentence = "this kernel has no legacy tables for IPv6 (ip6_tables)" },
-		{ "ip6tables.raw", .lack = &f->family[FAMILY_V6].iptables.no_zones,
+		{ "ip6tables.raw", .lack = &f->family[FAMILY_V6].ability[BACKEND_IPTABLES].no_zones,
 		  .sentence = "this kernel has no raw table for it" },
-		{ "ip6tables.mangle", .lack = &f->family[FAMILY_V6].iptables.no_drop_invalid,
+		{ "ip6tables.mangle",
+		  .lack = &f->family[FAMILY_V6].ability[BACKEND_IPTABLES].no_drop_invalid,
 		  .sentence = "this kernel has no mangle table for IPv6" },
 		{ "ip6tables.dockerOutput", .flag = &f->family[FAMILY_V6].docker_output },
 		{ "nftNatForeign", .flag = &f->nft_nat_foreign },
@@ -310,5 +314,7 @@ static bool facts_store(const struct entry *entry)
 
 void facts_read(struct arena *arena, const char *path, struct facts *ret)
 {
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		ret->family[f].ability[BACKEND_NFTABLES].no_redirect = "nftables is not built yet";
 	file_walk(arena, path, facts_store, ret);
 }

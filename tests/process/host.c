@@ -16,6 +16,7 @@
 #include "daemon/host/files.h"
 #include "daemon/host/parts.h"
 #include "daemon/host/nft.h"
+#include "daemon/netfilter/backends/backends.h"
 
 #define USER  4242
 #define GROUP 4243
@@ -303,10 +304,10 @@ Test(host_net, finds_legacy_tables_without_making_one)
 	char names[64];
 
 	own_network();
-	cr_assert_eq(host_tables(CHECK_INSTALL, &facts, NULL), 0);
-	cr_expect(!facts.family[FAMILY_V4].iptables.no_redirect ==
+	cr_assert_eq(netfilter_probe(CHECK_INSTALL, &facts, NULL), 0);
+	cr_expect(!facts.family[FAMILY_V4].ability[BACKEND_IPTABLES].no_redirect ==
 		  (access("/proc/self/net/ip_tables_names", F_OK) == 0));
-	cr_expect(!facts.family[FAMILY_V6].iptables.no_redirect ==
+	cr_expect(!facts.family[FAMILY_V6].ability[BACKEND_IPTABLES].no_redirect ==
 		  (access("/proc/self/net/ip6_tables_names", F_OK) == 0));
 	tables("/proc/self/net/ip_tables_names", names, sizeof(names));
 	cr_expect_str_eq(names, "");
@@ -321,7 +322,7 @@ Test(host_net, sees_the_chain_of_dockers_resolver_in_the_family_that_has_it)
 	own_network();
 	if (system("iptables-legacy -w -t nat -N DOCKER_OUTPUT 2>/dev/null") != 0)
 		cr_skip_test("needs iptables-legacy");
-	cr_assert_eq(host_tables(CHECK_INSTALL, &facts, NULL), 0);
+	cr_assert_eq(netfilter_probe(CHECK_INSTALL, &facts, NULL), 0);
 	cr_expect(facts.family[FAMILY_V4].docker_output);
 	cr_expect(!facts.family[FAMILY_V6].docker_output);
 }

@@ -90,6 +90,8 @@ static inline void fixture_init(void)
 		.corefile = file_with("text"),
 		.now_sec = 1800000000,
 	};
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		facts->family[f].ability[BACKEND_NFTABLES].no_redirect = "no nf_tables";
 	/* Of the warnings that a healthy host gets, these two are tested on their own. */
 	fx.listeners[0] = (struct facts_socket){ .addr = address("::"), .port = 22 };
 	fx.ssh_ports[0] = (struct facts_ssh_port){ .port = 22, .why = "sshd listens there" };

@@ -50,7 +50,8 @@ Test(families, leave_ipv6_out_without_its_loopback_address)
 
 Test(families, leave_ipv6_out_without_tables)
 {
-	fx.facts.family[FAMILY_V6].iptables.no_redirect = "no legacy tables (ip6_tables)";
+	fx.facts.family[FAMILY_V6].ability[BACKEND_IPTABLES].no_redirect =
+		"no legacy tables (ip6_tables)";
 	build_run("");
 	expect_accepted();
 	cr_expect_not(V6.enabled);
@@ -65,15 +66,15 @@ static const struct facts_abilities nothing = {
 
 Test(families, need_legacy_tables)
 {
-	fx.facts.family[FAMILY_V4].iptables = nothing;
+	fx.facts.family[FAMILY_V4].ability[BACKEND_IPTABLES] = nothing;
 	build_run("");
-	expect_refused("backend", "no legacy tables (ip_tables) and nftables is not built yet");
+	expect_refused("backend", "no legacy tables (ip_tables), and no nf_tables");
 	cr_expect(diag_has_error(&fx.diags, true));
 }
 
 Test(families, need_no_tables_to_be_printed)
 {
-	fx.facts.family[FAMILY_V4].iptables = nothing;
+	fx.facts.family[FAMILY_V4].ability[BACKEND_IPTABLES] = nothing;
 	build_install("dryRun: true\ndropInvalidPackets: true\n" WITH_DNS);
 	expect_accepted();
 	cr_expect(V4.enabled);
@@ -83,25 +84,11 @@ Test(families, need_no_tables_to_be_printed)
 
 Test(families, need_no_tables_of_ipv6_to_be_printed)
 {
-	fx.facts.family[FAMILY_V6].iptables.no_redirect = "no legacy tables (ip6_tables)";
+	fx.facts.family[FAMILY_V6].ability[BACKEND_IPTABLES].no_redirect =
+		"no legacy tables (ip6_tables)";
 	build_install("dryRun: true\n");
 	expect_accepted();
 	cr_expect(V6.enabled);
-}
-
-Test(families, tell_that_the_backend_would_be_nftables)
-{
-	fx.facts.nft_nat_foreign = true;
-	build_run("");
-	expect_accepted();
-	expect_said(SEVERITY_NOTICE, "backend", "nftables would be chosen, but is not built yet");
-}
-
-Test(families, do_not_question_a_backend_that_was_chosen)
-{
-	fx.facts.nft_nat_foreign = true;
-	build_run("backend: iptables\n");
-	expect_silent(SEVERITY_NOTICE, "nftables");
 }
 
 Test(families, need_a_loopback_interface)
@@ -121,7 +108,8 @@ Test(families, drop_invalid_packets_when_asked)
 
 Test(families, cannot_drop_invalid_packets_without_mangle)
 {
-	fx.facts.family[FAMILY_V6].iptables.no_drop_invalid = "no mangle table for IPv6";
+	fx.facts.family[FAMILY_V6].ability[BACKEND_IPTABLES].no_drop_invalid =
+		"no mangle table for IPv6";
 	build_run("dropInvalidPackets: true\n");
 	expect_refused("dropInvalidPackets", "no mangle table for IPv6");
 }
@@ -203,7 +191,7 @@ Test(dns, gets_no_zones_where_they_are_not_wanted)
 
 Test(dns, gets_no_zones_without_the_raw_table)
 {
-	fx.facts.family[FAMILY_V6].iptables.no_zones = "no raw table";
+	fx.facts.family[FAMILY_V6].ability[BACKEND_IPTABLES].no_zones = "no raw table";
 	build_run(WITH_DNS);
 	expect_accepted();
 	cr_expect(V4.dns_zones);

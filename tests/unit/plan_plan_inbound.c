@@ -212,7 +212,7 @@ Test(inbound, cannot_be_closed_at_addresses_that_are_not_known)
 
 Test(inbound, cannot_be_closed_for_ipv6_without_its_tables)
 {
-	fx.facts.family[FAMILY_V6].iptables.no_redirect = "no ip6_tables";
+	fx.facts.family[FAMILY_V6].ability[BACKEND_IPTABLES].no_redirect = "no ip6_tables";
 	build_run("safety: {strictInbound: true}\n");
 	expect_refused("safety.strictInbound", "ports cannot be closed for IPv6: no ip6_tables");
 	cr_expect(diag_has_error(&fx.diags, true));

@@ -281,6 +281,7 @@ static int backend_find(struct error *err)
 
 const struct netfilter_backend backend_xt = {
 	.name = "iptables",
+	.probe = xt_probe,
 	.prepare = xtables_lock_prepare,
 	.find = backend_find,
 	.ready = backend_ready,

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/plan/planner.h"
+
+/*
+ * By which netfilter backend. Rules of nat in the legacy tables and in nf_tables are asked one after
+ * the other, in an order that depends on which was there first: where others have some in nf_tables,
+ * ours belong there too.
+ */
+
+const struct facts_abilities *planner_abilities(const struct planner *p, enum family family)
+{
+	return &p->facts->family[family].ability[p->plan->backend];
+}
+
+bool planner_prints(const struct planner *p)
+{
+	return p->purpose == CHECK_INSTALL && p->config->dry_run;
+}
+
+bool planner_wants_v6(const struct planner *p)
+{
+	return p->config->ip_family_mode != IP_FAMILY_IPV4 && p->facts->ipv6 &&
+	       p->facts->ipv6_loopback;
+}
+
+/* Why it cannot redirect anything. */
+static const char *no_redirect(const struct planner *p, enum backend_choice backend)
+{
+	return p->facts->family[FAMILY_V4].ability[backend].no_redirect;
+}
+
+/* The first of the things that are asked for which it cannot do; NULL: it can do all of them. */
+static const char *lack_of(const struct planner *p, enum backend_choice backend)
+{
+	bool dns = p->config->redirect.dns.enabled || p->config->redirect.dns.capture_all;
+	bool zones = dns && !p->config->redirect.dns.skip_conntrack_zone_split;
+
+	for (enum family family = 0; family < FAMILY_COUNT; family++) {
+		const struct facts_abilities *have = &p->facts->family[family].ability[backend];
+
+		if (family == FAMILY_V6 && !planner_wants_v6(p))
+			continue;
+		if (have->no_redirect)
+			return have->no_redirect;
+		if (p->config->drop_invalid_packets && have->no_drop_invalid)
+			return have->no_drop_invalid;
+		if (zones && have->no_zones)
+			return have->no_zones;
+	}
+	return NULL;
+}
+
+static enum backend_choice choose(struct planner *p)
+{
+	const char *iptables = lack_of(p, BACKEND_IPTABLES), *nftables;
+	bool foreign = p->facts->nft_nat_foreign;
+
+	/* What firewalld stores are rules of iptables. */
+	if (p->config->store_firewalld || (!iptables && !foreign))
+		return BACKEND_IPTABLES;
+	if (!iptables)
+		iptables =
+			"nat rules of others are in nf_tables, whose order to ours in the legacy "
+			"tables is not certain";
+	nftables = lack_of(p, BACKEND_NFTABLES);
+	if (!nftables || (no_redirect(p, BACKEND_IPTABLES) && !no_redirect(p, BACKEND_NFTABLES))) {
+		say(p, HOST_NOTICE, "backend", "nftables is used: %s", iptables);
+		return BACKEND_NFTABLES;
+	}
+	if (foreign && !no_redirect(p, BACKEND_IPTABLES))
+		say(p, HOST_NOTICE, "backend", "%s, and %s: iptables is used", iptables, nftables);
+	return BACKEND_IPTABLES;
+}
+
+void plan_backend(struct planner *p)
+{
+	bool automatic = p->config->backend == BACKEND_AUTO;
+	const char *missing, *other = NULL;
+
+	p->plan->backend = automatic ? choose(p) : p->config->backend;
+	missing = no_redirect(p, p->plan->backend);
+	if (automatic)
+		other = no_redirect(p, BACKEND_NFTABLES);
+	if (missing && !planner_prints(p))
+		say(p, HOST_ERROR, "backend", "%s%s%s", missing, other ? ", and " : "",
+		    other ? other : "");
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/unit/plan_fixture.h"
+
+TestSuite(backend, .init = fixture_init, .fini = fixture_done);
+
+#define IPTABLES_V4(what) fx.facts.family[FAMILY_V4].ability[BACKEND_IPTABLES].what
+#define IPTABLES_V6(what) fx.facts.family[FAMILY_V6].ability[BACKEND_IPTABLES].what
+#define NFTABLES_V4(what) fx.facts.family[FAMILY_V4].ability[BACKEND_NFTABLES].what
+#define NFTABLES_V6(what) fx.facts.family[FAMILY_V6].ability[BACKEND_NFTABLES].what
+
+static void with_nftables(void)
+{
+	NFTABLES_V4(no_redirect) = NFTABLES_V6(no_redirect) = NULL;
+}
+
+static void expect_backend(const char *config, enum backend_choice backend)
+{
+	fx.diags.n = 0;
+	build_run(config);
+	expect_accepted();
+	cr_expect_eq(fx.plan.backend, backend);
+}
+
+Test(backend, is_iptables_where_it_can_do_everything)
+{
+	with_nftables();
+	expect_backend("", BACKEND_IPTABLES);
+	expect_silent(SEVERITY_NOTICE, "nftables");
+}
+
+Test(backend, is_nftables_beside_nat_rules_of_others_there)
+{
+	with_nftables();
+	fx.facts.nft_nat_foreign = true;
+	expect_backend("", BACKEND_NFTABLES);
+	expect_said(SEVERITY_NOTICE, "backend", "nftables is used: nat rules of others");
+}
+
+Test(backend, stays_iptables_where_nftables_cannot_be_used)
+{
+	fx.facts.nft_nat_foreign = true;
+	expect_backend("", BACKEND_IPTABLES);
+	expect_said(SEVERITY_NOTICE, "backend", "not certain, and no nf_tables: iptables is used");
+}
+
+Test(backend, is_not_questioned_where_it_was_chosen)
+{
+	with_nftables();
+	fx.facts.nft_nat_foreign = true;
+	expect_backend("backend: iptables\n", BACKEND_IPTABLES);
+	expect_silent(SEVERITY_NOTICE, "nftables");
+}
+
+Test(backend, is_nftables_without_legacy_tables)
+{
+	with_nftables();
+	IPTABLES_V4(no_redirect) = IPTABLES_V6(no_redirect) = "no ip_tables";
+	expect_backend("", BACKEND_NFTABLES);
+	cr_expect(fx.plan.family[FAMILY_V6].enabled);
+}
+
+Test(backend, is_nftables_where_only_that_redirects_ipv6)
+{
+	with_nftables();
+	IPTABLES_V6(no_redirect) = "no ip6_tables";
+	expect_backend("", BACKEND_NFTABLES);
+	cr_expect(fx.plan.family[FAMILY_V6].enabled);
+}
+
+Test(backend, is_iptables_where_ipv6_is_not_to_be_redirected)
+{
+	with_nftables();
+	IPTABLES_V6(no_redirect) = "no ip6_tables";
+	expect_backend("ipFamilyMode: ipv4\n", BACKEND_IPTABLES);
+}
+
+Test(backend, is_nftables_where_only_that_has_zones)
+{
+	with_nftables();
+	IPTABLES_V4(no_zones) = "no raw table";
+	expect_backend("redirect: { dns: { enabled: true } }\n", BACKEND_NFTABLES);
+	cr_expect(fx.plan.family[FAMILY_V4].dns_zones);
+}
+
+Test(backend, is_iptables_where_zones_are_not_asked_for)
+{
+	with_nftables();
+	IPTABLES_V4(no_zones) = "no raw table";
+	expect_backend("", BACKEND_IPTABLES);
+	expect_backend("redirect: { dns: { enabled: true, skipConntrackZoneSplit: true } }\n",
+		       BACKEND_IPTABLES);
+}
+
+Test(backend, is_nftables_where_only_that_drops_invalid_packets)
+{
+	with_nftables();
+	IPTABLES_V4(no_drop_invalid) = "no mangle table";
+	expect_backend("", BACKEND_IPTABLES);
+	expect_backend("dropInvalidPackets: true\n", BACKEND_NFTABLES);
+	cr_expect(fx.plan.family[FAMILY_V4].drop_invalid);
+}
+
+/* Neither can do everything. */
+Test(backend, is_whichever_can_redirect_ipv4)
+{
+	NFTABLES_V4(no_redirect) = NULL;
+	IPTABLES_V4(no_redirect) = "no ip_tables";
+	expect_backend("", BACKEND_NFTABLES);
+	cr_expect_not(fx.plan.family[FAMILY_V6].enabled);
+	IPTABLES_V4(no_redirect) = NULL;
+	IPTABLES_V6(no_redirect) = "no ip6_tables";
+	expect_backend("", BACKEND_IPTABLES);
+}
+
+Test(backend, is_iptables_for_what_firewalld_stores)
+{
+	with_nftables();
+	fx.facts.nft_nat_foreign = true;
+	build_install("storeFirewalld: true\n");
+	expect_accepted();
+	cr_expect_eq(fx.plan.backend, BACKEND_IPTABLES);
+}
+
+Test(backend, is_refused_with_both_reasons)
+{
+	IPTABLES_V4(no_redirect) = "no ip_tables";
+	build_run("");
+	expect_refused("backend", "no ip_tables, and no nf_tables");
+	cr_expect(diag_has_error(&fx.diags, true));
+}
+
+Test(backend, is_refused_where_the_chosen_one_cannot_be_used)
+{
+	with_nftables();
+	IPTABLES_V4(no_redirect) = "no ip_tables";
+	build_run("backend: iptables\n");
+	expect_refused("backend", "no ip_tables");
+}
+
+Test(backend, is_iptables_where_rules_are_only_printed)
+{
+	IPTABLES_V4(no_redirect) = "no ip_tables";
+	build_install("dryRun: true\n");
+	expect_accepted();
+	cr_expect_eq(fx.plan.backend, BACKEND_IPTABLES);
+}
