@@ -41,7 +41,7 @@ void daemon_envoy_ended(struct daemon *d)
 	int pid = (int)d->probe.envoy;
 
 	d->probe.envoy = 0;
-	d->probe.stale = true;
+	daemon_probe_anew(d);
 	/* That of a former kuma-dp says nothing of the one that lives. */
 	if (pid == 0 || !child_lives(d, CHILD_KUMA_DP))
 		return;
@@ -138,7 +138,7 @@ static void on_ended(struct proc *proc, const siginfo_t *si, void *userdata)
 {
 	struct daemon *d = userdata;
 
-	d->probe.stale = true;
+	daemon_probe_anew(d);
 	if (id_of(d, proc) == CHILD_KUMA_DP)
 		daemon_disconnected(d);
 	situation_ended(situation_of(d), part_of(id_of(d, proc)), daemon_hold_usec(d),
@@ -174,7 +174,7 @@ static void on_changed(struct proc *proc, void *userdata)
 	if (proc->state == PROC_STARTING && (d->carry.ready || proc->process->starts > 1)) {
 		situation_started(situation_of(d), part_of(id_of(d, proc)), readiness_usec(d),
 				  d->ops->now(d));
-		d->probe.stale = true;
+		daemon_probe_anew(d);
 		if (d->armed[TIMER_PROBE])
 			daemon_arm(d, TIMER_PROBE, d->ops->now(d));
 	}

@@ -49,6 +49,11 @@ static int probe(struct daemon *d, const struct probe_target *target, struct err
 	return probe_start(d->probe.prober, target, daemon_probed, d, err);
 }
 
+static void hurry(struct daemon *d)
+{
+	probe_hurry(d->probe.prober);
+}
+
 static int on_envoy_exit(sd_event_source *source, _unused_ int fd, _unused_ uint32_t events,
 			 void *userdata)
 {
@@ -163,6 +168,7 @@ const struct daemon_ops daemon_system_ops = {
 	.wake = wake,
 	.arm = arm,
 	.probe = probe,
+	.hurry = hurry,
 	.watch_envoy = watch_envoy,
 	.connections = sock_tcp_connections,
 	.sweep = sweep_round,

@@ -67,6 +67,7 @@ struct daemon_ops {
 	void (*arm)(struct daemon *d, enum timer timer, uint64_t usec); /* USEC_NEVER: never */
 	/* Starts a round; daemon_probed() is called at its end. */
 	int (*probe)(struct daemon *d, const struct probe_target *target, struct error *err);
+	void (*hurry)(struct daemon *d); /* the round under way ends soon, whatever has answered */
 	/* Calls daemon_envoy_ended() when the process ends. */
 	int (*watch_envoy)(struct daemon *d, pid_t pid);
 	int (*connections)(const uint16_t *ports, size_t n, uid_t uid, size_t *ret,
@@ -133,6 +134,7 @@ struct daemon {
 		uint64_t begun_usec; /* the round under way, or the last one */
 		bool dns_asked;      /* the round under way asks DNS */
 		bool stale;          /* and has begun before a process came or went */
+		bool lazy;           /* and lasts as long as the pause to the next one */
 		unsigned misses;     /* see probe_verdict() */
 		unsigned rounds;
 		pid_t envoy; /* 0: not known */
@@ -338,8 +340,10 @@ void daemon_renew_children(struct daemon *d);
 /* Whether the child that runs, or ran last, was started with that generation's command. */
 bool daemon_child_is_of(const struct daemon *d, enum child_id id, const struct generation *g);
 
-/* watch.c: what a round of probes reports. */
+/* watch.c: a round of probes begins; what it reports; what it will say is of no use, for a process has
+ * come or gone. */
 void daemon_probe(struct daemon *d);
+void daemon_probe_anew(struct daemon *d);
 void daemon_probed(const struct probe_result *result, void *userdata);
 
 /* control_plane.c: what a round has found about it; its refusal shows in what Envoy says; the proxy's

@@ -11,8 +11,11 @@
 #include "daemon/operator/messages.h"
 #include "daemon/operator/notify.h"
 
-#define WATCH_USEC ((uint64_t)2 * 1000 * 1000) /* between probes once the proxy serves */
-#define PROBE_USEC ((uint64_t)1000 * 1000)     /* one round of probes */
+/* Rounds of probes. While all is well one follows the other, and the answers are read when the next
+ * questions are asked: nothing else wakes the daemon. What does not answer is asked once more by a
+ * round that ends with the last answer. */
+#define WATCH_USEC ((uint64_t)2 * 1000 * 1000)
+#define PROBE_USEC ((uint64_t)1000 * 1000)
 
 /* Envoy looks at all its figures to find the one about the control plane, so it is asked every 10 s
  * only while it serves. */
@@ -28,13 +31,19 @@
  * stand still for a minute: systemd, which may wake up before us, sees that much less silence. */
 #define ALIVE_USEC ((uint64_t)10 * 1000 * 1000)
 
+/* The last round counts, and found all that it looked for. */
+static bool is_calm(const struct daemon *d)
+{
+	return d->carry.situation.served && d->probe.misses == 0 && !d->probe.stale &&
+	       child_lives(d, CHILD_KUMA_DP);
+}
+
 static void probe_later(struct daemon *d)
 {
 	uint64_t usec = (uint64_t)d->current->plan.readiness_interval_nsec / 1000;
 
 	/* Nothing is missed, or nothing can be found. */
-	if (situation_of(d)->served &&
-	    ((d->probe.misses == 0 && !d->probe.stale) || !child_lives(d, CHILD_KUMA_DP)))
+	if (is_calm(d) || (situation_of(d)->served && !child_lives(d, CHILD_KUMA_DP)))
 		usec = WATCH_USEC;
 	daemon_arm(d, TIMER_PROBE, d->ops->now(d) + usec);
 }
@@ -81,6 +90,13 @@ static void tell_alive(struct daemon *d, uint64_t now)
 	notify_alive();
 }
 
+void daemon_probe_anew(struct daemon *d)
+{
+	d->probe.stale = true;
+	if (d->probe.lazy)
+		d->ops->hurry(d);
+}
+
 void daemon_was_due(struct daemon *d, uint64_t due_usec)
 {
 	uint64_t now = d->ops->now(d), since, gap;
@@ -102,8 +118,12 @@ void daemon_was_due(struct daemon *d, uint64_t due_usec)
 	situation_absent(situation_of(d), gap);
 	/* Nobody knows when within that time an answer came, or was missed. */
 	d->probe.misses = 0;
-	if (!d->armed[TIMER_PROBE])
-		d->probe.stale = true;
+	daemon_probe_anew(d);
+}
+
+static uint64_t round_usec(const struct daemon *d)
+{
+	return d->probe.lazy ? WATCH_USEC : PROBE_USEC;
 }
 
 void daemon_probed(const struct probe_result *result, void *userdata)
@@ -115,7 +135,7 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 	struct sighting seen = { (result->admin || (drains && result->alive)) && result->listeners,
 				 result->dns, result->core_dns, result->kuma_dp || drains };
 
-	daemon_was_due(d, d->probe.begun_usec + PROBE_USEC);
+	daemon_was_due(d, d->probe.begun_usec + round_usec(d));
 	d->probe.last = *result;
 	if (s->wish != WISH_RUN)
 		return;
@@ -135,7 +155,11 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 	}
 	if (!d->carry.ready)
 		notify_extend(EXTEND_USEC);
-	probe_later(d);
+	/* The pause was within the round. */
+	if (is_calm(d) || (d->probe.lazy && child_lives(d, CHILD_KUMA_DP)))
+		daemon_probe(d);
+	else
+		probe_later(d);
 	d->ops->wake(d);
 }
 
@@ -162,7 +186,6 @@ void daemon_probe(struct daemon *d)
 		.kuma_dp_port = KUMA_READINESS_PORT,
 		.control_plane = !situation_of(d)->proxy_serving ||
 				 d->probe.rounds++ % CONTROL_PLANE_ROUNDS == 0,
-		.timeout_usec = PROBE_USEC,
 	};
 	struct error err = { 0 };
 
@@ -177,9 +200,12 @@ void daemon_probe(struct daemon *d)
 		target.envoy_dns_port = plan->children.envoy_dns_port;
 	d->probe.dns_asked = dns;
 	d->probe.begun_usec = d->ops->now(d);
+	target.lazy = d->probe.lazy = is_calm(d);
+	target.timeout_usec = round_usec(d);
 	d->probe.stale = false;
 	if (d->ops->probe(d, &target, &err) < 0) {
 		log_error(&err, "Cannot ask the proxy whether it serves");
+		d->probe.lazy = false;
 		probe_later(d);
 	}
 }

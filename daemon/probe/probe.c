@@ -8,18 +8,11 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "daemon/os/sock_diag.h"
-#include "daemon/os/as_user.h"
 #include "daemon/os/fd.h"
-#include "daemon/os/io.h"
+#include "daemon/probe/connect.h"
 #include "daemon/probe/question.h"
-
-static const struct ip_addr loopback[FAMILY_COUNT] = {
-	[FAMILY_V4] = { .family = FAMILY_V4, .bytes = { 127, 0, 0, 1 } },
-	[FAMILY_V6] = { .family = FAMILY_V6, .bytes = { [15] = 1 } },
-};
 
 enum question_kind {
 	QUESTION_ADMIN,
@@ -74,10 +67,10 @@ static void settle(struct question *q, enum question_state state)
 	q->state = state;
 	question_close(q);
 	for (unsigned i = 0; i < QUESTION_COUNT; i++)
-		if (probe->question[i].state == PENDING)
+		if (probe->question[i].state == PENDING && !(probe->target.lazy && state == FAILED))
 			return;
-	/* All have answered: the timer ends the round from the loop, at once. */
-	(void)sd_event_source_set_time_relative(probe->timer, 0);
+	/* All have answered, or enough is known: the timer ends the round from the loop, at once. */
+	probe_hurry(probe);
 }
 
 static bool is_answered(enum question_kind kind, struct question *q)
@@ -109,106 +102,78 @@ static const char *request_of(const struct question *q)
 	return q == &q->probe->question[QUESTION_CONTROL_PLANE] ? STATE_REQUEST : READY_REQUEST;
 }
 
-static int on_http(_unused_ sd_event_source *source, int fd, uint32_t events, void *userdata)
+static int send_request(const struct question *q)
+{
+	const char *request = request_of(q);
+
+	return send(q->fd, request, strlen(request), MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static void read_http(struct question *q)
+{
+	size_t room = sizeof(q->response) - 1;
+	ssize_t n = 1;
+
+	while (n > 0 && q->len < room) {
+		n = recv(q->fd, q->response + q->len, room - q->len, 0);
+		q->len += n > 0 ? (size_t)n : 0;
+	}
+	if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+		judge_http(q);
+}
+
+static int on_http(_unused_ sd_event_source *source, _unused_ int fd, uint32_t events,
+		   void *userdata)
 {
 	struct question *q = userdata;
-	const char *request = request_of(q);
-	ssize_t n;
 
-	if (events & EPOLLOUT) {
-		if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 ||
-		    sd_event_source_set_io_events(q->io, EPOLLIN) < 0)
-			settle(q, FAILED);
-		return 0;
-	}
-	n = recv(fd, q->response + q->len, sizeof(q->response) - 1 - q->len, 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n > 0) {
-		q->len += (size_t)n;
-		q->response[q->len] = 0;
-	}
-	if (n <= 0 || q->len == sizeof(q->response) - 1)
-		judge_http(q);
+	if (!(events & EPOLLOUT))
+		read_http(q);
+	else if (send_request(q) < 0)
+		settle(q, FAILED);
+	else if (q->probe->target.lazy)
+		q->io = sd_event_source_disable_unref(q->io);
+	else if (sd_event_source_set_io_events(q->io, EPOLLIN) < 0)
+		settle(q, FAILED);
 	return 0;
 }
 
-static int on_dns(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
-		  void *userdata)
+static void read_dns(struct question *q)
 {
-	struct question *q = userdata;
 	uint8_t buf[512];
-	ssize_t n = recv(fd, buf, sizeof(buf), 0);
+	ssize_t n = recv(q->fd, buf, sizeof(buf), 0);
 
 	/* ECONNREFUSED: nobody is there. A reply to somebody else's id is not ours: wait on. */
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		settle(q, FAILED);
 	else if (n >= 0 && dns_is_reply(q->id, buf, (size_t)n))
 		settle(q, ANSWERED);
+}
+
+static int on_dns(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t events,
+		  void *userdata)
+{
+	read_dns(userdata);
 	return 0;
-}
-
-/* Connects to the admin endpoint with the user's fsuid: the socket is 0600 and root in the unit has
- * no CAP_DAC_OVERRIDE. The peer's credentials are Envoy's. */
-static int connect_admin_socket(struct probe *probe)
-{
-	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un addr;
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-	int r;
-
-	if (fd < 0 || !io_unix_address(probe->target.admin_socket, &addr))
-		return -1;
-	r = as_user(probe->target.uid, probe->target.gid, NULL);
-	if (r == 0)
-		r = connect(fd, (const struct sockaddr *)&addr, sizeof(addr));
-	as_ourselves();
-	if (r < 0)
-		return -1;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-	    peer.uid == probe->target.uid)
-		probe->result.envoy = peer.pid;
-	return take_fd(&fd);
-}
-
-static int connect_loopback(enum family family, int type, uint16_t port)
-{
-	struct sockaddr_in v4 = { .sin_family = AF_INET,
-				  .sin_port = htons(port),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
-				   .sin6_port = htons(port),
-				   .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	const void *addr = family == FAMILY_V4 ? (const void *)&v4 : (const void *)&v6;
-	socklen_t len = family == FAMILY_V4 ? sizeof(v4) : sizeof(v6);
-	_close_ int fd = socket(family == FAMILY_V4 ? AF_INET : AF_INET6,
-				type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0 || (connect(fd, addr, len) < 0 && errno != EINPROGRESS))
-		return -1;
-	return take_fd(&fd);
-}
-
-/* Anybody may listen on a port; whoever does is asked only where it is the kuma-dp user. */
-static bool port_is_proxys(const struct probe_target *target, uint16_t port)
-{
-	uid_t uid;
-
-	return port && sock_tcp_listener(&loopback[FAMILY_V4], port, &uid, NULL) == 1 &&
-	       uid == target->uid;
 }
 
 static void ask_http(struct probe *probe, enum question_kind kind)
 {
+	const struct probe_target *target = &probe->target;
 	struct question *q = &probe->question[kind];
-	uint16_t port =
-		kind == QUESTION_KUMA_DP ? probe->target.kuma_dp_port : probe->target.admin_port;
+	uint16_t port = kind == QUESTION_KUMA_DP ? target->kuma_dp_port : target->admin_port;
+	int r;
 
-	q->fd = kind == QUESTION_KUMA_DP ? -1 : connect_admin_socket(probe);
-	if (q->fd < 0 && port_is_proxys(&probe->target, port))
+	q->fd = kind == QUESTION_KUMA_DP ? -1 : connect_admin_socket(target, &probe->result.envoy);
+	if (q->fd < 0 && port_is_proxys(target, port))
 		q->fd = connect_loopback(FAMILY_V4, SOCK_STREAM, port);
-	if (q->fd < 0 || sd_event_add_io(probe->event, &q->io, q->fd, EPOLLOUT, on_http, q) < 0)
+	r = q->fd < 0 ? -ENOTCONN : send_request(q);
+	/* TCP may need a moment to connect. */
+	if (r == -EAGAIN)
+		r = sd_event_add_io(probe->event, &q->io, q->fd, EPOLLOUT, on_http, q);
+	else if (r == 0 && !target->lazy)
+		r = sd_event_add_io(probe->event, &q->io, q->fd, EPOLLIN, on_http, q);
+	if (r < 0)
 		settle(q, FAILED);
 }
 
@@ -238,7 +203,8 @@ static void ask_dns(struct probe *probe, enum question_kind kind)
 	if (q->fd < 0 && family == FAMILY_V6 && (errno == EADDRNOTAVAIL || errno == ENETUNREACH))
 		settle(q, NOT_ASKED);
 	else if (q->fd < 0 || send(q->fd, query, len, MSG_NOSIGNAL) != (ssize_t)len ||
-		 sd_event_add_io(probe->event, &q->io, q->fd, EPOLLIN, on_dns, q) < 0)
+		 (!probe->target.lazy &&
+		  sd_event_add_io(probe->event, &q->io, q->fd, EPOLLIN, on_dns, q) < 0))
 		settle(q, FAILED);
 }
 
@@ -355,17 +321,27 @@ static void judge_envoy(struct probe *probe)
 		add_missing(&probe->result, "kuma-dp itself");
 }
 
+/* What has come by the end counts. */
+static void read_last(struct question *q, enum question_kind kind)
+{
+	if (kind >= QUESTION_DNS_V4)
+		read_dns(q);
+	else
+		read_http(q);
+	/* A server that answers but does not close is judged by what it said. */
+	if (q->state == PENDING && q->len)
+		judge_http(q);
+	else if (q->state == PENDING)
+		q->state = FAILED;
+}
+
 static int on_round_end(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)
 {
 	struct probe *probe = userdata;
 
-	/* A server that answers but does not close is judged by what it said. */
-	for (unsigned i = 0; i < QUESTION_DNS_V4; i++)
-		if (probe->question[i].state == PENDING && probe->question[i].len)
-			judge_http(&probe->question[i]);
 	for (unsigned i = 0; i < QUESTION_COUNT; i++)
 		if (probe->question[i].state == PENDING)
-			probe->question[i].state = FAILED;
+			read_last(&probe->question[i], i);
 	judge_envoy(probe);
 	look_for_listeners(probe);
 	judge_dns(probe);
@@ -436,6 +412,12 @@ int probe_start(struct probe *probe, const struct probe_target *target, probe_do
 		if (probe->question[i].state == PENDING)
 			ask_http(probe, i);
 	return 0;
+}
+
+void probe_hurry(struct probe *probe)
+{
+	if (probe->timer)
+		(void)sd_event_source_set_time_relative(probe->timer, 0);
 }
 
 void probe_free(struct probe *probe)

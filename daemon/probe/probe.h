@@ -5,7 +5,7 @@
  * Whether the proxy serves: one round of questions, asked in parallel without blocking: Envoy's
  * admin endpoint (HTTP), the listeners on the redirect ports (sock_diag), a UDP DNS query per
  * family and, in the CoreDNS modes, Envoy's own DNS port, each with whose socket it is (sock_diag).
- * A round ends when everything has answered or its time is over.
+ * A round ends when everything has answered or its time is over; a lazy one when its time is over.
  */
 
 #include <netinet/in.h>
@@ -31,6 +31,9 @@ struct probe_target {
 	uint16_t kuma_dp_port;   /* 127.0.0.1: where kuma-dp itself answers, if it listens there */
 	bool control_plane; /* whether Envoy is asked about it: it then looks at all its figures */
 	uint64_t timeout_usec; /* the longest that a round takes */
+	/* Nothing wakes the loop before that: answers are read at the end, which comes at once only
+	 * where something fails at once. */
+	bool lazy;
 };
 
 enum probe_control_plane {
@@ -64,5 +67,7 @@ typedef void probe_done_t(const struct probe_result *result, void *userdata);
 int probe_new(sd_event *event, struct probe **ret, struct error *err) _must_check_;
 int probe_start(struct probe *probe, const struct probe_target *target, probe_done_t *done,
 		void *userdata, struct error *err) _must_check_;
+/* A round that is under way ends at once, from the event loop. */
+void probe_hurry(struct probe *probe);
 void probe_free(struct probe *probe); /* ends a running round without calling done */
 DEFINE_CLEANUP(struct probe *, probe_free, NULL);

@@ -12,6 +12,7 @@ from trial import Trial
 
 CRASHES = 1000 if os.environ.get("TPROXYD_TEST_THOROUGH") else 30
 WARM = 10  # crashes after which nothing new is taken any more
+ROUND = 6  # sockets of a round of probes, where one is under way
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -56,7 +57,7 @@ def test_nothing_gathers_over_crashes(host, tproxyd, tmp_path, victim):
     n = CRASHES - WARM
     print(f"{n} crashes of {victim}: {took / CRASHES:.2f} s each, {1000 * (after.cpu - before.cpu) / n:.1f} ms CPU "
           f"each; RSS {before.kib} to {after.kib} KiB; {after.descriptors} descriptors")
-    assert after.descriptors == before.descriptors
+    assert abs(after.descriptors - before.descriptors) <= ROUND
     assert after.processes == before.processes
     assert after.files == before.files
     assert after.rules == before.rules

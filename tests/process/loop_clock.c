@@ -148,11 +148,11 @@ Test(loop, takes_rounds_that_were_under_way_while_it_was_frozen_for_none)
 	struct world w;
 
 	world_up(&w, &usual);
-	/* Between two rounds, one was missed before. */
+	/* Within a round that asks again what was missed. */
 	probed(&w, false, false);
 	freeze(&w, 60 * SECOND);
-	cr_expect(w.probing);
-	/* Within a round. */
+	/* Between two rounds. */
+	cr_assert_not(w.probing);
 	freeze(&w, 60 * SECOND);
 	/* The machine is slow at first. */
 	probed(&w, false, false);
@@ -161,6 +161,13 @@ Test(loop, takes_rounds_that_were_under_way_while_it_was_frozen_for_none)
 	did(&w, "");
 	cr_expect(in_full(&w));
 	cr_expect_eq(log_count(log, "notice: tproxyd did not run for 59 s"), 2);
+	/* Within a round whose answers are read when the next one begins. */
+	freeze(&w, 60 * SECOND);
+	cr_expect_eq(log_count(log, "notice: tproxyd did not run for 58 s"), 1);
+	cr_expect(w.probing && round_due(&w) == w.now, "it asks at once");
+	probed(&w, false, false);
+	cr_expect(in_full(&w));
+	probed(&w, true, true);
 	/* What is down in earnest is noticed all the same. */
 	probed(&w, false, true);
 	probed(&w, false, true);

@@ -26,10 +26,10 @@ static bool confirm(struct world *w)
 static void go_on(struct world *w, uint64_t usec)
 {
 	for (uint64_t end = w->now + usec; w->now < end;) {
-		uint64_t next = w->timer[TIMER_PROBE];
+		uint64_t next = round_due(w);
 
 		advance(w, (next < end ? next : end) - w->now);
-		if (w->probing)
+		if (round_due(w) <= w->now)
 			probed(w, true, true);
 	}
 }
@@ -219,7 +219,7 @@ Test(loop, goes_back_from_a_configuration_with_which_nothing_serves)
 	child_exits(&w, CHILD_KUMA_DP, 0);
 	for (int i = 0; i < 400 && !strstr(w.book, "reply:no"); i++) {
 		advance(&w, SECOND);
-		if (w.probing)
+		if (round_due(&w) <= w.now)
 			probed(&w, false, false);
 		if (child_lives(&w.d, CHILD_KUMA_DP) &&
 		    w.d.child[CHILD_KUMA_DP].proc.state == PROC_ENDING)

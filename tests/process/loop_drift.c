@@ -21,7 +21,7 @@ static void disturb(struct world *w, const char *difference)
 static void pass(struct world *w, uint64_t usec)
 {
 	for (uint64_t end = w->now + usec; w->now < end;) {
-		if (w->probing)
+		if (round_due(w) <= w->now)
 			probed(w, true, true);
 		advance(w, 50 * MSEC);
 	}
@@ -150,6 +150,7 @@ Test(drift, keeps_what_is_held_as_it_was)
 	probed(&w, false, true);
 	probed(&w, false, true);
 	cr_expect_eq(phase_of(&w), PHASE_HOLDING);
+	advance(&w, 100 * MSEC);
 	disturb(&w, "ipv6 nat: all 20 rules are gone");
 	did(&w, "apply:full");
 	cr_expect_eq(phase_of(&w), PHASE_HOLDING);

@@ -358,16 +358,13 @@ static void happen(struct world *w, uint32_t what)
 		break;
 	default:
 		if (w->probing) {
-			w->probing = false;
-			daemon_probed(&(struct probe_result){ .admin = what & 0x100,
-							      .listeners = what & 0x100,
-							      .dns = what & 0x200,
-							      .core_dns = what & 0x600,
-							      .kuma_dp = what & 0x7800,
-							      .control_plane = (what >> 16) % 3,
-							      .envoy = ENVOY_PID },
-				      &w->d);
-			turn(w);
+			answered(w, &(struct probe_result){ .admin = what & 0x100,
+							    .listeners = what & 0x100,
+							    .dns = what & 0x200,
+							    .core_dns = what & 0x600,
+							    .kuma_dp = what & 0x7800,
+							    .control_plane = (what >> 16) % 3,
+							    .envoy = ENVOY_PID });
 		}
 		break;
 	}

@@ -181,7 +181,6 @@ Test(loop, asks_dns_anew_when_it_comes_to_be_redirected)
 
 	world_up(&w, &setup);
 	/* A round is under way that does not ask. */
-	advance(&w, w.timer[TIMER_PROBE] - w.now);
 	w.d.next = paper_generation(&usual, 2);
 	w.woken = true;
 	turn(&w);

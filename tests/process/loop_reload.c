@@ -80,7 +80,7 @@ static void pass(struct world *w, uint64_t usec, bool proxy, bool dns)
 {
 	uint64_t end = w->now + usec;
 
-	while (w->probing || w->timer[TIMER_PROBE] <= end)
+	while (round_due(w) <= end)
 		probed(w, proxy, dns);
 	advance(w, end - w->now);
 }
@@ -158,14 +158,10 @@ Test(loop_reload, keeps_the_rules_until_the_new_kuma_dp_serves)
 	did(&w, "TERM:kuma-dp");
 	/* It counts as serving while it drains, whatever Envoy calls itself. */
 	for (uint64_t end = w.now + 10 * SECOND; w.now < end;) {
-		if (!w.probing)
-			advance(&w, w.timer[TIMER_PROBE] - w.now);
-		w.probing = false;
-		daemon_probed(
-			&(struct probe_result){
-				.alive = true, .listeners = true, .dns = true, .envoy = ENVOY_PID },
-			&w.d);
-		turn(&w);
+		answered(&w, &(struct probe_result){ .alive = true,
+						     .listeners = true,
+						     .dns = true,
+						     .envoy = ENVOY_PID });
 	}
 	did(&w, "");
 	cr_expect_eq(phase_of(&w), PHASE_REDIRECTING);
@@ -455,11 +451,7 @@ Test(loop_reload, does_not_take_a_kuma_dp_that_hangs_for_one_that_drains)
 	json_decref(reload(&w, KUMA_DP, RELOAD_ASKED));
 	w.book[0] = '\0';
 	for (int i = 0; i < 3; i++) {
-		if (!w.probing)
-			advance(&w, w.timer[TIMER_PROBE] - w.now);
-		w.probing = false;
-		daemon_probed(&(struct probe_result){ .listeners = true, .dns = true }, &w.d);
-		turn(&w);
+		answered(&w, &(struct probe_result){ .listeners = true, .dns = true });
 	}
 	cr_expect_not(w.d.carry.situation.proxy_serving);
 	world_done(&w);

@@ -152,12 +152,10 @@ Test(loop, does_not_believe_a_round_that_is_older_than_a_crash)
 	struct world w;
 
 	world_up(&w, &usual);
-	advance(&w, w.timer[TIMER_PROBE] - w.now);
 	cr_assert(w.probing);
 	child_exits(&w, CHILD_KUMA_DP, 1);
 	did(&w, "apply:no-dns");
-	probed(&w, true, true);
-	did(&w, "");
+	cr_assert_not(w.probing);
 	cr_expect_eq(phase_of(&w), PHASE_HOLDING);
 	/* Nor what answers without a kuma-dp: it is about to go. */
 	w.timer[TIMER_PROBE] = w.now;
@@ -173,7 +171,6 @@ Test(loop, asks_again_soon_after_a_round_in_which_a_child_was_started)
 
 	world_up(&w, &own_dns);
 	child_exits(&w, CHILD_CORE_DNS, 1);
-	w.timer[TIMER_PROBE] = w.now + 200 * MSEC;
 	advance(&w, 250 * MSEC);
 	did(&w, "apply:no-dns sweep-session start:coredns");
 	cr_assert(w.probing);
@@ -291,15 +288,11 @@ Test(loop, does_not_restart_its_coredns_for_envoys_dns)
 
 	world_up(&w, &own_dns);
 	for (uint64_t end = w.now + 20 * SECOND; w.now < end;) {
-		advance(&w, w.timer[TIMER_PROBE] - w.now);
-		w.probing = false;
-		daemon_probed(&(struct probe_result){ .admin = true,
-						      .listeners = true,
-						      .core_dns = true,
-						      .kuma_dp = true,
-						      .envoy = ENVOY_PID },
-			      &w.d);
-		turn(&w);
+		answered(&w, &(struct probe_result){ .admin = true,
+						     .listeners = true,
+						     .core_dns = true,
+						     .kuma_dp = true,
+						     .envoy = ENVOY_PID });
 	}
 	did(&w, "apply:no-dns");
 	world_done(&w);
@@ -565,15 +558,10 @@ Test(loop, adopts_a_next_generation_when_the_proxy_is_back)
 /* A round as it is while the control plane refuses the proxy: Envoy is there, and no more. */
 static void refused(struct world *w)
 {
-	if (!w->probing)
-		advance(w, w->timer[TIMER_PROBE] - w->now);
-	w->probing = false;
-	daemon_probed(&(struct probe_result){ .admin = true,
-					      .kuma_dp = true,
-					      .envoy = ENVOY_PID,
-					      .control_plane = CONTROL_PLANE_LOST },
-		      &w->d);
-	turn(w);
+	answered(w, &(struct probe_result){ .admin = true,
+					    .kuma_dp = true,
+					    .envoy = ENVOY_PID,
+					    .control_plane = CONTROL_PLANE_LOST });
 }
 
 /* The one more start is timed so that its first try falls right behind the 10 s. */
@@ -685,17 +673,12 @@ Test(loop, is_degraded_while_kuma_dp_itself_is_silent_and_then_ends_it)
 
 	world_up(&w, &usual);
 	for (uint64_t end = w.now + 13500 * MSEC; w.now < end;) {
-		if (!w.probing)
-			advance(&w, w.timer[TIMER_PROBE] - w.now);
-		w.probing = false;
-		daemon_probed(&(struct probe_result){ .admin = true,
-						      .listeners = true,
-						      .dns = true,
-						      .core_dns = true,
-						      .envoy = ENVOY_PID,
-						      .missing = "kuma-dp itself" },
-			      &w.d);
-		turn(&w);
+		answered(&w, &(struct probe_result){ .admin = true,
+						     .listeners = true,
+						     .dns = true,
+						     .core_dns = true,
+						     .envoy = ENVOY_PID,
+						     .missing = "kuma-dp itself" });
 		if (w.now < end - 4 * SECOND && w.d.probe.misses > 1) {
 			cr_expect_eq(phase_of(&w), PHASE_DEGRADED);
 			cr_expect_str_eq(w.d.status, "Degraded: kuma-dp itself does not answer");
@@ -722,10 +705,7 @@ Test(loop, tells_of_the_control_plane_once)
 					       .envoy = ENVOY_PID,
 					       .control_plane = CONTROL_PLANE_LOST };
 
-		advance(&w, w.timer[TIMER_PROBE] - w.now);
-		w.probing = false;
-		daemon_probed(&result, &w.d);
-		turn(&w);
+		answered(&w, &result);
 		cr_expect_eq(w.d.control_plane.state, CONTROL_PLANE_LOST);
 		cr_expect_eq(phase_of(&w), PHASE_REDIRECTING);
 	}

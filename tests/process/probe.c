@@ -199,7 +199,8 @@ struct round {
 	struct probe *probe;
 	struct probe_result result;
 	unsigned done;
-	uint64_t usec; /* how long it took */
+	unsigned turns; /* of the loop */
+	uint64_t usec;  /* how long it took */
 };
 
 static void on_done(const struct probe_result *result, void *userdata)
@@ -208,7 +209,6 @@ static void on_done(const struct probe_result *result, void *userdata)
 
 	round->result = *result;
 	round->done++;
-	(void)sd_event_exit(round->event, 0);
 }
 
 static uint64_t now_usec(void)
@@ -232,7 +232,8 @@ static struct round ask(const struct probe_target *target, uint64_t timeout_usec
 	copy.timeout_usec = timeout_usec;
 	cr_assert_eq(probe_start(round.probe, &copy, on_done, &round, &err), 0, "%s", err.text);
 	cr_expect_eq(round.done, 0, "done is called from the loop only");
-	cr_assert_geq(sd_event_loop(round.event), 0);
+	for (; round.done == 0; round.turns++)
+		cr_assert_geq(sd_event_run(round.event, UINT64_MAX), 0);
 	round.usec = now_usec() - start;
 	cr_expect_eq(round.done, 1);
 	probe_free(round.probe);
@@ -459,6 +460,96 @@ Test(probe, does_not_take_a_reply_to_somebody_else)
 
 	proxy.dns_wrong_id = true;
 	cr_expect_not(expect_missing(proxy, "DNS on IPv4, DNS on IPv6, Envoy's DNS").result.dns);
+}
+
+/* Answers are read at the end. */
+static struct round ask_lazily(const struct proxy *proxy, uint64_t timeout_usec)
+{
+	struct probe_target target = target_of(proxy);
+
+	target.lazy = true;
+	return ask(&target, timeout_usec);
+}
+
+Test(probe, wakes_the_loop_once_where_it_is_lazy)
+{
+	struct proxy proxy = serving;
+	struct round round;
+
+	for (unsigned tcp = 0; tcp < 2; tcp++) {
+		proxy.admin_tcp = tcp;
+		proxy_up(&proxy);
+		/* Longer than any stand-in takes to answer. */
+		round = ask_lazily(&proxy, 2000 * MSEC);
+		cr_expect_str_eq(round.result.missing, "");
+		cr_expect(round.result.admin && round.result.listeners && round.result.dns);
+		cr_expect_eq(round.result.envoy, tcp ? 0 : proxy.pid);
+		cr_expect_geq(round.usec, 2000 * MSEC);
+		cr_expect_eq(round.turns, 1);
+		proxy_down(&proxy);
+	}
+}
+
+Test(probe, misses_what_has_not_answered_where_it_is_lazy)
+{
+	struct proxy proxy = serving;
+	struct round round;
+
+	proxy.admin = "";
+	proxy.admin_hangs = proxy.dns_silent = true;
+	proxy_up(&proxy);
+	round = ask_lazily(&proxy, SHORT);
+	cr_expect_str_eq(round.result.missing, "Envoy, DNS on IPv4, DNS on IPv6, Envoy's DNS");
+	cr_expect_eq(round.turns, 1);
+	proxy_down(&proxy);
+}
+
+Test(probe, does_not_wait_where_something_fails_at_once)
+{
+	struct proxy proxy = serving;
+	struct round round;
+
+	proxy.admin = NULL;
+	proxy_up(&proxy);
+	round = ask_lazily(&proxy, PATIENCE);
+	cr_expect(strncmp(round.result.missing, "Envoy", 5) == 0, "%s", round.result.missing);
+	cr_expect_lt(round.usec, PATIENCE);
+	proxy_down(&proxy);
+}
+
+static int hurry_probe(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)
+{
+	probe_hurry(((struct round *)userdata)->probe);
+	return 0;
+}
+
+Test(probe, ends_at_once_when_it_is_told_to)
+{
+	struct proxy proxy = serving;
+	struct round round = { 0 };
+	struct probe_target target;
+	struct error err = { 0 };
+	uint64_t start = now_usec();
+
+	proxy.dns_silent = true;
+	proxy_up(&proxy);
+	target = target_of(&proxy);
+	target.lazy = true;
+	target.timeout_usec = PATIENCE;
+	cr_assert_geq(sd_event_new(&round.event), 0);
+	cr_assert_eq(probe_new(round.event, &round.probe, &err), 0, "%s", err.text);
+	probe_hurry(round.probe); /* nothing is under way */
+	cr_assert_eq(probe_start(round.probe, &target, on_done, &round, &err), 0, "%s", err.text);
+	cr_assert_geq(sd_event_add_time_relative(round.event, NULL, CLOCK_MONOTONIC, SHORT, 1000,
+						 hurry_probe, &round),
+		      0);
+	while (round.done == 0)
+		cr_assert_geq(sd_event_run(round.event, UINT64_MAX), 0);
+	cr_expect_lt(now_usec() - start, PATIENCE);
+	cr_expect_str_eq(round.result.missing, "DNS on IPv4, DNS on IPv6, Envoy's DNS");
+	probe_free(round.probe);
+	sd_event_unref(round.event);
+	proxy_down(&proxy);
 }
 
 /* As root in the unit, whose capabilities do not include those that override file modes. */

@@ -38,8 +38,16 @@ static int hand_probe(struct daemon *d, const struct probe_target *target, struc
 	}
 	w->dns_asked = target->dns_port && target->dns_family[FAMILY_V4];
 	w->plane_asked = target->control_plane;
-	probe_begins(w);
+	probe_begins(w, target->lazy ? target->timeout_usec : 0);
 	return 0;
+}
+
+static void hand_hurry(struct daemon *d)
+{
+	struct world *w = world_of(d);
+
+	if (w->probing)
+		w->due[SLOT_PROBED] = w->now;
 }
 
 static int hand_watch_envoy(struct daemon *d, pid_t pid)
@@ -163,6 +171,7 @@ static const struct daemon_ops hands = {
 	.wake = hand_wake,
 	.arm = hand_arm,
 	.probe = hand_probe,
+	.hurry = hand_hurry,
 	.watch_envoy = hand_watch_envoy,
 	.connections = hand_connections,
 	.sweep = hand_sweep,

@@ -268,7 +268,7 @@ static void sample(struct world *w)
 	w->sampled_usec = w->now;
 }
 
-void probe_begins(struct world *w)
+void probe_begins(struct world *w, uint64_t lazy_usec)
 {
 	uint64_t usec = 200 + some_time(w, 10 * MSEC);
 	bool slow = false;
@@ -284,6 +284,8 @@ void probe_begins(struct world *w)
 		slow |= w->process[i].stopped || w->process[i].mute;
 	if (slow || w->now < w->lost_until || w->now < w->dns_down_until)
 		usec = ROUND_USEC;
+	if (lazy_usec)
+		usec = lazy_usec;
 	w->sample_late = chance(w, 50);
 	if (!w->sample_late)
 		sample(w);
@@ -297,6 +299,7 @@ void probe_ends(struct world *w)
 	if (w->sample_late)
 		sample(w);
 	w->probing = false;
+	w->memory.wakeups++;
 	tell(w, "a round ends: admin %d, listeners %d, dns %d, coredns %d (as of %+.3f s)",
 	     a->admin, a->listeners, a->dns, a->core_dns,
 	     ((double)w->sampled_usec - (double)w->now) / 1000000);

@@ -126,7 +126,7 @@ struct memory {
 	struct span useless[CHILD_COUNT]; /* a process that does not do its work */
 	struct span asked;                /* a reload, whose answer is awaited */
 	struct span idle;                 /* well, said so, and not disturbed */
-	unsigned wakeups;                 /* timers fired in that time */
+	unsigned wakeups;                 /* timers and ends of rounds in that time */
 	uint64_t good_usec;    /* when the last answers were given that said: the proxy serves, */
 	uint64_t whole_usec;   /* and DNS answers */
 	uint64_t certain_usec; /* the same, where nobody can doubt it */
@@ -211,7 +211,7 @@ bool proxy_is_renewed(const struct world *w);
 bool proxy_serves_truly(const struct world *w);
 bool dns_answers_truly(const struct world *w);
 void plane_returns(struct world *w);
-void probe_begins(struct world *w);
+void probe_begins(struct world *w, uint64_t lazy_usec); /* 0: it ends with the last answer */
 void probe_ends(struct world *w);
 const char *process_name(enum process_id id);
 
