@@ -173,7 +173,8 @@ static const struct plan *plan_of_proxy(const struct daemon *d)
 
 void daemon_probe(struct daemon *d)
 {
-	const struct plan *plan = plan_of_proxy(d);
+	/* DNS is asked about where the rules redirect it to, whatever a proxy for the next ones does. */
+	const struct plan *plan = plan_of_proxy(d), *rules = &d->current->plan;
 	bool dns = situation_of(d)->dns_redirected;
 	struct probe_target target = {
 		.admin_socket = WORK_DIR "/kuma-envoy-admin.sock",
@@ -182,7 +183,7 @@ void daemon_probe(struct daemon *d)
 		.gid = plan->user.gid,
 		.inbound_port = plan->inbound.enabled ? plan->inbound.port : 0,
 		.outbound_port = plan->outbound.enabled ? plan->outbound.port : 0,
-		.dns_port = dns ? plan->dns_port : 0,
+		.dns_port = dns ? rules->dns_port : 0,
 		.kuma_dp_port = KUMA_READINESS_PORT,
 		.control_plane = !situation_of(d)->proxy_serving ||
 				 d->probe.rounds++ % CONTROL_PLANE_ROUNDS == 0,
@@ -193,7 +194,7 @@ void daemon_probe(struct daemon *d)
 		return;
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 		target.family[f] = plan->family[f].enabled;
-		target.dns_family[f] = plan->family[f].dns;
+		target.dns_family[f] = rules->family[f].dns;
 	}
 	if (dns && (plan->children.dns_mode == CORE_DNS_KUMA_DP ||
 		    plan->children.dns_mode == CORE_DNS_TPROXYD))

@@ -476,6 +476,29 @@ Test(loop_reload, does_not_take_an_envoy_that_hangs_for_one_that_drains)
 	world_done(&w);
 }
 
+/* Until the next rules come in, nobody else is asked whether DNS is answered. */
+Test(loop_reload, asks_about_the_dns_that_is_redirected)
+{
+	struct world w;
+	json_t *answer = NULL;
+
+	world_up(&w, &own_dns);
+	w.d.current->plan.dns_port = 15053;
+	w.loaded = next_generation(&w, KUMA_DP_AND_RULES);
+	for (unsigned f = 0; f < FAMILY_COUNT; f++)
+		w.loaded->plan.family[f].dns = false;
+	w.loaded->plan.dns_port = 5353;
+	cr_expect(daemon_reload(&w.d, RELOAD_ASKED, &answer));
+	turn(&w);
+	envoy_ends(&w);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	probed(&w, false, true);
+	advance(&w, 2 * SECOND);
+	cr_assert(w.probing);
+	cr_expect_eq(w.dns_port, 15053);
+	world_done(&w);
+}
+
 Test(loop_reload, that_waits_is_told_of_a_stop)
 {
 	struct world w;
