@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/supervise/carry.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "common/base/parse.h"
-
-struct fact {
-	const char *name;
-	size_t offset, size;
-	uint64_t max;
-};
-
-#define FACT(name, field, max)                                                               \
-	{                                                                                    \
-		name, offsetof(struct carry, field), sizeof(((struct carry *)0)->field), max \
+#define FACT(name_, field, max_)                                          \
+	{                                                                 \
+		.name = (name_), .offset = offsetof(struct carry, field), \
+		.size = sizeof(((struct carry *)0)->field), .max = (max_) \
 	}
 #define CHILD_FACTS(name, id)                                                   \
 	FACT(name ".pid", child[id].pid, INT_MAX),                              \
@@ -27,7 +17,7 @@ struct fact {
 		FACT(name ".digest-2", child[id].digest[1], UINT64_MAX)
 
 /* clang-format off */
-static const struct fact facts[] = {
+static const struct handover_fact facts[] = {
 	FACT("wish",                  situation.wish,                WISH_STOP),
 	FACT("proxy-alive",           situation.proxy_alive,         1),
 	FACT("proxy-serving",         situation.proxy_serving,       1),
@@ -37,6 +27,8 @@ static const struct fact facts[] = {
 	FACT("applied-level",         situation.applied,             LEVEL_UNKNOWN),
 	FACT("applied-generation",    situation.applied_generation,  UINT_MAX),
 	FACT("least-level",           situation.least,               LEVEL_FULL),
+	FACT("disturbed",             situation.disturbed,           1),
+	FACT("repair-usec",           situation.repair_usec,         UINT64_MAX),
 	FACT("generation",            situation.generation,          UINT_MAX),
 	FACT("hold-until-usec",       situation.hold_until_usec,     UINT64_MAX),
 	FACT("lost-usec",             situation.lost_usec,           UINT64_MAX),
@@ -54,72 +46,19 @@ static const struct fact facts[] = {
 };
 /* clang-format on */
 
-/* All numbers are unsigned, or a pid, which is not negative: one, four or eight bytes. */
-static uint64_t load(const struct fact *fact, const struct carry *carry)
-{
-	const void *at = (const char *)carry + fact->offset;
-
-	if (fact->size == sizeof(bool))
-		return *(const bool *)at;
-	return fact->size == sizeof(uint32_t) ? *(const uint32_t *)at : *(const uint64_t *)at;
-}
-
-static void store(const struct fact *fact, uint64_t value, struct carry *carry)
-{
-	void *at = (char *)carry + fact->offset;
-
-	if (fact->size == sizeof(bool))
-		*(bool *)at = value;
-	else if (fact->size == sizeof(uint32_t))
-		*(uint32_t *)at = (uint32_t)value;
-	else
-		*(uint64_t *)at = value;
-}
+static const struct handover_table table = { facts, ELEMENTS(facts) };
 
 void carry_print(const struct carry *carry, struct strbuf *out)
 {
-	for (size_t i = 0; i < ELEMENTS(facts); i++)
-		strbuf_addf(out, "%s %llu\n", facts[i].name,
-			    (unsigned long long)load(&facts[i], carry));
+	handover_add_facts(out, "", &table, carry);
 }
 
-static size_t find_fact(const char *name, size_t len)
+int carry_take(struct handover *handover, struct carry *ret, struct error *err)
 {
-	size_t i = 0;
-
-	while (i < ELEMENTS(facts) &&
-	       (strlen(facts[i].name) != len || memcmp(facts[i].name, name, len) != 0))
-		i++;
-	return i;
-}
-
-int carry_parse(const char *text, struct carry *ret, struct error *err)
-{
-	bool seen[ELEMENTS(facts)] = { false };
 	struct carry carry = { 0 };
+	int r = handover_take_facts(handover, "", &table, &carry, err);
 
-	for (unsigned line = 1; *text; line++) {
-		size_t len = strcspn(text, "\n"), name = strcspn(text, " \n");
-		size_t i = find_fact(text, name);
-		uint64_t value = 0;
-		char word[24];
-
-		if (i == ELEMENTS(facts) || seen[i] || name == len || text[len] != '\n')
-			return error_set(err, -EBADMSG, "line %u of the state: \"%.*s\" is %s",
-					 line, (int)(len < 60 ? len : 60), text,
-					 i < ELEMENTS(facts) && seen[i] ? "there twice"
-									: "not known here");
-		(void)snprintf(word, sizeof(word), "%.*s", (int)(len - name - 1), text + name + 1);
-		if (len - name - 1 >= sizeof(word) || !parse_decimal(word, facts[i].max, &value))
-			return error_set(err, -EBADMSG, "line %u of the state: %s cannot be \"%s\"",
-					 line, facts[i].name, word);
-		store(&facts[i], value, &carry);
-		seen[i] = true;
-		text += len + 1;
-	}
-	for (size_t i = 0; i < ELEMENTS(facts); i++)
-		if (!seen[i])
-			return error_set(err, -EBADMSG, "the state lacks %s", facts[i].name);
-	*ret = carry;
-	return 0;
+	if (r == 0)
+		*ret = carry;
+	return r;
 }

@@ -14,6 +14,7 @@
 
 #include "common/base/error.h"
 #include "common/base/strbuf.h"
+#include "common/supervise/handover.h"
 #include "common/supervise/situation.h"
 
 enum child_id {
@@ -43,10 +44,10 @@ struct carry {
 	struct carried_process child[CHILD_COUNT];
 };
 
-/* As text, a "name value…" line a fact. */
+/* As facts of a handover, in common/supervise/handover.h; enumerators keep their numbers from version
+ * to version. */
 void carry_print(const struct carry *carry, struct strbuf *out);
 
-/* Reads what carry_print() wrote. A missing, unknown, repeated or impossible fact is an error that
- * names its line; ret is then untouched. Facts that a newer version has added are unknown: it must
- * count with being refused. */
-int carry_parse(const char *text, struct carry *ret, struct error *err) _must_check_;
+/* Takes what carry_print() has added. A fact that is missing or impossible is an error that names it;
+ * ret is then untouched. */
+int carry_take(struct handover *handover, struct carry *ret, struct error *err) _must_check_;

@@ -3,7 +3,12 @@
 
 #include <criterion/criterion.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "common/base/cleanup.h"
+
+#define GAPS 35 /* bytes without a field */
 
 /* Every bit of every fact is different from its neighbour's, as far as the facts allow. */
 static struct carry example(void)
@@ -45,18 +50,33 @@ static char *print(const struct carry *carry)
 {
 	struct strbuf out = { 0 };
 
+	handover_begin(&out);
 	carry_print(carry, &out);
+	handover_end(&out);
 	cr_assert_not(out.failed);
 	return strbuf_take(&out);
+}
+
+static int take(const char *text, struct carry *ret, struct error *err)
+{
+	struct handover handover = { 0 };
+	int r = handover_parse(text, strlen(text), &handover, err);
+
+	if (r == 0)
+		r = carry_take(&handover, ret, err);
+	if (r == 0)
+		r = handover_all_taken(&handover, err);
+	handover_done(&handover);
+	return r;
 }
 
 Test(carry, reads_what_it_prints)
 {
 	struct carry carry = example(), back = { 0 };
 	struct error err = { 0 };
-	char *text = print(&carry), *again;
+	_free_ char *text = print(&carry), *again = NULL;
 
-	cr_assert_eq(carry_parse(text, &back, &err), 0, "%s", err.text);
+	cr_assert_eq(take(text, &back, &err), 0, "%s", err.text);
 	again = print(&back);
 	cr_expect_str_eq(text, again);
 	cr_expect_eq(back.situation.applied, LEVEL_NO_DNS);
@@ -65,97 +85,37 @@ Test(carry, reads_what_it_prints)
 	cr_expect_eq(back.child[CHILD_KUMA_DP].pid, 4711);
 	cr_expect_eq(back.child[CHILD_CORE_DNS].start_ticks, UINT64_MAX);
 	cr_expect_eq(back.child[CHILD_KUMA_DP].digest[1], UINT64_MAX);
-	free(text);
-	free(again);
 }
 
-/* A field that nobody prints would be lost: a byte that is changed must show in the text. */
+/* A field that nobody prints would be lost: each byte that is changed shows in the text, but for the
+ * time of the last step and for the gaps between fields. Who adds a field sees it here. */
 Test(carry, prints_every_field)
 {
-	static const size_t fields[] = {
-		offsetof(struct carry, situation.wish),
-		offsetof(struct carry, situation.proxy_alive),
-		offsetof(struct carry, situation.proxy_serving),
-		offsetof(struct carry, situation.dns_redirected),
-		offsetof(struct carry, situation.dns_serving),
-		offsetof(struct carry, situation.served),
-		offsetof(struct carry, situation.applied),
-		offsetof(struct carry, situation.applied_generation),
-		offsetof(struct carry, situation.generation),
-		offsetof(struct carry, situation.hold_until_usec),
-		offsetof(struct carry, situation.lost_usec),
-		offsetof(struct carry, situation.proxy_by_usec),
-		offsetof(struct carry, situation.core_dns_by_usec),
-		offsetof(struct carry, situation.own_core_dns),
-		offsetof(struct carry, situation.kuma_dp_silent),
-		offsetof(struct carry, situation.dns_failures),
-		offsetof(struct carry, said),
-		offsetof(struct carry, ready),
-		offsetof(struct carry, started_usec),
-		offsetof(struct carry, child[0].pid),
-		offsetof(struct carry, child[0].start_ticks),
-		offsetof(struct carry, child[0].started_usec),
-		offsetof(struct carry, child[0].starts),
-		offsetof(struct carry, child[0].digest[1]),
-		offsetof(struct carry, child[1].pid),
-		offsetof(struct carry, child[1].digest[0]),
-	};
-	struct carry carry = example();
-	char *before = print(&carry);
+	const struct carry carry = example();
+	_free_ char *before = print(&carry);
+	size_t silent = 0;
 
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+	for (size_t at = 0; at < sizeof(carry); at++) {
 		struct carry changed = carry;
-		char *after;
+		_free_ char *after = NULL;
 
-		((unsigned char *)&changed)[fields[i]] ^= 1;
+		((unsigned char *)&changed)[at] ^= 1;
 		after = print(&changed);
-		cr_expect_str_neq(before, after, "field %zu", i);
-		free(after);
+		silent += strcmp(before, after) == 0;
 	}
-	free(before);
+	cr_expect_eq(silent, sizeof(carry.situation.now_usec) + GAPS, "%zu", silent);
 }
 
-static void refuses(const char *text, const char *because)
+Test(carry, refuses_what_is_missing_or_impossible)
 {
 	struct carry carry = { .ready = true };
 	struct error err = { 0 };
 
-	cr_expect_lt(carry_parse(text, &carry, &err), 0, "%s", text);
-	cr_expect(strstr(err.text, because), "%s", err.text);
+	cr_expect_lt(take("tproxyd-state 1\nend\n", &carry, &err), 0);
+	cr_expect_str_eq(err.text, "the state lacks wish");
+	cr_expect_lt(take("tproxyd-state 1\nwish 0\nend\n", &carry, &err), 0);
+	cr_expect_str_eq(err.text, "the state lacks proxy-alive");
+	cr_expect_lt(take("tproxyd-state 1\nwish 2\nend\n", &carry, &err), 0);
+	cr_expect_str_eq(err.text, "line 2 of the state: wish cannot be \"2\"");
 	cr_expect(carry.ready, "the result was touched");
-}
-
-Test(carry, refuses_what_is_missing_unknown_repeated_or_impossible)
-{
-	refuses("", "the state lacks wish");
-	refuses("wish 0\n", "the state lacks proxy-alive");
-	refuses("wish 0\nwish 0\n", "line 2 of the state: \"wish 0\" is there twice");
-	refuses("wish 2\n", "line 1 of the state: wish cannot be \"2\"");
-	refuses("wish -1\n", "wish cannot be \"-1\"");
-	refuses("wish\n", "line 1");
-	refuses("wish 0", "line 1");
-	refuses("wishes 0\n", "\"wishes 0\" is not known here");
-	refuses("applied-level 5\n", "applied-level cannot be \"5\"");
-	refuses("kuma-dp.pid 2147483648\n", "kuma-dp.pid cannot be");
-	refuses("coredns.digest-1 ab\n", "coredns.digest-1 cannot be");
-	refuses("started-usec 18446744073709551616\n", "started-usec cannot be");
-	refuses("started-usec 1844674407370955161618446744073709551616000\n",
-		"started-usec cannot be");
-}
-
-/* Whatever is cut off or changed in passing: an answer, never half a state. */
-Test(carry, survives_every_cut)
-{
-	struct carry carry = example();
-	char *text = print(&carry);
-
-	for (size_t len = strlen(text); len-- > 0;) {
-		struct carry back = { 0 };
-		struct error err = { 0 };
-
-		text[len] = '\0';
-		cr_expect_lt(carry_parse(text, &back, &err), 0, "cut at %zu", len);
-		cr_expect_neq(err.text[0], '\0');
-	}
-	free(text);
 }
