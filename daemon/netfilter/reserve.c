@@ -154,6 +154,12 @@ bool reserve_adopt(struct reserve *reserve, const int *fds, size_t n, const stru
 	return fits;
 }
 
+void reserve_inherit(struct reserve *reserve, const int *fds, size_t n, uid_t uid)
+{
+	for (size_t i = 0; i < n && reserve->n < RESERVE_MAX; i++)
+		reserve->items[reserve->n++] = describe(fds[i], uid);
+}
+
 bool reserve_keep(struct reserve *reserve, const struct plan *plan)
 {
 	size_t before = reserve->n, kept = 0;

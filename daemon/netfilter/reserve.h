@@ -39,6 +39,9 @@ void reserve_take(struct reserve *reserve, const struct plan *plan, struct strbu
  * away, and are closed. */
 bool reserve_adopt(struct reserve *reserve, const int *fds, size_t n, const struct plan *plan);
 
+/* Takes over those of a predecessor whose rules are in, and whose proxy runs: they fit what is there. */
+void reserve_inherit(struct reserve *reserve, const int *fds, size_t n, uid_t uid);
+
 /* Gives back what the plan's rules do not send traffic to. Returns whether there was any. */
 bool reserve_keep(struct reserve *reserve, const struct plan *plan);
 

@@ -2,6 +2,8 @@
 #include "daemon/operator/control.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,6 +12,7 @@
 #include <sys/un.h>
 
 #include "common/base/strbuf.h"
+#include "daemon/os/crossing.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/io.h"
 #include "daemon/operator/json.h"
@@ -120,6 +123,13 @@ static void answer(struct client *client)
 	client->control->asking = NULL;
 }
 
+/* Of whoever waits only the end is of interest, which is told in any case. */
+static bool client_waits(struct client *client)
+{
+	return sd_event_source_set_enabled(client->timer, SD_EVENT_OFF) >= 0 &&
+	       sd_event_source_set_io_events(client->io, 0) >= 0;
+}
+
 /* Returns whether the connection goes on. */
 static bool client_read(struct client *client)
 {
@@ -138,10 +148,8 @@ static bool client_read(struct client *client)
 		return client->len < sizeof(client->request) - 1;
 	*end = 0;
 	answer(client);
-	/* Of whoever waits only the end is of interest, which is told in any case. */
 	if (client->ticket && !client->reply)
-		return sd_event_source_set_enabled(client->timer, SD_EVENT_OFF) >= 0 &&
-		       sd_event_source_set_io_events(client->io, 0) >= 0;
+		return client_waits(client);
 	return client->reply && sd_event_source_set_io_events(client->io, EPOLLOUT) >= 0;
 }
 
@@ -229,6 +237,19 @@ static struct client *find_place(struct control *control, bool root)
 	return root || strangers < STRANGERS ? place : NULL;
 }
 
+/* Takes the descriptor, also where it cannot be served: it is closed then. */
+static void client_open(struct control *control, struct client *client, int fd)
+{
+	client->control = control;
+	client->fd = fd;
+	if (sd_event_add_io(control->setup.event, &client->io, client->fd, EPOLLIN, on_client,
+			    client) < 0 ||
+	    sd_event_source_set_priority(client->io, control->setup.priority) < 0 ||
+	    sd_event_add_time_relative(control->setup.event, &client->timer, CLOCK_MONOTONIC,
+				       CLIENT_USEC, 0, on_client_timeout, client) < 0)
+		client_close(client);
+}
+
 static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
 			 void *userdata)
 {
@@ -240,13 +261,21 @@ static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint
 	/* Whoever is too many is turned away by closing the connection. */
 	if (peer < 0 || !client)
 		return 0;
-	*client = (struct client){ .control = control, .fd = take_fd(&peer), .root = root };
-	if (sd_event_add_io(control->setup.event, &client->io, client->fd, EPOLLIN, on_client,
-			    client) < 0 ||
-	    sd_event_source_set_priority(client->io, control->setup.priority) < 0 ||
-	    sd_event_add_time_relative(control->setup.event, &client->timer, CLOCK_MONOTONIC,
-				       CLIENT_USEC, 0, on_client_timeout, client) < 0)
-		client_close(client);
+	*client = (struct client){ .root = root };
+	client_open(control, client, take_fd(&peer));
+	return 0;
+}
+
+static int watch_listener(struct control *control, struct listener *listener, struct error *err)
+{
+	int r = sd_event_add_io(control->setup.event, &listener->io, listener->fd, EPOLLIN,
+				on_connection, control);
+
+	if (r >= 0)
+		r = sd_event_source_set_priority(listener->io, control->setup.priority);
+	if (r < 0)
+		return error_sys(err, r, "watch the control socket");
+	(void)sd_event_source_set_description(listener->io, "control socket");
 	return 0;
 }
 
@@ -255,7 +284,6 @@ static int listen_at(struct control *control, struct listener *listener, mode_t 
 {
 	const struct sockaddr_un *address = &listener->address;
 	const char *path = address->sun_path;
-	int r;
 
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->fd < 0)
@@ -268,14 +296,7 @@ static int listen_at(struct control *control, struct listener *listener, mode_t 
 		return error_sys(err, -errno, "set the mode of %s", path);
 	if (listen(listener->fd, CLIENTS_MAX) < 0)
 		return error_sys(err, -errno, "listen on %s", path);
-	r = sd_event_add_io(control->setup.event, &listener->io, listener->fd, EPOLLIN,
-			    on_connection, control);
-	if (r >= 0)
-		r = sd_event_source_set_priority(listener->io, control->setup.priority);
-	if (r < 0)
-		return error_sys(err, r, "watch the control socket");
-	(void)sd_event_source_set_description(listener->io, "control socket");
-	return 0;
+	return watch_listener(control, listener, err);
 }
 
 static int address_of(const char *path, const char *end, struct sockaddr_un *ret, struct error *err)
@@ -290,20 +311,31 @@ static int address_of(const char *path, const char *end, struct sockaddr_un *ret
 	return 0;
 }
 
+/* One without sockets. */
+static struct control *make(const struct control_setup *setup)
+{
+	struct control *control = calloc(1, sizeof(*control));
+
+	if (!control)
+		return NULL;
+	control->setup = *setup;
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		control->clients[i].fd = -1;
+	for (size_t i = 0; i < ELEMENTS(control->listeners); i++)
+		control->listeners[i].fd = -1;
+	return control;
+}
+
+static const char *const ends[] = { "", CONTROL_ROOT };
+
 int control_new(const struct control_setup *setup, struct control **ret, struct error *err)
 {
-	static const char *const ends[] = { "", CONTROL_ROOT };
 	static const mode_t modes[] = { 0666, 0600 };
-	_cleanup_(control_freep) struct control *control = calloc(1, sizeof(*control));
+	_cleanup_(control_freep) struct control *control = make(setup);
 	int r = 0;
 
 	if (!control)
 		return error_sys(err, -ENOMEM, "create the control socket");
-	control->setup = *setup;
-	for (size_t i = 0; i < CLIENTS_MAX; i++)
-		control->clients[i].fd = -1;
-	for (size_t i = 0; i < ELEMENTS(ends); i++)
-		control->listeners[i].fd = -1;
 	for (size_t i = 0; i < ELEMENTS(ends) && r == 0; i++) {
 		r = address_of(setup->path, ends[i], &control->listeners[i].address, err);
 		if (r == 0)
@@ -312,6 +344,94 @@ int control_new(const struct control_setup *setup, struct control **ret, struct 
 	if (r == 0)
 		*ret = take_ptr(control);
 	return r;
+}
+
+static const char *const listener_names[] = { "everybody", "root" };
+
+void control_add_facts(const struct control *control, struct strbuf *out)
+{
+	unsigned n = 0;
+
+	handover_add_number(out, "control.", "tickets", control->tickets);
+	for (size_t i = 0; i < ELEMENTS(control->listeners); i++)
+		crossing_add_fd(out, "control.", listener_names[i], control->listeners[i].fd);
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		const struct client *client = &control->clients[i];
+		char prefix[32];
+
+		/* Half a request, and half an answer, do not cross. */
+		if (client->fd < 0 || client->reply || (client->len && !client->ticket))
+			continue;
+		(void)snprintf(prefix, sizeof(prefix), "control.client-%u.", n++);
+		crossing_add_fd(out, prefix, "fd", client->fd);
+		handover_add_number(out, prefix, "root", client->root);
+		handover_add_number(out, prefix, "ticket", client->ticket);
+	}
+	handover_add_number(out, "control.", "clients", n);
+}
+
+static int inherit_client(struct control *control, struct handover *handover, unsigned number)
+{
+	struct client *client = &control->clients[number];
+	uint64_t root, ticket;
+	char prefix[32];
+	int fd;
+
+	(void)snprintf(prefix, sizeof(prefix), "control.client-%u.", number);
+	if (crossing_take_fd(handover, prefix, "fd", &fd) < 0 ||
+	    handover_take_number(handover, prefix, "root", 1, &root) < 0 ||
+	    handover_take_number(handover, prefix, "ticket", UINT_MAX, &ticket) < 0)
+		return -EBADMSG;
+	if (!control->setup.event)
+		return 0;
+	client->root = root;
+	client->ticket = (unsigned)ticket;
+	client_open(control, client, fd);
+	if (client->fd >= 0 && ticket && !client_waits(client))
+		client_close(client);
+	return 0;
+}
+
+static int inherit_listener(struct control *control, struct handover *handover, size_t number,
+			    struct error *err)
+{
+	struct listener *listener = &control->listeners[number];
+	int fd, r = address_of(control->setup.path, ends[number], &listener->address, err);
+
+	if (r == 0 && crossing_take_fd(handover, "control.", listener_names[number], &fd) < 0)
+		r = error_set(err, -EBADMSG, "the state lacks control.%s", listener_names[number]);
+	if (r < 0 || !control->setup.event)
+		return r;
+	listener->fd = fd;
+	return watch_listener(control, listener, err);
+}
+
+int control_inherit(const struct control_setup *setup, struct handover *handover,
+		    struct control **ret, struct error *err)
+{
+	_cleanup_(control_freep) struct control *control = make(setup);
+	uint64_t n = 0, tickets = 0;
+	int r = 0;
+
+	if (!control)
+		return error_sys(err, -ENOMEM, "take the control socket over");
+	for (size_t i = 0; i < ELEMENTS(ends) && r == 0; i++)
+		r = inherit_listener(control, handover, i, err);
+	if (r < 0)
+		return r;
+	if (handover_take_number(handover, "control.", "clients", CLIENTS_MAX, &n) < 0 ||
+	    handover_take_number(handover, "control.", "tickets", UINT_MAX, &tickets) < 0)
+		r = -EBADMSG;
+	control->tickets = (unsigned)tickets;
+	for (unsigned i = 0; i < n && r == 0; i++)
+		r = inherit_client(control, handover, i);
+	if (r < 0)
+		return error_set(err, r,
+				 "the state does not tell the connections of the control "
+				 "socket");
+	if (setup->event)
+		*ret = take_ptr(control);
+	return 0;
 }
 
 void control_free(struct control *control)

@@ -11,6 +11,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "common/supervise/handover.h"
 #include "daemon/operator/json.h"
 
 #define CONTROL_SOCKET "/run/tproxyd/control"
@@ -35,6 +36,13 @@ int control_new(const struct control_setup *setup, struct control **ret, struct 
 	_must_check_;
 void control_free(struct control *control); /* closes and removes the sockets; NULL is nothing */
 DEFINE_CLEANUP(struct control *, control_free, NULL);
+
+/* The sockets for a successor of this process, as facts (common/supervise/handover.h), with those who wait
+ * for an answer or have not asked yet; and the successor takes them. Without an event loop it only
+ * looks whether they are told: *ret is then untouched. */
+void control_add_facts(const struct control *control, struct strbuf *out);
+int control_inherit(const struct control_setup *setup, struct handover *handover,
+		    struct control **ret, struct error *err) _must_check_;
 
 /* For an answer that comes later: within control_answer_t, the ticket for control_reply(), not 0.
  * Whoever asked waits for as long as it takes. */

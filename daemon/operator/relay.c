@@ -2,7 +2,9 @@
 #include "daemon/operator/relay.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +13,11 @@
 #include "common/base/array.h"
 #include "common/base/utf8.h"
 #include "daemon/operator/log.h"
+#include "daemon/os/crossing.h"
 #include "daemon/os/fd.h"
 #include "daemon/process/procfs.h"
 
-#define LINE_MAX     8192 /* bytes of a line; what is longer is cut */
+#define LINE_BYTES   8192 /* bytes of a line; what is longer is cut */
 #define CHUNK_MAX    4096
 #define PROGRAMS_MAX 8    /* kuma-dp, envoy, coredns and whatever wraps them */
 #define QUOTE_MAX    600  /* bytes of a quoted line: kuma-dp puts the reason last */
@@ -42,7 +45,7 @@ struct relay {
 	int ours, theirs;
 	pid_t writer; /* of what is in text */
 	char program[32];
-	char text[LINE_MAX + CHUNK_MAX + 1];
+	char text[LINE_BYTES + CHUNK_MAX + 1];
 	size_t len;
 	bool cut;            /* the rest of a line that was cut comes next */
 	bool draining;       /* nothing is waited for */
@@ -159,9 +162,9 @@ static char *end_of_line(struct relay *relay, char *from)
 {
 	char *end = relay->text + relay->len, *found = memchr(from, '\n', (size_t)(end - from));
 
-	if ((found ? found : end) - from <= LINE_MAX)
+	if ((found ? found : end) - from <= LINE_BYTES)
 		return found;
-	return from + utf8_cut(from, LINE_MAX);
+	return from + utf8_cut(from, LINE_BYTES);
 }
 
 /* Hands over the lines that are there as a whole. Returns false where one has to wait. */
@@ -341,6 +344,95 @@ void relay_quote(struct relay *relay, struct strbuf *out)
 	drain(relay);
 	for (size_t i = 0; i < PROGRAMS_MAX && relay->quotes[i].program[0]; i++)
 		strbuf_addf(out, "; %s said: %s", relay->quotes[i].program, relay->quotes[i].line);
+}
+
+#define NUMBER(name_, type, field, max_)                                 \
+	{                                                                \
+		.name = (name_), .offset = offsetof(struct type, field), \
+		.size = sizeof(((struct type *)0)->field), .max = (max_) \
+	}
+#define TEXT(name_, type, field)                                         \
+	{                                                                \
+		.name = (name_), .offset = offsetof(struct type, field), \
+		.size = sizeof(((struct type *)0)->field), .text = true  \
+	}
+
+static const struct handover_fact facts[] = {
+	NUMBER("writer", relay, writer, INT_MAX),
+	TEXT("program", relay, program),
+	TEXT("text", relay, text),
+	NUMBER("cut", relay, cut, 1),
+	NUMBER("since-usec", relay, since_usec, UINT64_MAX),
+	NUMBER("lines", relay, lines, LINES_MAX),
+	NUMBER("dropped", relay, dropped, UINT_MAX),
+	NUMBER("full-usec", relay, full_usec, UINT64_MAX),
+};
+static const struct handover_table table = { facts, ELEMENTS(facts) };
+
+static const struct handover_fact quote_facts[] = {
+	TEXT("program", quote, program),
+	TEXT("line", quote, line),
+	NUMBER("weight", quote, weight, 2),
+	NUMBER("age", quote, age, UINT_MAX),
+};
+static const struct handover_table quote_table = { quote_facts, ELEMENTS(quote_facts) };
+
+void relay_add_facts(const struct relay *relay, const char *prefix, struct strbuf *out)
+{
+	struct relay copy = *relay;
+	char whole[32];
+
+	/* A line with zero bytes is cleaned in any case when it is handed over. */
+	for (size_t i = 0; i < copy.len; i++)
+		if (!copy.text[i])
+			copy.text[i] = '?';
+	copy.text[copy.len] = '\0';
+	handover_add_facts(out, prefix, &table, &copy);
+	for (unsigned i = 0; i < PROGRAMS_MAX; i++) {
+		(void)snprintf(whole, sizeof(whole), "%squote-%u.", prefix, i);
+		handover_add_facts(out, whole, &quote_table, &relay->quotes[i]);
+	}
+	crossing_add_fd(out, prefix, "ours", relay->ours);
+	crossing_add_fd(out, prefix, "theirs", relay->theirs);
+}
+
+static int take_facts(struct relay *relay, const char *prefix, struct handover *handover,
+		      struct error *err)
+{
+	int r = handover_take_facts(handover, prefix, &table, relay, err);
+	char whole[32];
+
+	for (unsigned i = 0; i < PROGRAMS_MAX && r == 0; i++) {
+		(void)snprintf(whole, sizeof(whole), "%squote-%u.", prefix, i);
+		r = handover_take_facts(handover, whole, &quote_table, &relay->quotes[i], err);
+	}
+	relay->len = strlen(relay->text);
+	return r;
+}
+
+int relay_inherit(const struct relay_heir *heir, struct handover *handover, struct relay **ret,
+		  struct error *err)
+{
+	_free_ struct relay *relay = calloc(1, sizeof(*relay));
+	int r;
+
+	if (!relay)
+		return error_sys(err, -ENOMEM, "relay what %s says", heir->name);
+	r = take_facts(relay, heir->prefix, handover, err);
+	if (r == 0 && (crossing_take_fd(handover, heir->prefix, "ours", &relay->ours) < 0 ||
+		       crossing_take_fd(handover, heir->prefix, "theirs", &relay->theirs) < 0))
+		r = error_set(err, -EBADMSG, "the state lacks the output of %s", heir->name);
+	if (r < 0 || !heir->event)
+		return r;
+	relay->name = heir->name;
+	relay->event = sd_event_ref(heir->event);
+	r = watch(relay, heir->priority);
+	if (r < 0) {
+		relay_free(take_ptr(relay));
+		return error_sys(err, r, "relay what %s says", heir->name);
+	}
+	*ret = take_ptr(relay);
+	return 0;
 }
 
 void relay_free(struct relay *relay)

@@ -14,12 +14,27 @@
 
 #include "common/base/error.h"
 #include "common/base/strbuf.h"
+#include "common/supervise/handover.h"
 
 struct relay;
 
 /* `name` is kept (the caller's); `priority` is that of its event sources. */
 int relay_new(sd_event *event, const char *name, int64_t priority, struct relay **ret,
 	      struct error *err) _must_check_;
+
+/* The relay for a successor of this process, as facts with that prefix (common/supervise/handover.h): its
+ * descriptors, and the half line that has come; and the successor takes it. Without an event loop it
+ * only looks whether all is told: *ret is then untouched. */
+struct relay_heir {
+	sd_event *event;
+	const char *name; /* kept */
+	int64_t priority;
+	const char *prefix;
+};
+
+void relay_add_facts(const struct relay *relay, const char *prefix, struct strbuf *out);
+int relay_inherit(const struct relay_heir *heir, struct handover *handover, struct relay **ret,
+		  struct error *err) _must_check_;
 
 /* What is to be the child's standard output and error; the relay's. A write fails with EPIPE, and
  * SIGPIPE ends whoever does not mind that, once we are gone: by then nobody supervises the child. */

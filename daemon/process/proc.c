@@ -3,7 +3,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/random.h>
@@ -67,6 +69,16 @@ static int system_spawn(struct proc *proc, const struct exec_spec *spec, struct 
 	return 0;
 }
 
+/* The number is its own still: nobody else can have reaped it. */
+static int system_adopt(struct proc *proc, struct error *err)
+{
+	int pidfd = pidfd_open(proc->process->pid, 0);
+
+	if (pidfd < 0)
+		return error_sys(err, -errno, "open a pidfd of %s", proc->name);
+	return watch_child(proc, pidfd, err);
+}
+
 static int system_signal(struct proc *proc, int sig)
 {
 	return proc->child ? sd_event_source_send_child_signal(proc->child, sig, NULL, 0) : -ESRCH;
@@ -101,11 +113,20 @@ static uint32_t system_random(_unused_ struct proc *proc)
 
 static const struct proc_ops system_ops = {
 	.spawn = system_spawn,
+	.adopt = system_adopt,
 	.signal = system_signal,
 	.arm = system_arm,
 	.now = system_now,
 	.random = system_random,
 };
+
+static void arm_timer(struct proc *proc, uint64_t delay_usec)
+{
+	uint64_t now = proc->ops->now(proc);
+
+	proc->timer_usec = delay_usec < USEC_NEVER / 2 ? now + delay_usec : USEC_NEVER;
+	proc->ops->arm(proc, delay_usec);
+}
 
 static void send(struct proc *proc, int sig)
 {
@@ -127,7 +148,7 @@ static enum proc_event do_spawn(struct proc *proc)
 	int r;
 
 	proc->term = PROC_TERM_NONE;
-	proc->ops->arm(proc, USEC_NEVER);
+	arm_timer(proc, USEC_NEVER);
 	r = proc->owner->prepare(proc, &spec, &err, proc->userdata);
 	if (r > 0) {
 		proc->again_usec = (uint64_t)r;
@@ -146,8 +167,8 @@ static void do_term(struct proc *proc)
 {
 	proc->term = PROC_TERM_SENT;
 	proc->term_usec = proc->ops->now(proc);
-	proc->ops->arm(proc, proc->drain_usec < USEC_NEVER / 2 ? proc->drain_usec + PROC_KILL_USEC
-							       : USEC_NEVER);
+	arm_timer(proc, proc->drain_usec < USEC_NEVER / 2 ? proc->drain_usec + PROC_KILL_USEC
+							  : USEC_NEVER);
 	send(proc, SIGTERM);
 }
 
@@ -155,7 +176,7 @@ static void do_end(struct proc *proc)
 {
 	proc->term = PROC_TERM_DUE;
 	proc->term_usec = proc->ops->now(proc);
-	proc->ops->arm(proc, PROC_TERM_GAP_USEC);
+	arm_timer(proc, PROC_TERM_GAP_USEC);
 	send(proc, SIGTERM);
 }
 
@@ -163,7 +184,7 @@ static void end_drain(struct proc *proc, bool arm)
 {
 	proc->term = PROC_TERM_TWICE;
 	if (arm)
-		proc->ops->arm(proc, proc->state == PROC_ENDING ? PROC_END_USEC : PROC_KILL_USEC);
+		arm_timer(proc, proc->state == PROC_ENDING ? PROC_END_USEC : PROC_KILL_USEC);
 	send(proc, SIGTERM);
 }
 
@@ -177,7 +198,7 @@ static void do_term_now(struct proc *proc)
 		return;
 	if (since < PROC_TERM_GAP_USEC) {
 		proc->term = PROC_TERM_DUE;
-		proc->ops->arm(proc, PROC_TERM_GAP_USEC - since);
+		arm_timer(proc, PROC_TERM_GAP_USEC - since);
 		return;
 	}
 	/* Shortened only, or asking again and again would keep a hung process alive. */
@@ -204,7 +225,7 @@ static void do_wait(struct proc *proc)
 	}
 	proc->again_usec = 0;
 	proc->due_usec = now + pause;
-	proc->ops->arm(proc, pause);
+	arm_timer(proc, pause);
 }
 
 /* Returns the event that follows at once, or PROC_EVENT_COUNT. */
@@ -229,7 +250,7 @@ static enum proc_event perform(struct proc *proc, enum proc_action action)
 		do_wait(proc);
 		break;
 	case PROC_SETTLE:
-		proc->ops->arm(proc, USEC_NEVER);
+		arm_timer(proc, USEC_NEVER);
 		break;
 	case PROC_IGNORE:
 	case PROC_UNREACHABLE:
@@ -285,10 +306,70 @@ void proc_exited(struct proc *proc, const siginfo_t *si)
 
 void proc_timeout(struct proc *proc)
 {
+	proc->timer_usec = USEC_NEVER;
 	if (proc->term == PROC_TERM_DUE)
 		end_drain(proc, true);
 	else
 		proc_event(proc, PROC_EV_TIMEOUT);
+}
+
+#define FACT(name_, field, max_)                                         \
+	{                                                                \
+		.name = (name_), .offset = offsetof(struct proc, field), \
+		.size = sizeof(((struct proc *)0)->field), .max = (max_) \
+	}
+
+/* clang-format off */
+static const struct handover_fact facts[] = {
+	FACT("state",          state,             PROC_STATE_COUNT - 1),
+	FACT("drain-usec",     drain_usec,        UINT64_MAX),
+	FACT("pause-usec",     backoff.next_usec, UINT64_MAX),
+	FACT("start-usec",     start_usec,        UINT64_MAX),
+	FACT("last-exit-usec", last_exit_usec,    UINT64_MAX),
+	FACT("last-pid",       last_pid,          INT_MAX),
+	FACT("due-usec",       due_usec,          UINT64_MAX),
+	FACT("timer-usec",     timer_usec,        UINT64_MAX),
+	FACT("ready-usec",     ready_usec,        UINT64_MAX),
+	FACT("again-usec",     again_usec,        UINT64_MAX),
+	FACT("term",           term,              PROC_TERM_TWICE),
+	FACT("term-usec",      term_usec,         UINT64_MAX),
+	{ .name = "last-exit", .offset = offsetof(struct proc, last_exit_text),
+	  .size = SPAWN_END_MAX, .text = true },
+};
+/* clang-format on */
+
+static const struct handover_table table = { facts, ELEMENTS(facts) };
+
+void proc_add_facts(const struct proc *proc, const char *prefix, struct strbuf *out)
+{
+	handover_add_facts(out, prefix, &table, proc);
+}
+
+/* A process that must be there, or must not. */
+static bool has_process(enum proc_state state)
+{
+	return state != PROC_DOWN && state != PROC_BACKOFF;
+}
+
+int proc_take_facts(struct proc *proc, const char *prefix, struct handover *handover,
+		    struct error *err)
+{
+	int r = handover_take_facts(handover, prefix, &table, proc, err);
+
+	if (r == 0 && has_process(proc->state) != (proc->process->pid > 0))
+		return error_set(err, -EBADMSG, "the state says that %s is %s, and process %d",
+				 proc->name, proc_state_name(proc->state), (int)proc->process->pid);
+	return r;
+}
+
+int proc_resume(struct proc *proc, struct error *err)
+{
+	uint64_t now = proc->ops->now(proc), due = proc->timer_usec;
+	int r = proc->process->pid > 0 ? proc->ops->adopt(proc, err) : 0;
+
+	if (r == 0 && due != 0 && due != USEC_NEVER)
+		arm_timer(proc, due > now ? due - now : 0);
+	return r;
 }
 
 int proc_init(struct proc *proc, struct error *err)

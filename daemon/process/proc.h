@@ -18,6 +18,7 @@
 #include "common/base/error.h"
 #include "common/supervise/backoff.h"
 #include "common/supervise/carry.h"
+#include "common/supervise/handover.h"
 #include "common/supervise/proc_fsm.h"
 #include "common/supervise/situation.h"
 #include "daemon/process/spawn.h"
@@ -63,6 +64,8 @@ struct proc_ops {
 	void (*arm)(struct proc *proc, uint64_t delay_usec); /* USEC_NEVER: disarm */
 	uint64_t (*now)(struct proc *proc);                  /* CLOCK_MONOTONIC */
 	uint32_t (*random)(struct proc *proc);
+	/* Watches the process that there is: one that a predecessor has started. */
+	int (*adopt)(struct proc *proc, struct error *err);
 };
 
 enum proc_term {
@@ -92,6 +95,7 @@ struct proc {
 	uint64_t last_exit_usec; /* CLOCK_MONOTONIC; 0: none has ended */
 	pid_t last_pid;          /* of the last one that has ended; 0: none */
 	uint64_t due_usec;       /* while backing off: when the next one is started */
+	uint64_t timer_usec;     /* when the state's timer fires; USEC_NEVER, or 0: never */
 
 	/* proc.c's own */
 	uint64_t ready_usec; /* since when it has served; 0: it does not */
@@ -109,6 +113,14 @@ void proc_done(struct proc *proc);
 
 /* What the owner wants or knows; ends and timeouts are for the next two. */
 void proc_event(struct proc *proc, enum proc_event event);
+
+/* What a successor of this daemon has to know besides proc->process; and the successor, after
+ * proc_init() with proc->process known: takes it, then the process that is there (our child still) and
+ * the timer that runs. */
+void proc_add_facts(const struct proc *proc, const char *prefix, struct strbuf *out);
+int proc_take_facts(struct proc *proc, const char *prefix, struct handover *handover,
+		    struct error *err) _must_check_;
+int proc_resume(struct proc *proc, struct error *err) _must_check_;
 
 /* What the event loop, or a test in its place, has seen. */
 void proc_exited(struct proc *proc, const siginfo_t *si);

@@ -246,7 +246,7 @@ static uint32_t proc_random(struct proc *proc)
 }
 
 static const struct proc_ops proc_hands = { proc_spawn, proc_signal, proc_arm, proc_now,
-					    proc_random };
+					    proc_random, NULL };
 
 void daemon_born(struct world *w)
 {
