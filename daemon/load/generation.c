@@ -19,9 +19,22 @@ static void build_rules(struct generation *g)
 		ruleset_build(&g->arena, &g->plan, (enum level)level, &g->rules[level]);
 }
 
+/* What was read once stays what it was. */
+static void take_given(struct facts *facts, const struct facts *given)
+{
+	facts->now_sec = given->now_sec;
+	facts->token = given->token;
+	facts->dataplane = given->dataplane;
+	facts->ca_cert = given->ca_cert;
+	facts->corefile = given->corefile;
+	facts->resolv_conf = given->resolv_conf;
+	facts->mesh_resolv_conf = given->mesh_resolv_conf;
+}
+
 /* Config -> facts -> plan -> rules and commands; stops at the first step
  * that has errors to show. */
-static int derive(struct generation *g, enum generation_purpose purpose, struct error *err)
+static int derive(struct generation *g, enum generation_purpose purpose,
+		  const struct given_inputs *given, struct error *err)
 {
 	enum check_purpose check = purpose == GENERATION_INSTALL ? CHECK_INSTALL : CHECK_RUN;
 	struct diag_list *diags = &g->options.diags;
@@ -38,6 +51,8 @@ static int derive(struct generation *g, enum generation_purpose purpose, struct 
 	r = host_facts(&g->arena, &g->options.loaded.config, check, &g->facts, err);
 	if (r < 0)
 		return r;
+	if (given)
+		take_given(&g->facts, &given->facts);
 	r = plan_build(&g->arena, &g->options.loaded, &g->facts, check, &g->plan, diags);
 	if (r < 0)
 		return error_sys(err, r, "build the plan");
@@ -58,7 +73,7 @@ static int derive(struct generation *g, enum generation_purpose purpose, struct 
 	return 0;
 }
 
-static struct generation *make(unsigned number)
+struct generation *generation_make(unsigned number)
 {
 	struct generation *g = calloc(1, sizeof(*g));
 
@@ -69,17 +84,19 @@ static struct generation *make(unsigned number)
 	return g;
 }
 
-static int fill(struct generation *g, enum generation_purpose purpose, struct error *err)
+int generation_fill(struct generation *g, enum generation_purpose purpose,
+		    const struct given_inputs *given, struct error *err)
 {
 	const struct command_line line = {
 		.argc = g->argc,
 		.argv = g->argv,
 		.source = purpose == GENERATION_INSTALL ? OPTIONS_NAMED : OPTIONS_SYSTEM,
 	};
-	int r = options_load(&g->arena, &line, &g->options, err);
+	int r = options_load_given(&g->arena, &line, given ? &given->files : NULL, &g->options,
+				   err);
 
 	if (r == OPTIONS_LOADED)
-		r = derive(g, purpose, err);
+		r = derive(g, purpose, given, err);
 	if (r == 0 && g->arena.failed)
 		return error_sys(err, -ENOMEM, "load the configuration");
 	return r;
@@ -88,14 +105,14 @@ static int fill(struct generation *g, enum generation_purpose purpose, struct er
 int generation_new(int argc, char *argv[], enum generation_purpose purpose, struct generation **ret,
 		   struct error *err)
 {
-	_cleanup_(generation_freep) struct generation *g = make(1);
+	_cleanup_(generation_freep) struct generation *g = generation_make(1);
 	int r;
 
 	if (!g)
 		return error_sys(err, -ENOMEM, "load the configuration");
 	g->argc = argc;
 	g->argv = argv;
-	r = fill(g, purpose, err);
+	r = generation_fill(g, purpose, NULL, err);
 	if (r == 0)
 		*ret = take_ptr(g);
 	return r;
@@ -103,7 +120,7 @@ int generation_new(int argc, char *argv[], enum generation_purpose purpose, stru
 
 int generation_follow(struct generation *former, struct generation **ret, struct error *err)
 {
-	_cleanup_(generation_freep) struct generation *g = make(former->number + 1);
+	_cleanup_(generation_freep) struct generation *g = generation_make(former->number + 1);
 	struct generation *base = former->loaded_by;
 	struct diag_list *diags;
 	int r;
@@ -136,7 +153,7 @@ int generation_follow(struct generation *former, struct generation **ret, struct
 
 int generation_again(const struct generation *former, struct generation **ret, struct error *err)
 {
-	_cleanup_(generation_freep) struct generation *g = make(former->number + 1);
+	_cleanup_(generation_freep) struct generation *g = generation_make(former->number + 1);
 	int r;
 
 	if (!g)
@@ -151,7 +168,7 @@ int generation_again(const struct generation *former, struct generation **ret, s
 	/* Asking a program for its version takes longer than all the rest, while the loop waits. */
 	g->facts.kuma_dp = former->facts.kuma_dp;
 	g->facts.core_dns = former->facts.core_dns;
-	r = fill(g, GENERATION_RUN, err);
+	r = generation_fill(g, GENERATION_RUN, NULL, err);
 	/* The command line is what it was when it was understood. */
 	if (r != 0)
 		return r < 0 ? r : -EINVAL;
@@ -194,7 +211,7 @@ void generation_compare(const struct generation *former, struct generation *next
 
 struct generation *generation_repeat(struct generation *former, unsigned number, const char *cause)
 {
-	struct generation *g = make(number);
+	struct generation *g = generation_make(number);
 
 	if (!g)
 		return NULL;

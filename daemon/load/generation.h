@@ -61,6 +61,35 @@ int generation_follow(struct generation *former, struct generation **ret, struct
 int generation_again(const struct generation *former, struct generation **ret, struct error *err)
 	_must_check_;
 
+/* What a generation was made of, as facts with that prefix for a successor of this daemon: the texts of
+ * its files as they were read, and how its children and rules were known. */
+void generation_add_inputs(const struct generation *generation, const char *prefix,
+			   struct strbuf *out);
+
+/* The successor makes it anew: of those texts, its own command line and environment, and the host as
+ * it is. Children that were started for it are its own, whatever it would start now. *ret_same_rules
+ * tells whether it makes the same rules. What it cannot make is an error. */
+struct generation_heir {
+	int argc;
+	char **argv; /* as generation_new() takes them */
+	const char *prefix;
+};
+
+int generation_inherit(const struct generation_heir *heir, struct handover *handover,
+		       struct generation **ret, bool *ret_same_rules, struct error *err)
+	_must_check_;
+
+/* generation.c, for inherit.c alone: an empty one; all that follows from its command line, and from the
+ * files that are given where they are not to be read. */
+struct given_inputs {
+	struct layer_file_list files;
+	struct facts facts; /* texts and programs, and when they were read */
+};
+
+struct generation *generation_make(unsigned number);
+int generation_fill(struct generation *g, enum generation_purpose purpose,
+		    const struct given_inputs *given, struct error *err) _must_check_;
+
 /* Another one of the same content, to be taken after `number - 1`; NULL: no memory. */
 struct generation *generation_repeat(struct generation *former, unsigned number, const char *cause);
 

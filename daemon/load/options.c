@@ -52,6 +52,7 @@ static const struct general_option general_options[] = {
 struct reader {
 	struct arena *arena;
 	const struct command_line *line;
+	const struct layer_file_list *given; /* NULL: the files are read */
 	struct options *options;
 	struct error *err;
 	int at; /* the next word */
@@ -291,17 +292,18 @@ static int load(struct reader *r)
 {
 	struct layers layers = { .flags = r->flags.items, .n_flags = r->flags.n };
 
-	if (r->line->source == OPTIONS_SYSTEM)
+	if (!r->given && r->line->source == OPTIONS_SYSTEM)
 		config_files_system(&r->files, r->config_file);
-	else if (r->line->source == OPTIONS_NAMED)
+	else if (!r->given && r->line->source == OPTIONS_NAMED)
 		config_files_named(&r->files, r->config_file, &r->configs);
 	if (r->line->source == OPTIONS_SYSTEM || r->line->source == OPTIONS_NAMED)
 		layers.environ = environ;
 	r->options->from_stdin = r->files.stdin_read;
-	for (size_t i = 0; i < r->files.n; i++)
-		array_push(r->arena, &r->options->files, r->files.items[i].name);
-	layers.files = r->files.items;
-	layers.n_files = r->files.n;
+	r->options->files = (struct layer_file_list){ r->files.items, r->files.n };
+	if (r->given)
+		r->options->files = *r->given;
+	layers.files = r->options->files.items;
+	layers.n_files = r->options->files.n;
 	if (layers_load(r->arena, &layers, &r->options->loaded, &r->options->diags) < 0)
 		return error_sys(r->err, -ENOMEM, "load the configuration");
 	return 0;
@@ -310,9 +312,16 @@ static int load(struct reader *r)
 int options_load(struct arena *arena, const struct command_line *line, struct options *ret,
 		 struct error *err)
 {
+	return options_load_given(arena, line, NULL, ret, err);
+}
+
+int options_load_given(struct arena *arena, const struct command_line *line,
+		       const struct layer_file_list *given, struct options *ret, struct error *err)
+{
 	struct reader r = {
 		.arena = arena,
 		.line = line,
+		.given = given,
 		.options = ret,
 		.files = { .arena = arena, .diags = &ret->diags },
 		.err = err,

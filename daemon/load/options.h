@@ -33,6 +33,11 @@ enum options_source {
 	OPTIONS_KUMACTL_UNINSTALL,
 };
 
+struct layer_file_list {
+	struct layer_file *items;
+	size_t n;
+};
+
 struct command_line {
 	int argc;
 	char **argv; /* argv[0] is the verb */
@@ -45,9 +50,9 @@ struct command_line {
 struct options {
 	struct loaded loaded;
 	struct diag_list diags;
-	struct string_list files; /* that were read, in the order in which they count */
-	size_t choice;            /* which of the choices was given */
-	bool from_stdin;          /* standard input was read for it */
+	struct layer_file_list files; /* that were read, in the order in which they count */
+	size_t choice;                /* which of the choices was given */
+	bool from_stdin;              /* standard input was read for it */
 };
 
 /* Positive answers; negative ones are errors. */
@@ -62,6 +67,11 @@ enum options_answer {
  * in arena. */
 int options_load(struct arena *arena, const struct command_line *line, struct options *ret,
 		 struct error *err) _must_check_;
+
+/* The same with the texts of files that were read before (borrowed for the arena's life). */
+int options_load_given(struct arena *arena, const struct command_line *line,
+		       const struct layer_file_list *given, struct options *ret, struct error *err)
+	_must_check_;
 
 /* Prints all diagnostics to stderr, compiler-style. */
 void options_print_diags(const struct diag_list *diags);

@@ -33,11 +33,11 @@ static json_t *control_plane(struct daemon *d)
 
 static json_t *configuration(const struct generation *generation)
 {
-	const struct string_list *files = &generation->options.files;
+	const struct layer_file_list *files = &generation->options.files;
 	json_t *all = json_array();
 
 	for (size_t i = 0; i < files->n; i++)
-		if (json_array_append_new(all, json_text(files->items[i])) < 0) {
+		if (json_array_append_new(all, json_text(files->items[i].name)) < 0) {
 			json_decref(all);
 			return NULL;
 		}
