@@ -23,6 +23,8 @@ static const struct verb {
 	{ "uninstall", verb_uninstall, "take the redirect out, whoever left it" },
 	{ "status", verb_status, "say what is true now, on one screen, or for programs" },
 	{ "reload", verb_reload, "ask the running daemon to read its configuration again" },
+	{ "reexec", verb_reexec,
+	  "replace the running daemon by the installed version, without a gap" },
 	{ "confirm", verb_confirm, "let the redirect stay, where safety.confirm is set" },
 	{ "log-level", verb_log_level, "set the running daemon's log level" },
 	{ "show-config", verb_show_config, "print the effective configuration with origins" },

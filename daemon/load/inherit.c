@@ -35,6 +35,7 @@ static const struct handover_fact facts[] = {
 	NUMBER("number",           number,                        UINT_MAX),
 	NUMBER("from-stdin",       options.from_stdin,            1),
 	NUMBER("read-sec",         facts.now_sec,                 UINT64_MAX),
+	NUMBER("backend",          plan.backend,                  BACKEND_COUNT - 1),
 	NUMBER("uid",              plan.user.uid,                 UINT_MAX),
 	NUMBER("gid",              plan.user.gid,                 UINT_MAX),
 	NUMBER("kuma-dp.digest-1", digest[CHILD_KUMA_DP][0],      UINT64_MAX),
@@ -211,6 +212,10 @@ static int judge(const struct generation *g, const struct generation *known, str
 		diag_print(&g->options.diags.items[i], &text);
 		return error_set(err, -EINVAL, "%s", strbuf_text(&text));
 	}
+	if (g->plan.backend != known->plan.backend)
+		return error_set(err, -EINVAL,
+				 "this version, or this host as it is now, would keep the rules in "
+				 "another backend: restart the service");
 	if (g->plan.user.uid != known->plan.user.uid || g->plan.user.gid != known->plan.user.gid)
 		return error_set(err, -EINVAL,
 				 "the proxy runs as UID %u and GID %u, and its user is UID %u and "

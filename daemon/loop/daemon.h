@@ -7,6 +7,8 @@
  * common/supervise/situation.h and acts on the answers. What is inside is in state.h.
  */
 
+#include <stddef.h>
+
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 
@@ -14,9 +16,30 @@ struct daemon;
 struct generation;
 
 /* Prepares everything that needs no child: event loop, signals, record, work directory, control
- * socket. Takes the generation, also when it fails. SIGTERM, SIGINT, SIGHUP and SIGCHLD must be
- * blocked. */
-int daemon_new(struct generation *generation, struct daemon **ret, struct error *err) _must_check_;
+ * socket. Takes the generation, also when it fails; borrows the instance's lock for the daemon's life.
+ * SIGTERM, SIGINT, SIGHUP and SIGCHLD must be blocked. */
+int daemon_new(struct generation *generation, int instance, struct daemon **ret, struct error *err)
+	_must_check_;
+
+/* The same for a binary that takes the place of another one in the same process: from what that has
+ * handed over, with its descriptors, children and rules. */
+struct daemon_heir {
+	int argc;
+	char **argv;      /* as the former one's: argv[0] is the verb */
+	const char *text; /* of common/supervise/handover.h */
+	size_t len;
+};
+
+int daemon_inherit(const struct daemon_heir *heir, struct daemon **ret, struct error *err)
+	_must_check_;
+
+/* Whether it could; without a descriptor or a child of its own. */
+int daemon_could_inherit(const struct daemon_heir *heir, struct error *err) _must_check_;
+
+/* How the binary that is tried says so, and how the one that is executed knows its state. */
+#define REEXEC_READY    "tproxyd-ready "
+#define REEXEC_VARIABLE "TPROXYD_STATE"
+#define REEXEC_CHECK    "--check-state"
 
 /* Starts the children and runs until everything is undone again; serves the instance's socket
  * (borrowed). Returns the exit status, or a negative errno when the loop itself failed. */

@@ -62,14 +62,12 @@ static int on_envoy_exit(sd_event_source *source, _unused_ int fd, _unused_ uint
 	return 0;
 }
 
-static int watch_envoy(struct daemon *d, pid_t pid)
+int daemon_watch_envoy(struct daemon *d, int pidfd)
 {
-	_close_ int fd = pidfd_open(pid, 0);
+	_close_ int fd = pidfd;
 	int r;
 
 	d->envoy_exit = sd_event_source_disable_unref(d->envoy_exit);
-	if (fd < 0)
-		return -errno;
 	r = sd_event_add_io(d->event, &d->envoy_exit, fd, EPOLLIN, on_envoy_exit, d);
 	if (r < 0)
 		return r;
@@ -78,6 +76,13 @@ static int watch_envoy(struct daemon *d, pid_t pid)
 	if (sd_event_source_set_io_fd_own(d->envoy_exit, 1) >= 0)
 		(void)take_fd(&fd);
 	return 0;
+}
+
+static int watch_envoy(struct daemon *d, pid_t pid)
+{
+	int fd = pidfd_open(pid, 0);
+
+	return fd < 0 ? -errno : daemon_watch_envoy(d, fd);
 }
 
 /* The work directory is kuma-dp's; our coredns only has it as its current directory. */

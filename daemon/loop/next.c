@@ -12,18 +12,27 @@
 #include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
 
+void daemon_set_pauses(struct daemon *d)
+{
+	const struct plan *plan = &latest_of(d)->plan;
+
+	for (size_t i = 0; i < d->n_children; i++)
+		d->child[i].proc.backoff = (struct backoff){
+			.delay_usec = (uint64_t)plan->restart_delay_nsec / 1000,
+			.max_usec = (uint64_t)plan->restart_max_delay_nsec / 1000,
+			.next_usec = d->child[i].proc.backoff.next_usec,
+		};
+}
+
 void daemon_take(struct daemon *d, struct generation *next)
 {
-	const struct plan *plan = &next->plan;
-
 	generation_free(d->next);
 	d->next = next;
 	situation_hold(situation_of(d), daemon_hold_usec(d));
+	daemon_set_pauses(d);
 	for (size_t i = 0; i < d->n_children; i++) {
 		struct proc *proc = &d->child[i].proc;
 
-		proc->backoff.delay_usec = (uint64_t)plan->restart_delay_nsec / 1000;
-		proc->backoff.max_usec = (uint64_t)plan->restart_max_delay_nsec / 1000;
 		/* What kept it from starting may be what was mended. */
 		if (proc->state == PROC_BACKOFF && !daemon_child_is_of(d, (enum child_id)i, next))
 			proc_event(proc, PROC_EV_START);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "daemon/loop/daemon.h"
+#include "daemon/loop/reexec.h"
 #include "daemon/loop/state.h"
 #include "daemon/netfilter/backends/backends.h"
 #include "daemon/operator/log.h"
@@ -109,7 +110,7 @@ static void files_down(struct daemon *d)
 }
 
 /* After a crash the ports are reserved still: no other user gets them before the proxy has them. */
-static void reserve_up(struct daemon *d)
+static void reserve_new(struct daemon *d)
 {
 	int fds[RESERVE_MAX];
 	size_t n = notify_stored(RESERVE_NAME, fds, ELEMENTS(fds));
@@ -118,7 +119,7 @@ static void reserve_up(struct daemon *d)
 		notify_unstore(RESERVE_NAME);
 }
 
-static int control_up(struct daemon *d, struct error *err)
+int daemon_take_control(struct daemon *d, struct handover *from, struct error *err)
 {
 	const struct control_setup setup = {
 		.event = d->event,
@@ -128,19 +129,37 @@ static int control_up(struct daemon *d, struct error *err)
 		.userdata = d,
 	};
 
-	return control_new(&setup, &d->control, err);
+	return from ? control_inherit(&setup, from, &d->control, err)
+		    : control_new(&setup, &d->control, err);
 }
 
-static int children_up(struct daemon *d, struct error *err)
+int daemon_take_relay(struct daemon *d, enum child_id id, struct handover *from, struct error *err)
+{
+	static const char *const prefixes[CHILD_COUNT] = { RELAY_KUMA_DP, RELAY_CORE_DNS };
+	const struct relay_heir heir = {
+		.event = d->event,
+		.name = d->current->command[id].name,
+		.priority = PRIORITY_WORDS,
+		.prefix = prefixes[id],
+	};
+
+	if (from)
+		return handover_has(from, heir.prefix, "ours")
+			       ? relay_inherit(&heir, from, &d->child[id].relay, err)
+			       : 0;
+	if (!log_is_journal())
+		return 0;
+	return relay_new(heir.event, heir.name, heir.priority, &d->child[id].relay, err);
+}
+
+static int children_up(struct daemon *d, struct handover *from, struct error *err)
 {
 	int r = sweep_prepare(err);
 
 	for (unsigned i = 0; i < CHILD_COUNT && r >= 0 && d->current->command[i].path; i++) {
-		const char *name = d->current->command[i].name;
-
 		r = daemon_add_child(d, NULL, err);
-		if (r >= 0 && log_is_journal())
-			r = relay_new(d->event, name, PRIORITY_WORDS, &d->child[i].relay, err);
+		if (r >= 0)
+			r = daemon_take_relay(d, (enum child_id)i, from, err);
 	}
 	/* Envoy says so at each try. */
 	if (r >= 0 && d->child[CHILD_KUMA_DP].relay)
@@ -207,7 +226,32 @@ void daemon_start(struct daemon *d)
 	};
 }
 
-int daemon_new(struct generation *generation, struct daemon **ret, struct error *err)
+int daemon_build(struct daemon *d, struct handover *from, struct error *err)
+{
+	int r = loop_up(d, err);
+
+	if (r >= 0)
+		r = rules_up(d, err);
+	d->has_files = from != NULL;
+	daemon_find_program(d);
+	if (r >= 0 && !from)
+		r = files_up(d, err);
+	if (r >= 0)
+		r = daemon_take_control(d, from, err);
+	if (r >= 0)
+		r = probe_new(d->event, &d->probe.prober, err);
+	if (r >= 0)
+		r = daemon_watch_resolv(d, err);
+	if (r >= 0)
+		r = daemon_watch_token(d, err);
+	if (r >= 0)
+		r = children_up(d, from, err);
+	if (r >= 0)
+		daemon_listen(d);
+	return r;
+}
+
+int daemon_new(struct generation *generation, int instance, struct daemon **ret, struct error *err)
 {
 	_cleanup_(daemon_freep) struct daemon *d = calloc(1, sizeof(*d));
 	int r;
@@ -217,25 +261,11 @@ int daemon_new(struct generation *generation, struct daemon **ret, struct error 
 		return error_sys(err, -ENOMEM, "start the daemon");
 	}
 	daemon_init(d, generation, &daemon_system_ops);
-	reserve_up(d);
-	r = loop_up(d, err);
-	if (r >= 0)
-		r = rules_up(d, err);
-	if (r >= 0)
-		r = files_up(d, err);
-	if (r >= 0)
-		r = control_up(d, err);
-	if (r >= 0)
-		r = probe_new(d->event, &d->probe.prober, err);
-	if (r >= 0)
-		r = daemon_watch_resolv(d, err);
-	if (r >= 0)
-		r = daemon_watch_token(d, err);
-	if (r >= 0)
-		r = children_up(d, err);
+	d->reexec.instance = instance;
+	reserve_new(d);
+	r = daemon_build(d, NULL, err);
 	if (r < 0)
 		return r;
-	daemon_listen(d);
 	daemon_start(d);
 	*ret = take_ptr(d);
 	return 0;
@@ -245,6 +275,7 @@ void daemon_free(struct daemon *d)
 {
 	if (!d)
 		return;
+	daemon_forget_candidate(d);
 	children_down(d);
 	file_watch_free(d->resolv.watch);
 	netfilter_watch_free(d->rules_watch);

@@ -37,6 +37,8 @@ enum {
 	PRIORITY_SIGNAL = -5,
 	PRIORITY_STEP = 5,
 	PRIORITY_WORDS = 10,
+	/* Who is replaced by another binary has done all that there was to do. */
+	PRIORITY_REEXEC = 20,
 };
 
 enum timer {
@@ -214,6 +216,16 @@ struct daemon {
 		uint64_t since_usec, since_sec;
 	} phase;
 
+	/* The binary that is to take our place. */
+	struct {
+		char program[PATH_MAX]; /* which it is: where we were executed from */
+		int instance;           /* the lock; borrowed */
+		unsigned ticket;        /* of who asked for it */
+		/* of the one that is tried: its process, its output, the end of its time */
+		sd_event_source *child, *timer, *go;
+		int output;
+	} reexec;
+
 	struct reserve reserve;
 	bool begun;              /* the children were started */
 	bool told_unreserved;    /* which ports could not be reserved */
@@ -301,6 +313,7 @@ void daemon_start(struct daemon *d);
 
 /* hands.c: the real ones, and their timers. What a timer that fired brings about. */
 extern const struct daemon_ops daemon_system_ops;
+int daemon_watch_envoy(struct daemon *d, int pidfd) _must_check_; /* takes it */
 int daemon_make_timers(struct daemon *d, struct error *err) _must_check_;
 void daemon_timer(struct daemon *d, enum timer timer);
 
@@ -336,6 +349,9 @@ void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...) _printf
 void daemon_take(struct daemon *d, struct generation *next);
 void daemon_adopt(struct daemon *d);
 void daemon_renew_children(struct daemon *d);
+
+/* The children are started again after the pauses of the latest. */
+void daemon_set_pauses(struct daemon *d);
 
 /* Whether the child that runs, or ran last, was started with that generation's command. */
 bool daemon_child_is_of(const struct daemon *d, enum child_id id, const struct generation *g);
@@ -390,6 +406,7 @@ json_t *confirm_status(struct daemon *d);
 void daemon_token_look(struct daemon *d);
 int daemon_watch_token(struct daemon *d, struct error *err) _must_check_;
 void daemon_token_read(struct daemon *d, const char *text);
+void daemon_look_at_token(struct daemon *d);
 json_t *token_status(struct daemon *d);
 
 /* resolv.c: watches the file where the rules depend on it, or another one than before. */

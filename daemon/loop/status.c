@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/config/schema.h"
+#include "daemon/loop/reexec.h"
 #include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
 
@@ -89,6 +90,15 @@ static json_t *reload(struct daemon *d, const char *how)
 	return answer;
 }
 
+static json_t *reexec(struct daemon *d)
+{
+	json_t *answer = NULL;
+
+	if (daemon_reexec(d, &answer))
+		d->reexec.ticket = control_defer(d->control);
+	return answer;
+}
+
 json_t *status_answer(const char *request, const char *argument, void *userdata)
 {
 	if (strcmp(request, "status") == 0)
@@ -99,5 +109,7 @@ json_t *status_answer(const char *request, const char *argument, void *userdata)
 		return confirm_answer(userdata);
 	if (strcmp(request, "reload") == 0)
 		return reload(userdata, argument);
-	return json_refusal("the requests are status, reload, confirm and log-level");
+	if (strcmp(request, "reexec") == 0)
+		return reexec(userdata);
+	return json_refusal("the requests are status, reload, reexec, confirm and log-level");
 }

@@ -56,14 +56,18 @@ void daemon_token_read(struct daemon *d, const char *text)
 			  children->token_file);
 }
 
-static void on_changed(void *userdata)
+void daemon_look_at_token(struct daemon *d)
 {
-	struct daemon *d = userdata;
 	_cleanup_(arena_done) struct arena arena = { 0 };
 	struct facts facts = d->current->facts;
 
 	host_token(&arena, &d->current->options.loaded.config, &facts);
 	daemon_token_read(d, facts.token.text);
+}
+
+static void on_changed(void *userdata)
+{
+	daemon_look_at_token(userdata);
 }
 
 int daemon_watch_token(struct daemon *d, struct error *err)

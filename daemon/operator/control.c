@@ -8,13 +8,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
 
 #include "common/base/strbuf.h"
 #include "daemon/os/crossing.h"
 #include "daemon/os/fd.h"
-#include "daemon/os/io.h"
 #include "daemon/operator/json.h"
 
 #define CLIENTS_MAX   16
@@ -22,7 +20,6 @@
 #define SNAPSHOT_USEC ((uint64_t)1000 * 1000) /* strangers get the same answer so long */
 #define REQUEST_MAX   128
 #define CLIENT_USEC   ((uint64_t)5 * 1000 * 1000)
-#define REPLY_MAX     ((size_t)1024 * 1024)
 
 /* One connection: reads a line, then writes the reply, then is gone. */
 struct client {
@@ -299,18 +296,6 @@ static int listen_at(struct control *control, struct listener *listener, mode_t 
 	return watch_listener(control, listener, err);
 }
 
-static int address_of(const char *path, const char *end, struct sockaddr_un *ret, struct error *err)
-{
-	_strbuf_ struct strbuf whole = { 0 };
-
-	strbuf_addf(&whole, "%s%s", path, end);
-	if (whole.failed)
-		return error_sys(err, -ENOMEM, "find the control socket");
-	if (!io_unix_address(whole.text, ret))
-		return error_set(err, -ENAMETOOLONG, "control socket: %s is too long", path);
-	return 0;
-}
-
 /* One without sockets. */
 static struct control *make(const struct control_setup *setup)
 {
@@ -337,7 +322,7 @@ int control_new(const struct control_setup *setup, struct control **ret, struct 
 	if (!control)
 		return error_sys(err, -ENOMEM, "create the control socket");
 	for (size_t i = 0; i < ELEMENTS(ends) && r == 0; i++) {
-		r = address_of(setup->path, ends[i], &control->listeners[i].address, err);
+		r = control_address(setup->path, ends[i], &control->listeners[i].address, err);
 		if (r == 0)
 			r = listen_at(control, &control->listeners[i], modes[i], err);
 	}
@@ -396,7 +381,7 @@ static int inherit_listener(struct control *control, struct handover *handover, 
 			    struct error *err)
 {
 	struct listener *listener = &control->listeners[number];
-	int fd, r = address_of(control->setup.path, ends[number], &listener->address, err);
+	int fd, r = control_address(control->setup.path, ends[number], &listener->address, err);
 
 	if (r == 0 && crossing_take_fd(handover, "control.", listener_names[number], &fd) < 0)
 		r = error_set(err, -EBADMSG, "the state lacks control.%s", listener_names[number]);
@@ -451,63 +436,4 @@ void control_free(struct control *control)
 	}
 	free(control->snapshot);
 	free(control);
-}
-
-static int exchange(int fd, const char *request, struct strbuf *reply, struct error *err)
-{
-	_strbuf_ struct strbuf line = { 0 };
-	int r;
-
-	strbuf_addf(&line, "%s\n", request);
-	if (line.failed)
-		return error_sys(err, -ENOMEM, "ask tproxyd");
-	if (send(fd, line.text, line.len, MSG_NOSIGNAL) != (ssize_t)line.len)
-		return error_sys(err, -errno, "ask tproxyd");
-	r = io_read_all(fd, REPLY_MAX, reply);
-	if (r == -EAGAIN)
-		return error_set(err, -ETIMEDOUT, "tproxyd does not answer");
-	if (r < 0)
-		return error_sys(err, r, "read tproxyd's answer");
-	if (reply->len == 0)
-		return error_set(err, -EPROTO, "tproxyd gave no answer");
-	return 0;
-}
-
-static int connect_to(int fd, const char *path, const char *end, struct error *err)
-{
-	struct sockaddr_un addr;
-	int r = address_of(path, end, &addr, err);
-
-	if (r < 0 || connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
-		return r;
-	if (errno == ENOENT || errno == ECONNREFUSED)
-		return CONTROL_NOBODY;
-	return error_sys(err, -errno, "connect to %s", addr.sun_path);
-}
-
-int control_call(const char *path, const char *request, uint64_t timeout_usec, char **ret_reply,
-		 struct error *err)
-{
-	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const struct timeval tv = { .tv_sec = (time_t)(timeout_usec / 1000000),
-				    .tv_usec = (suseconds_t)(timeout_usec % 1000000) };
-	_strbuf_ struct strbuf reply = { 0 };
-	int r;
-
-	if (fd < 0)
-		return error_sys(err, -errno, "create a socket");
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0)
-		return error_sys(err, -errno, "limit the time to wait for tproxyd");
-	/* Root in a user namespace may be nobody to the daemon. */
-	r = connect_to(fd, path, geteuid() == 0 ? CONTROL_ROOT : "", err);
-	if (r != 0 && geteuid() == 0)
-		r = connect_to(fd, path, "", err);
-	if (r != 0)
-		return r;
-	r = exchange(fd, request, &reply, err);
-	if (r < 0)
-		return r;
-	*ret_reply = strbuf_take(&reply);
-	return *ret_reply ? 0 : error_sys(err, -ENOMEM, "read tproxyd's answer");
 }

@@ -7,6 +7,7 @@
  * nobody else can stand in its way. Both ends are here.
  */
 
+#include <sys/un.h>
 #include <systemd/sd-event.h>
 
 #include "common/base/cleanup.h"
@@ -56,3 +57,7 @@ void control_reply(struct control *control, unsigned ticket, json_t *reply);
 #define CONTROL_NOBODY 1
 int control_call(const char *path, const char *request, uint64_t timeout_usec, char **ret_reply,
 		 struct error *err) _must_check_;
+
+/* control_call.c, for both ends: the address of the socket at path, with the end of its name. */
+int control_address(const char *path, const char *end, struct sockaddr_un *ret, struct error *err)
+	_must_check_;

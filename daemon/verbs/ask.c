@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The verbs that ask the running daemon for a change: confirm, log-level. */
+/* The verbs that ask the running daemon for a change: reexec, confirm, log-level. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +14,8 @@
 #include "daemon/verbs/verbs.h"
 
 #define ANSWER_USEC ((uint64_t)5 * 1000 * 1000)
+#define REEXEC_USEC \
+	((uint64_t)30 * 1000 * 1000) /* the new one is tried first, and gets going then */
 
 static void print_value(const json_t *value)
 {
@@ -46,12 +48,12 @@ static void print_object(json_t *object, int indent)
 	}
 }
 
-/* Asks and prints the answer, a line per member without "ok". */
-static int ask_and_print(const char *request, struct error *err)
+/* The answer, an object to be freed, where it is a yes. */
+static int ask(const char *request, uint64_t timeout_usec, json_t **ret, struct error *err)
 {
 	_free_ char *reply = NULL;
 	json_auto_t *object = NULL;
-	int r = control_call(CONTROL_SOCKET, request, ANSWER_USEC, &reply, err);
+	int r = control_call(CONTROL_SOCKET, request, timeout_usec, &reply, err);
 	const char *why;
 
 	if (r == CONTROL_NOBODY)
@@ -65,7 +67,37 @@ static int ask_and_print(const char *request, struct error *err)
 		why = json_string_value(json_object_get(object, "error"));
 		return error_set(err, -EIO, "%s", why ? why : "it does not say why");
 	}
-	print_object(object, 0);
+	*ret = take_ptr(object);
+	return 0;
+}
+
+/* Asks and prints the answer, a line per member without "ok". */
+static int ask_and_print(const char *request, struct error *err)
+{
+	json_auto_t *object = NULL;
+	int r = ask(request, ANSWER_USEC, &object, err);
+
+	if (r == 0)
+		print_object(object, 0);
+	return r;
+}
+
+int verb_reexec(int argc, char *argv[], struct error *err)
+{
+	const struct command_line line = { argc, argv, OPTIONS_NONE, NULL, 0, NULL };
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	json_auto_t *answer = NULL;
+	struct options options;
+	const char *text;
+	int r = options_load(&arena, &line, &options, err);
+
+	if (r != 0)
+		return verb_end("reexec", r, err);
+	r = ask("reexec", REEXEC_USEC, &answer, err);
+	if (r < 0)
+		return r;
+	text = json_string_value(json_object_get(answer, "text"));
+	io_print_line(stdout, text ? text : "tproxyd has replaced itself");
 	return 0;
 }
 

@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
+#include <sys/time.h>
 
+#include "common/base/parse.h"
 #include "daemon/load/generation.h"
 #include "daemon/loop/daemon.h"
+#include "daemon/os/crossing.h"
 #include "daemon/os/fd.h"
 #include "daemon/netfilter/instance.h"
+#include "daemon/netfilter/redirect.h"
+#include "daemon/netfilter/backends/backends.h"
 #include "daemon/operator/log.h"
 #include "daemon/operator/messages.h"
 #include "daemon/operator/notify.h"
 #include "daemon/verbs/verbs.h"
+
+#define LAST_TRY_USEC ((uint64_t)5 * 1000 * 1000) /* for rules that others keep busy */
 
 /* Blocked for the loop. SIGTERM and SIGINT end us as they end anybody until there is something to undo:
  * loading may take its time. */
@@ -72,17 +82,94 @@ static int supervise(struct generation **g, struct error *err)
 
 	if (r < 0)
 		return r;
-	r = daemon_new(take_ptr(*g), &d, err);
+	r = daemon_new(take_ptr(*g), instance, &d, err);
 	return r < 0 ? r : daemon_run(d, err);
+}
+
+/* Without us nobody watches the proxy, whose end is ours: the rules go first. */
+static void take_rules_out(void)
+{
+	const struct redirect_removal removal = {
+		.backend = netfilter_backends[BACKEND_IPTABLES],
+		.record = RECORD_RUN,
+		.scope = SCOPE_RECORDED,
+		.patience = { .timeout_usec = LAST_TRY_USEC },
+	};
+	struct netfilter_report report;
+	struct error err = { 0 };
+
+	if (redirect_remove(&removal, &report, &err) != 0)
+		log_error(&err, "Cannot take the rules out");
+	netfilter_report_done(&report);
+}
+
+static int read_state(int fd, struct strbuf *text, struct daemon_heir *heir, struct error *err)
+{
+	int r = crossing_read(fd, text, err);
+
+	heir->text = strbuf_text(text);
+	heir->len = text->len;
+	return r;
+}
+
+/* In the place of the binary that has executed us. */
+static int succeed(int argc, char *argv[], const char *state, struct error *err)
+{
+	const struct itimerval none = { 0 };
+	struct daemon_heir heir = { .argc = argc, .argv = argv };
+	_cleanup_(daemon_freep) struct daemon *d = NULL;
+	_strbuf_ struct strbuf text = { 0 };
+	_close_ int fd = -EBADF;
+	uint64_t number;
+	int r;
+
+	crossing_close();
+	if (!parse_decimal(state, INT_MAX, &number))
+		return error_set(err, -EINVAL, REEXEC_VARIABLE " is no descriptor");
+	fd = (int)number;
+	/* It is nobody else's, nor a child's. */
+	(void)unsetenv(REEXEC_VARIABLE);
+	r = block_signals(SIGTERM, SIGINT, err);
+	if (r >= 0)
+		r = read_state(fd, &text, &heir, err);
+	if (r >= 0)
+		r = daemon_inherit(&heir, &d, err);
+	(void)setitimer(ITIMER_REAL, &none, NULL);
+	strbuf_done(&text);
+	(void)close(take_fd(&fd));
+	if (r >= 0)
+		return daemon_run(d, err);
+	take_rules_out();
+	notify_failed(r, err->text);
+	return r;
+}
+
+/* Whether we could do that: asked by the one that runs, which reads our answer. */
+static int try_to_succeed(int argc, char *argv[], struct error *err)
+{
+	struct daemon_heir heir = { .argc = argc, .argv = argv };
+	_strbuf_ struct strbuf text = { 0 };
+	int r = read_state(STDIN_FILENO, &text, &heir, err);
+
+	if (r >= 0)
+		r = daemon_could_inherit(&heir, err);
+	if (r >= 0)
+		puts(REEXEC_READY TPROXYD_VERSION);
+	return r;
 }
 
 int verb_run(int argc, char *argv[], struct error *err)
 {
 	_cleanup_(generation_freep) struct generation *g = NULL;
+	const char *state = getenv(REEXEC_VARIABLE);
 	int r = block_signals(SIGHUP, SIGCHLD, err);
 
 	if (r < 0)
 		return r;
+	if (strcmp(argv[argc - 1], REEXEC_CHECK) == 0)
+		return try_to_succeed(argc - 1, argv, err);
+	if (state)
+		return succeed(argc, argv, state, err);
 	r = generation_new(argc, argv, GENERATION_RUN, &g, err);
 	if (r != 0)
 		return verb_end("run", r, err);

@@ -16,6 +16,7 @@ int verb_install(int argc, char *argv[], struct error *err) _must_check_;
 int verb_uninstall(int argc, char *argv[], struct error *err) _must_check_;
 int verb_status(int argc, char *argv[], struct error *err) _must_check_;
 int verb_reload(int argc, char *argv[], struct error *err) _must_check_;
+int verb_reexec(int argc, char *argv[], struct error *err) _must_check_;
 int verb_confirm(int argc, char *argv[], struct error *err) _must_check_;
 int verb_log_level(int argc, char *argv[], struct error *err) _must_check_;
 int verb_show_config(int argc, char *argv[], struct error *err) _must_check_;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/loop/reexec.h"
 #include "daemon/loop/state.h"
 
 #define MSEC   ((uint64_t)1000)
@@ -304,8 +305,15 @@ static inline uint32_t paper_random(struct proc *proc)
 	return ((struct world *)proc->userdata)->random;
 }
 
-static const struct proc_ops paper_proc_ops = { paper_spawn, paper_signal, paper_proc_arm,
-						paper_proc_now, paper_random };
+static inline int paper_adopt(struct proc *proc, struct error *err)
+{
+	(void)err;
+	cr_assert_gt(proc->process->pid, 0, "nobody to adopt");
+	return 0;
+}
+
+static const struct proc_ops paper_proc_ops = { paper_spawn,    paper_signal, paper_proc_arm,
+						paper_proc_now, paper_random, paper_adopt };
 
 static inline unsigned generation_of(const struct world *w, const struct ruleset *rules)
 {
@@ -436,6 +444,78 @@ static inline struct generation *paper_generation(const struct world_setup *setu
 	return g;
 }
 
+static inline char *paper_facts(const struct daemon *d)
+{
+	struct strbuf out = { 0 };
+
+	handover_begin(&out);
+	daemon_add_facts(d, &out);
+	handover_end(&out);
+	cr_assert_not(out.failed);
+	return strbuf_take(&out);
+}
+
+static inline struct generation *paper_role(const struct daemon *d, unsigned number)
+{
+	struct generation *const all[] = { d->current, d->applied, d->next, d->confirm.former };
+
+	for (size_t i = 0; i < ELEMENTS(all); i++)
+		if (all[i] && all[i]->number == number)
+			return all[i];
+	cr_assert_eq(number, 0, "the generation of nobody");
+	return NULL;
+}
+
+/* The daemon ends, and one that knows nothing but its text goes on: with no other timers, and the same
+ * text. */
+static inline void replaced(struct world *w)
+{
+	_free_ char *text = paper_facts(&w->d), *again = NULL;
+	const struct daemon former = w->d;
+	struct handover handover = { 0 };
+	struct error err = { 0 };
+	struct roles roles;
+	uint64_t timer[TIMER_COUNT], proc_timer[CHILD_COUNT], round_usec = w->round_usec;
+	bool was_probing = w->probing;
+
+	memcpy(timer, w->timer, sizeof(timer));
+	memcpy(proc_timer, w->proc_timer, sizeof(proc_timer));
+	memset(w->timer, 0xff, sizeof(w->timer));
+	memset(w->proc_timer, 0xff, sizeof(w->proc_timer));
+	w->d = (struct daemon){ 0 };
+	cr_assert_eq(handover_parse(text, strlen(text), &handover, &err), 0, "%s", err.text);
+	cr_assert_eq(daemon_take_roles(&handover, &roles, &err), 0, "%s", err.text);
+	daemon_init(&w->d, paper_role(&former, roles.current), &paper_ops);
+	w->d.applied = paper_role(&former, roles.applied);
+	w->d.next = paper_role(&former, roles.next);
+	w->d.confirm.former = paper_role(&former, roles.former);
+	w->d.redirect = former.redirect;
+	json_decref(former.reload.answer);
+	for (size_t i = 0; i < former.n_children; i++)
+		cr_assert_eq(daemon_add_child(&w->d, &paper_proc_ops, &err), 0, "%s", err.text);
+	cr_assert_eq(daemon_take_facts(&w->d, &handover, &err), 0, "%s", err.text);
+	cr_assert_eq(handover_all_taken(&handover, &err), 0, "%s", err.text);
+	again = paper_facts(&w->d);
+	cr_assert_str_eq(text, again);
+	handover_done(&handover);
+	/* The round under way is asked once more. */
+	w->probing = false;
+	cr_assert_eq(daemon_resume(&w->d, &err), 0, "%s", err.text);
+	cr_expect_eq(memcmp(timer, w->timer, sizeof(timer)), 0, "other timers");
+	for (size_t i = 0; i < CHILD_COUNT; i++)
+		cr_expect_eq(w->proc_timer[i], proc_timer[i] > w->now ? proc_timer[i] : w->now,
+			     "another timer of a child");
+	/* It began when the former one did. */
+	cr_expect(w->probing || !was_probing || former.carry.situation.wish == WISH_STOP);
+	w->probing = was_probing;
+	w->round_usec = round_usec;
+	w->d.probe.lazy = former.probe.lazy;
+	w->d.probe.begun_usec = former.probe.begun_usec;
+	w->d.probe.stale = former.probe.stale;
+	w->d.probe.dns_asked = former.probe.dns_asked;
+	w->d.probe.rounds = former.probe.rounds;
+}
+
 static inline void round_ends(struct world *w, const struct probe_result *result)
 {
 	cr_assert(w->probing, "nobody asks");
@@ -462,6 +542,10 @@ static inline void turn(struct world *w)
 		w->woken = false;
 		daemon_update(&w->d);
 	}
+#ifdef LOOP_REPLACED
+	if (!w->ended)
+		replaced(w);
+#endif
 }
 
 static inline void world_init(struct world *w, const struct world_setup *setup)

@@ -109,8 +109,8 @@ static uint32_t fake_random(struct proc *proc)
 	return ((struct world *)proc->userdata)->random;
 }
 
-static const struct proc_ops fake_ops = { fake_spawn, fake_signal, fake_arm, fake_now,
-					  fake_random, NULL };
+static const struct proc_ops fake_ops = { fake_spawn, fake_signal, fake_arm,
+					  fake_now,   fake_random, NULL };
 static const struct proc_owner fake_owner = { fake_prepare, fake_waits, fake_ended, fake_changed,
 					      fake_failed };
 

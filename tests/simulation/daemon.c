@@ -245,8 +245,8 @@ static uint32_t proc_random(struct proc *proc)
 	return below(proc->userdata, 100000);
 }
 
-static const struct proc_ops proc_hands = { proc_spawn, proc_signal, proc_arm, proc_now,
-					    proc_random, NULL };
+static const struct proc_ops proc_hands = { proc_spawn, proc_signal, proc_arm,
+					    proc_now,   proc_random, NULL };
 
 void daemon_born(struct world *w)
 {

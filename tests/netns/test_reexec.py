@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The daemon is replaced by another binary in the same process: nobody who goes through the mesh notices, and a binary
+that is no good costs nothing.
+
+Environment: TPROXYD_TEST_REEXECS, how often in a row (default 20); TPROXYD_TEST_KILLS, at how many moments around it the
+daemon is killed (default 10)."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import netfilter
+from test_reload import Subject
+from trial import PROGRAM
+
+REEXECS = int(os.environ.get("TPROXYD_TEST_REEXECS", "20"))
+KILLS = int(os.environ.get("TPROXYD_TEST_KILLS", "10"))
+SEED = int(os.environ.get("TPROXYD_TEST_SEED", "10"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+CROWD = os.path.join(os.path.dirname(HERE), "system", "crowd.py")
+
+
+def reexec(host, check=True, timeout=60):
+    return host.run([PROGRAM, "reexec"], check=check, timeout=timeout)
+
+
+def replace(trial, script):
+    """Another program where the daemon was executed from."""
+    trial.write("/run/program/new", script, "0755")
+    trial.host.run(["mv", "/run/program/new", PROGRAM])
+
+
+def install(trial, tproxyd):
+    """The program as another file, as a package manager does it."""
+    trial.host.run(["cp", tproxyd, "/run/program/new"])
+    trial.host.run(["mv", "/run/program/new", PROGRAM])
+
+
+class Load:
+    """200 connections that stay, and names and connections that come and go, in the mesh alone."""
+
+    def __init__(self, host):
+        self.host = host
+
+    def __enter__(self):
+        self.crowd = self.host.start([sys.executable, CROWD, 150, 50, "10.77.0.1", 7],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert json.loads(self.crowd.stdout.readline())
+        self.through = [self.host.start([sys.executable, os.path.join(HERE, "through.py"), "10.77.0.1", "shop.mesh",
+                                         "240.0.0.2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                        for _ in range(2)]
+        for process in self.through:
+            assert process.stdout.readline() == "ready\n"
+        return self
+
+    def __exit__(self, *_):
+        self.found = [json.loads(process.communicate(timeout=30)[0]) for process in self.through]
+        self.crowd.stdin.write("look\n")
+        self.crowd.stdin.flush()
+        self.members = json.loads(self.crowd.stdout.readline())
+        self.crowd.communicate(timeout=30)
+
+    def assert_nobody_noticed(self):
+        print(self.found, self.members)
+        assert self.members == {"alive": 200, "lost": {}}
+        for found in self.found:
+            assert not found["failed"] and found["done"] > 1, found
+
+
+@pytest.fixture
+def subject(trial, world, tmp_path):
+    trial.set(kumaDP__env={"STANDIN_ROUTES": "shop.mesh=10.77.0.1:80"})
+    return Subject(trial, tmp_path)
+
+
+def test_nobody_notices_and_nothing_is_left(subject, tproxyd):
+    host, daemon = subject.trial.host, subject.daemon
+    reexec(host)
+    children, descriptors, memory = subject.children(), subject.descriptors(), subject.memory()
+    rules = netfilter.without_counters(host.legacy(False))
+    with Load(host) as load:
+        for _ in range(REEXECS):
+            install(subject.trial, tproxyd)
+            said = reexec(host)
+            assert re.fullmatch("tproxyd [0-9.]+ has taken the place of [0-9.]+\n", said.stdout)
+    load.assert_nobody_noticed()
+    assert subject.children() == children and netfilter.without_counters(host.legacy(False)) == rules
+    assert daemon.process.poll() is None and daemon.status()["phase"] == "redirecting"
+    assert subject.descriptors() == descriptors
+    grown = subject.memory() - memory
+    print(f"{REEXECS} times: {grown} KiB")
+    assert grown < 4096
+    at = [n for n, message in enumerate(daemon.said) if message == "RELOADING=1"]
+    assert len(at) == REEXECS + 1 and "READY=1" in daemon.said[at[-1]:]
+    subject.stop()
+
+
+BROKEN = {
+    "exits": ("#!/bin/sh\nexit 3\n", "exited with status 3 when it was tried and said nothing"),
+    "says nothing": ("#!/bin/sh\nexit 0\n", "exited with status 0 when it was tried and said nothing"),
+    "complains": ("#!/bin/sh\necho libfoo.so.1: cannot open shared object file >&2\nexit 127\n",
+                  "exited with status 127 when it was tried: libfoo.so.1: cannot open"),
+    "crashes": ("#!/bin/sh\nkill -SEGV $$\n", "was killed by signal 11"),
+    "hangs": ("#!/bin/sh\nsleep 1000\n", "did not answer within 5 s when it was tried"),
+    "babbles": ("#!/bin/sh\nexec yes\n", "did not answer within 5 s|exited with status 1 when it was tried: y"),
+    "of another machine": ("\x7fELF\x02\x01\x01" + "\0" * 9 + "\x03\0\xf3\0" + "\0" * 100, "Exec format error"),
+    "is empty": ("", "Exec format error"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_binary_that_is_no_good_costs_nothing(subject, kind, tproxyd):
+    script, why = BROKEN[kind]
+    children, descriptors = subject.children(), subject.descriptors()
+    replace(subject.trial, script)
+    with Load(subject.trial.host) as load:
+        said = subject.trial.host.run(["/run/old", "reexec"], check=False)
+    load.assert_nobody_noticed()
+    assert said.returncode == 1 and re.search(why, said.stderr) and "goes on" in said.stderr, said.stderr
+    assert any("Not replaced" in line and re.search(why, line) for line in subject.daemon.log)
+    install(subject.trial, tproxyd)
+    assert subject.children() == children and subject.descriptors() == descriptors
+    reexec(subject.trial.host)
+    subject.stop()
+
+
+@pytest.fixture(autouse=True)
+def old_program(trial):
+    trial.host.run(["cp", PROGRAM, "/run/old"])
+
+
+def test_one_that_is_gone_is_said(subject):
+    subject.trial.host.run(["rm", PROGRAM])
+    said = subject.trial.host.run(["/run/old", "reexec"], check=False)
+    assert said.returncode == 1 and "No such file" in said.stderr, said.stderr
+    subject.trial.host.run(["cp", "/run/old", PROGRAM])
+    subject.stop()
+
+
+def test_a_killed_one_leaves_one_that_runs_or_nothing(subject, tmp_path):
+    """At each moment: the old one or the new one runs with all it had, or its children have gone with it and what
+    ExecStopPost= does takes everything out."""
+    host, chance = subject.trial.host, random.Random(SEED)
+    alive = 0
+    for turn in range(KILLS):
+        daemon = subject.daemon
+        kuma_dp = subject.children()["kuma-dp"]
+        asked = host.start([PROGRAM, "reexec"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(chance.random() * 0.4)
+        daemon.process.send_signal(signal.SIGKILL)
+        asked.wait(30)
+        daemon.process.wait(30)
+        end = time.monotonic() + 10
+        while os.path.exists(f"/proc/{kuma_dp}"):
+            assert time.monotonic() < end, f"kuma-dp lives on (turn {turn})"
+            time.sleep(0.01)
+        host.run([PROGRAM, "uninstall", "--recorded", "--quiet"])
+        assert not [line for tables in host.legacy(False).values() for lines in tables.values() for line in lines
+                    if "KUMA_MESH" in line], f"rules are left (turn {turn})"
+        alive += 1
+        if turn + 1 < KILLS:
+            os.unlink(f"{tmp_path}/notify")
+            subject = Subject(subject.trial, tmp_path)
+    assert alive == KILLS
