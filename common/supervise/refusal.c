@@ -6,7 +6,7 @@
 
 /* Behind the 10 s: the control plane counts from when it has seen the end of the stream. A try that
  * comes too early is followed by another within half a second, so little is enough. */
-#define MARGIN_USEC (SECOND / 50)
+#define MARGIN_USEC (SECOND / 20)
 
 /* From when a kuma-dp is told to end until it has, and nothing is left of it: two SIGTERMs, a SIGKILL
  * for one that hears neither, a sweep. */
