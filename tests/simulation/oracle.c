@@ -82,8 +82,10 @@ void oracle_notes(struct world *w)
 	m->generation = generation;
 
 	span_is(w, &m->down, !serves);
+	/* From the first SIGTERM on nobody can tell whether one that did not serve before begins to. */
 	span_is(w, &m->up,
-		proxy_serves_truly(w) && w->process[P_KUMA_DP].pid && w->now >= w->lost_until);
+		proxy_serves_truly(w) && w->process[P_KUMA_DP].pid && w->now >= w->lost_until &&
+			w->process[P_KUMA_DP].terms == 0);
 	span_is(w, &m->known, m->known.on && !serves);
 	span_is(w, &m->dns_down, !dns_answers_truly(w));
 	span_is(w, &m->well, well);
