@@ -108,7 +108,7 @@ void describe_man(struct strbuf *out)
 		add_values(out, setting);
 		strbuf_addf(out, ".Pp\n.Ev %s", setting->env);
 		if (setting->flag)
-			strbuf_addf(out, " ,\n.Fl -%s", setting->flag);
+			strbuf_addf(out, " ,\n.br\n.Fl -%s", setting->flag);
 		strbuf_addc(out, '\n');
 		add_reload(out, setting->affects);
 	}
