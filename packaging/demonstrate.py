@@ -10,13 +10,12 @@ import sys
 import tempfile
 import time
 
-CONTROL_PLANE_PORT = 5678
 DATAPLANE = """\
 type: Dataplane
 mesh: default
-name: {{ name }}
+name: app-1
 networking:
-  address: {{ address }}
+  address: ADDRESS
   inbound:
     - port: 8080
       tags:
@@ -26,19 +25,9 @@ networking:
     redirectPortInbound: 15006
     redirectPortOutbound: 15001
 """
-SETTINGS = """\
-kumaDP:
-  cpAddress: {cp}
-  tokenFile: /etc/tproxyd/token
-  dataplaneFile: /etc/tproxyd/dataplane.yaml
-  dataplaneVars:
-    name: app-1
-    address: {address}
-{more}
-redirect:
-  dns:
-    enabled: true
-"""
+# Beside the three values that every host has to say: what a host of this demonstration needs.
+ADDITION = "/etc/tproxyd/tproxyd.d/demonstration.yaml"
+PACKAGES = "/packages"
 FETCH = """\
 import sys, urllib.request
 try:
@@ -54,10 +43,6 @@ TOKEN = ("import json, sys, urllib.request; "
 
 def paint(code, text):
     return f"\x1b[{code}m{text}\x1b[0m" if sys.stdout.isatty() else text
-
-
-def say(text):
-    print("\n" + paint("1;34", f"== {text}"), flush=True)
 
 
 def show(text):
@@ -77,27 +62,51 @@ def unsigned_token():
 
 
 class Show:
-    def __init__(self, machine, kuma, directory):
+    """The steps, in a machine. What is long goes into the file that is named at the end."""
+
+    def __init__(self, machine, addresses, kuma, directory, listings):
         self.machine = machine
+        self.addresses = addresses
         self.kuma = kuma
         self.directory = directory
+        self.listings = listings
         self.failed = []
+
+    def say(self, text):
+        print("\n" + paint("1;34", f"== {text}"), flush=True)
+        print(f"\n== {text}", file=self.listings, flush=True)
 
     def expect(self, true, sentence):
         print("   " + (paint("32", "yes: ") if true else paint("31", "NO: ")) + sentence, flush=True)
         if not true:
             self.failed.append(sentence)
 
-    def command(self, line, **options):
-        """Runs a line of shell in the machine and shows it with what it says."""
-        print("   " + paint("1", f"# {line}"))
-        done = self.machine.run(["sh", "-c", line], check=False, **options)
-        show(done.stdout + done.stderr)
+    def command(self, line, keep=None, **options):
+        """Runs a line of shell in the machine and shows it with what it says, or those of its lines that keep() wants."""
+        print("   " + paint("1", f"# {line}"), flush=True)
+        done = self.listing(line, **options)
+        text = done.stdout + done.stderr
+        if keep is not None and done.returncode == 0:
+            text = "\n".join(filter(keep, text.splitlines()))
+        show(text)
         return done
 
+    def listing(self, line, **options):
+        """Runs a line of shell in the machine; what it says goes into the file only."""
+        done = self.machine.run(["sh", "-c", line], check=False, **options)
+        print(f"# {line}\n{done.stdout}{done.stderr}", file=self.listings, flush=True)
+        return done
+
+    def install(self, package):
+        self.say("install")
+        env = {"DEBIAN_FRONTEND": "noninteractive"}
+        done = self.command(f"apt install -y {PACKAGES}/{package}", lambda line: "redirects nothing" in line, env=env, timeout=240)
+        self.expect(done.returncode == 0, "the package is installed")
+        state = self.listing("systemctl is-enabled tproxyd; systemctl is-active tproxyd").stdout.split()
+        self.expect(state == ["disabled", "inactive"] and not self.is_redirected(), "nothing is enabled, started or redirected")
+
     def start_control_plane(self):
-        log = open(f"{self.directory}/kuma-cp.log", "wb")
-        with log:
+        with open(f"{self.directory}/kuma-cp.log", "wb") as log:
             self.machine.outside.start([f"{self.kuma}/kuma-cp", "run"], stdout=log, stderr=log, cwd=self.directory,
                                        env={"HOME": self.directory, "KUMA_GENERAL_WORK_DIR": self.directory})
         wanted = json.dumps({"mesh": "default", "name": "app-1", "tags": {}, "validFor": "24h"})
@@ -116,60 +125,65 @@ class Show:
     def dns_mode(self):
         """Only Kuma's own build of coredns knows what kuma-dp writes for it; tproxyd drives any other."""
         plugins = subprocess.run([f"{self.kuma}/coredns", "-plugins"], capture_output=True, text=True, check=False).stdout
-        return "" if "alternate" in plugins else "\ncoreDNS:\n  mode: tproxyd"
+        return "" if "alternate" in plugins else "coreDNS:\n  mode: tproxyd\n"
 
-    def configure(self, addresses):
-        more = "  env:\n    STANDIN_ROUTES: shop.mesh={}:80".format(addresses["far"])
-        token, certificate = unsigned_token() + "\n", None
+    def configure(self):
+        self.say("three values: where the control plane is, the token, the Dataplane")
+        token, more = unsigned_token() + "\n", "kumaDP:\n  env:\n    STANDIN_ROUTES: shop.mesh={far}:80\n"
         if self.kuma:
             token, certificate = self.start_control_plane()
-            more = "  caCertFile: /etc/tproxyd/ca.crt" + self.dns_mode()
+            more = "kumaDP:\n  caCertFile: /etc/tproxyd/ca.crt\n" + self.dns_mode()
             self.machine.write("/etc/tproxyd/ca.crt", certificate)
-        settings = SETTINGS.format(cp=f"https://{addresses['outside']}:{CONTROL_PLANE_PORT}", more=more,
-                                   address=addresses["inside"])
+        self.command("sed -i 's,https://control-plane.example:5678,https://{outside}:5678,' /etc/tproxyd/tproxyd.yaml".format(
+            **self.addresses))
         self.machine.write("/etc/tproxyd/token", token, 0o600)
-        self.machine.write("/etc/tproxyd/dataplane.yaml", DATAPLANE)
-        self.machine.write("/etc/tproxyd/tproxyd.yaml", settings)
-        self.command("cat /etc/tproxyd/tproxyd.yaml")
-        self.command("tproxyd check")
+        self.machine.write("/etc/tproxyd/dataplane.yaml", DATAPLANE.replace("ADDRESS", self.addresses["inside"]))
+        # The host's own name servers may be anywhere; those of the demonstration are outside.
+        self.machine.write("/etc/tproxyd/resolv.conf", "nameserver {outside}\nnameserver {outside6}\n".format(**self.addresses))
+        more += "redirect:\n  dns:\n    resolvConfigPath: /etc/tproxyd/resolv.conf\n"
+        self.machine.write(ADDITION, more.format(**self.addresses))
+        print("   (and the files /etc/tproxyd/token and /etc/tproxyd/dataplane.yaml)")
+        self.listing(f"grep -v '^ *#' /etc/tproxyd/tproxyd.yaml; cat /etc/tproxyd/dataplane.yaml {ADDITION}")
+        done = self.command("tproxyd check")
+        self.expect(done.returncode == 0, "tproxyd check has no objection")
 
     def start(self):
+        self.say("join the mesh")
         begin = time.monotonic()
-        done = self.command("systemctl start tproxyd", timeout=240)
+        done = self.command("systemctl enable --now --quiet tproxyd", timeout=240)
+        took = time.monotonic() - begin
+        self.expect(done.returncode == 0, f"redirected, {took:.1f} s later")
         if done.returncode != 0:
-            self.command("journalctl -u tproxyd --no-pager --output=cat --lines=40")
+            self.command("journalctl -u tproxyd --no-pager --output=cat --lines=20")
             return False
-        print(f"   serving after {time.monotonic() - begin:.1f} s")
+        self.command("tproxyd status")
+        self.listing("getent passwd kuma-dp")
+        self.listing("ps -eo user:10,pid,comm,args --forest | grep -E '[t]proxyd|[k]uma-dp|[e]nvoy|[c]oredns'")
+        self.listing("iptables-legacy-save; ip6tables-legacy-save")
         return True
 
-    def look_around(self):
-        say("user and processes")
-        self.command("getent passwd kuma-dp")
-        self.command("ps -eo user:10,pid,comm,args --forest | grep -E '[t]proxyd|[k]uma-dp|[e]nvoy|[c]oredns' | cut -c1-150")
-        say("rules (nat, IPv4; the same for IPv6, and raw)")
-        self.command("iptables-legacy-save -t nat | grep ^-A")
-        say("tproxyd status")
-        self.command("tproxyd status")
-
-    def knock(self, addresses):
+    def knock(self):
         self.machine.serve([80])
         name = "app.mesh" if self.kuma else "shop.mesh"
-        say("a DNS query of an application, to the name server of /etc/resolv.conf")
-        question = f"peer ask {name} A {addresses['outside']}"
+        self.say("an application asks its name server for a name of the mesh, and speaks to what it names")
+        question = "peer ask {} A {outside}".format(name, **self.addresses)
         if self.kuma:
             # The control plane gives a service that is new its address, and sends it, a moment later.
             self.wait_for(question, "240.0.0.")
         found = self.command(question, user="nobody").stdout
         self.expect("240.0.0." in found, "the mesh answered; the name server itself knows no such address")
-        say("a request of an application")
         before = self.redirected()
-        url = f"http://{addresses['far']}/" if self.kuma else "http://shop.mesh/"
-        print("   " + paint("1", f"$ fetch {url}"))
-        answer = self.machine.run(["/usr/bin/python3", "-c", FETCH, url], user="nobody", check=False)
-        show(answer.stdout + answer.stderr)
+        # A name of the mesh has an address that only the proxy knows a way to.
+        answer = self.fetch(self.addresses["far"] if self.kuma else found.split()[-1])
         after = self.redirected()
-        self.expect("request GET /" in answer.stdout, "a server outside answered")
+        self.expect("request GET /" in answer, "a server outside answered")
         self.expect(after > before, f"connections redirected to the proxy: {before} before, {after} after")
+
+    def fetch(self, address):
+        """What a server says to an application."""
+        answer = self.machine.run(["/usr/bin/python3", "-c", FETCH, f"http://{address}/"], user="nobody", check=False)
+        print(f"# fetch http://{address}/\n{answer.stdout}{answer.stderr}", file=self.listings)
+        return answer.stdout
 
     def wait_for(self, line, wanted, timeout=10):
         end = time.monotonic() + timeout
@@ -178,22 +192,28 @@ class Show:
                 return
             time.sleep(0.1)
 
+    def is_redirected(self):
+        return "KUMA_MESH" in self.machine.run(["iptables-legacy-save"]).stdout
+
     def redirected(self):
         """Connections that met the outbound REDIRECT rule: nat sees the first packet of each."""
         lines = self.machine.run(["iptables-legacy-save", "-c", "-t", "nat"]).stdout.splitlines()
         return sum(int(line[1:].split(":")[0]) for line in lines
                    if "OUTBOUND" in line and "-p tcp" in line and "REDIRECT --to-ports" in line)
 
-    def stop(self, before):
+    def leave(self, line, before):
+        """Takes the service or the package out by a line of shell, and compares with what was there before."""
+        self.listing("journalctl -u tproxyd --no-pager --output=short")
+        self.say("leave the mesh")
         begin = time.monotonic()
-        self.command("systemctl stop tproxyd", timeout=120)
-        print(f"   after {time.monotonic() - begin:.1f} s")
+        done = self.command(line, lambda _: False, env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=240)
+        self.expect(done.returncode == 0, f"it drained and left, {time.monotonic() - begin:.1f} s later")
         after = self.machine.state()
         for key, sentence in (("rules", "rules and policies are as before"), ("addresses", "addresses are as before"),
-                              ("files", "files in /etc, /run, /tmp and /var are as before")):
-            self.expect(after[key] == before[key], sentence)
-            if after[key] != before[key]:
-                show("\n".join(differences(before[key], after[key])[:10]))
+                              ("files", "files in /etc, /run, /tmp and /var are as before, but for the user and dpkg's own")):
+            found = [line for line in differences(before[key], after[key]) if not is_expected(line)]
+            self.expect(found == [], sentence)
+            show("\n".join(found[:10]))
         left = self.machine.run(["ps", "-u", "kuma-dp", "-o", "args="], check=False).stdout
         self.expect(left == "", "no process of kuma-dp's is left")
 
@@ -205,31 +225,31 @@ def differences(before, after):
             if before.get(key) != after.get(key)]
 
 
-def run(show_, machines, options):
+def is_expected(difference):
+    """The user stays, as Debian wants; dpkg, apt and PackageKit keep books of what they did."""
+    users = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/.pwd.lock")
+    return difference.startswith((*users, "/var/lib/dpkg/", "/var/lib/apt/", "/var/lib/PackageKit/"))
+
+
+def run(show_, options):
     machine = show_.machine
-    addresses = {"inside": machines.INSIDE4, "outside": machines.OUTSIDE4, "far": machines.FAR4}
-    say("the configuration")
-    show_.configure(addresses)
+    machine.sh("rmdir /etc/tproxyd 2>/dev/null || :")
     machine.make_legacy_tables()
     before = machine.state()
-    say("start")
+    show_.install(options.package)
+    show_.configure()
     if show_.start():
-        show_.look_around()
-        show_.knock(addresses)
+        show_.knock()
         if options.shell:
-            say("a shell in the container; exit goes on")
+            show_.say("a shell in the container; exit goes on")
             machine.start_command(["bash", "-l"], stdin=sys.stdin, env={"TERM": os.environ.get("TERM", "dumb")}).wait()
-        say("the journal")
-        show(machine.run(["journalctl", "-u", "tproxyd", "--no-pager", "--output=short", "-n", "30"]).stdout)
-    else:
-        show_.failed.append("systemctl start tproxyd")
-    say("stop")
-    show_.stop(before)
+    show_.leave("apt purge -y tproxyd", before)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="try")
     parser.add_argument("repository")
+    parser.add_argument("package", help="a .deb file")
     parser.add_argument("--kuma")
     parser.add_argument("--shell", action="store_true")
     options = parser.parse_args()
@@ -241,17 +261,20 @@ def main():
         print(f"try: no container can be booted here: {reason}", file=sys.stderr)
         return 77
     kuma = os.path.abspath(options.kuma) if options.kuma else None
-    say("a container with a real systemd" + (f", and Kuma from {kuma}" if kuma else ", and a stand-in for kuma-dp"))
+    place, options.package = os.path.split(os.path.abspath(options.package))
+    log = f"{options.repository}/build/try.log"
+    addresses = {"inside": machines.INSIDE4, "outside": machines.OUTSIDE4, "outside6": machines.OUTSIDE6, "far": machines.FAR4}
+    print("a container with a real systemd, and " + (f"Kuma from {kuma}" if kuma else "a stand-in for kuma-dp"))
     try:
-        with tempfile.TemporaryDirectory(prefix="tproxyd-try-") as directory, \
-                machines.Machine(build=f"{options.repository}/build/release", proxies=kuma) as machine:
-            show_ = Show(machine, kuma, directory)
-            show_.command("systemctl is-system-running; ip -br addr; cat /etc/resolv.conf")
-            run(show_, machines, options)
+        with open(log, "w", encoding="utf-8") as listings, \
+                tempfile.TemporaryDirectory(prefix="tproxyd-try-") as directory, \
+                machines.Machine(proxies=kuma, nspawn=[f"--bind-ro={place}:{PACKAGES}"]) as machine:
+            show_ = Show(machine, addresses, kuma, directory, listings)
+            run(show_, options)
     except (machines.MachineError, machines.CommandFailed, OSError, subprocess.SubprocessError) as error:
         print(f"try: {error}", file=sys.stderr)
         return 1
-    say("the container is gone; this host is as it was")
+    print(f"\nThe container is gone; this host is as it was. Rules, processes, journal: {log}")
     for sentence in show_.failed:
         print(paint("31", f"   not as it should be: {sentence}"))
     return 1 if show_.failed else 0
