@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An upgrade under a real systemd: `tproxyd reexec`, in the sandbox of the unit, under load.
+
+Environment: TPROXYD_TEST_REEXECS, how often in a row (default 10)."""
+
+import json
+import os
+import subprocess
+import time
+
+import machine as machines
+import sample
+from test_connections import OUTBOUND, Crowd
+from test_reload import PORT, Load, configure_again, excluded, reload, status
+
+REEXECS = int(os.environ.get("TPROXYD_TEST_REEXECS", "10"))
+PROGRAM = "/usr/sbin/tproxyd"
+# Asks for a name of the mesh without a pause until its input ends; counts what it is told.
+DNS = """
+import collections, json, select, socket, sys
+found = collections.Counter()
+question = b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + b"".join(
+    bytes([len(part)]) + part.encode() for part in sys.argv[2].split(".")) + b"\\0\\0\\1\\0\\1"
+while not select.select([sys.stdin], [], [], 0)[0]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(5)
+        try:
+            sock.connect((sys.argv[1], 53))
+            sock.send(question)
+            answer = sock.recv(512)
+            found[socket.inet_ntoa(answer[-4:]) if answer[7] else f"code {answer[3] & 15}"] += 1
+        except OSError as error:
+            found[type(error).__name__] += 1
+print(json.dumps(found))
+"""
+
+
+def install(machine):
+    """The same program as another file, as a package manager puts it there."""
+    machine.sh(f"cp {PROGRAM} {PROGRAM}.new; mv {PROGRAM}.new {PROGRAM}")
+
+
+def break_(machine, script):
+    machine.sh(f"cp {PROGRAM} /root/tproxyd")
+    machine.write(f"{PROGRAM}.new", script, 0o755)
+    machine.sh(f"mv {PROGRAM}.new {PROGRAM}")
+
+
+def descriptors(machine, pid):
+    return int(machine.sh(f"ls /proc/{pid}/fd | wc -l"))
+
+
+def memory(machine, pid):
+    """KiB of the daemon's own."""
+    return int(machine.sh(f"grep ^Private_Dirty: /proc/{pid}/smaps_rollup | tr -dc 0-9"))
+
+
+def test_upgrades_under_load_are_noticed_by_nobody(machine):
+    sample.configure(machine)
+    machine.serve([PORT])
+    before = sample.prepare(machine)
+    sample.start(machine)
+    machine.run(["tproxyd", "reexec"])
+    pid, children, rules = sample.main_pid(machine), sample.processes(machine), sample.rules(machine)
+    fds, private = descriptors(machine, pid), memory(machine, pid)
+    crowd = Crowd(machine.start_command, 75, 25, OUTBOUND, "nobody")
+    asks = machine.start_command(["/usr/bin/python3", "-c", DNS, machines.OUTSIDE4, "backend.mesh"], user="nobody",
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    load, took = Load(machine), []
+    for _ in range(REEXECS):
+        install(machine)
+        begin = time.monotonic()
+        said = machine.run(["tproxyd", "reexec"])
+        took.append(time.monotonic() - begin)
+        assert "has taken the place of" in said.stdout
+    found, names = load.end(), json.loads(asks.communicate("\n", timeout=60)[0])
+    took.sort()
+    print(f"{REEXECS} times: median {took[len(took) // 2] * 1000:.0f} ms, worst {took[-1] * 1000:.0f} ms; {found} {names}")
+    assert set(found) == {"redirected"} and found["redirected"] > REEXECS, found
+    assert set(names) == {"240.0.0.1"}, names
+    lost = crowd.speak()
+    crowd.close()
+    assert lost["alive"] == 200 and not lost["lost"], lost
+    assert sample.main_pid(machine) == pid and sample.processes(machine) == children
+    assert sample.rules(machine) == rules
+    assert machine.show(sample.UNIT, "ActiveState") == "active" and machine.show(sample.UNIT, "SubState") == "running"
+    assert machine.show(sample.UNIT, "NRestarts") == "0"
+    print(f"descriptors {fds} -> {descriptors(machine, pid)}, KiB {private} -> {memory(machine, pid)}")
+    assert descriptors(machine, pid) == fds
+    assert memory(machine, pid) < private + 512
+    # What it took over it still rules: a reload, kuma-dp's end, a stop.
+    configure_again(machine, {"redirect": {"outbound": {"excludePorts": [9007]}}})
+    reload(machine)
+    assert excluded(machine) == ["9007"] and sample.processes(machine) == children
+    sample.stop(machine)
+    assert sample.differences({"rules": before["rules"]}, {"rules": machine.state()["rules"]}) == []
+    assert sample.processes(machine) == {}
+
+
+def test_children_of_the_former_one_are_supervised(machine):
+    sample.configure(machine, {"failure": {"holdRules": "30s"}})
+    sample.start(machine)
+    machine.run(["tproxyd", "reexec"])
+    kuma_dp = status(machine)["processes"]["kuma-dp"]["pid"]
+    machine.run(["kill", "-KILL", str(kuma_dp)])
+    end = time.monotonic() + 60
+    while (found := status(machine))["phase"] != "redirecting" or found["processes"]["kuma-dp"]["pid"] in (0, kuma_dp):
+        assert time.monotonic() < end, found
+        time.sleep(0.1)
+    assert found["processes"]["kuma-dp"]["restarts"] == 1
+    machine.run(["tproxyd", "reexec"])
+    assert status(machine)["processes"]["kuma-dp"]["restarts"] == 1
+    # What they say still gets into the journal, under their own names.
+    machine.sh(f"journalctl --sync; journalctl -q -u {sample.UNIT} -t kuma-dp --since -5s | grep -q .")
+    sample.stop(machine)
+
+
+def test_a_binary_that_is_no_good_leaves_the_former_one(machine):
+    sample.configure(machine)
+    sample.start(machine)
+    pid, children = sample.main_pid(machine), sample.processes(machine)
+    break_(machine, "#!/bin/sh\nexit 3\n")
+    said = machine.run(["/root/tproxyd", "reexec"], check=False)
+    assert said.returncode == 1 and "exited with status 3 when it was tried" in said.stderr, said.stderr
+    assert sample.main_pid(machine) == pid and sample.processes(machine) == children
+    assert machine.show(sample.UNIT, "ActiveState") == "active"
+    machine.sh(f"mv /root/tproxyd {PROGRAM}")
+    machine.run(["tproxyd", "reexec"])
+    assert sample.main_pid(machine) == pid and sample.processes(machine) == children
+    sample.stop(machine)
