@@ -196,6 +196,8 @@ static void add_process(struct page *page, const char *label, const json_t *proc
 		strbuf_add(&line, ", ");
 		add_count(&line, restarts, "restart", "restarts");
 	}
+	if (json_is_true(json_object_get(process, "program-replaced")))
+		strbuf_add(&line, ", runs a deleted program ('tproxyd reload' starts the new one)");
 	add_last_exit(&line, json_object_get(process, "last-exit"));
 	page_add(page, label, strbuf_text(&line), 2);
 }
@@ -257,17 +259,22 @@ static void add_ssh(struct page *page, const json_t *status)
 
 static void add_versions(struct page *page, const json_t *status)
 {
+	json_t *versions = json_object_get(status, "versions");
+	const json_t *installed = json_object_get(versions, "installed");
 	_strbuf_ struct strbuf line = { 0 };
 	const char *name;
 	json_t *version;
 
-	json_object_foreach(json_object_get(status, "versions"), name, version)
+	json_object_foreach(versions, name, version)
 	{
-		if (json_is_string(version))
+		if (json_is_string(version) && version != installed)
 			strbuf_addf(&line, "%s%s %s", line.len ? ", " : "", name,
 				    json_string_value(version));
 	}
-	page_add(page, "Versions", strbuf_text(&line), 1);
+	if (json_is_string(installed))
+		strbuf_addf(&line, "; tproxyd %s is installed: 'tproxyd reexec' changes to it",
+			    json_string_value(installed));
+	page_add(page, "Versions", strbuf_text(&line), 2);
 }
 
 static void add_left(struct page *page, const json_t *status)

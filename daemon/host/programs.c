@@ -15,6 +15,20 @@
 #define VERSION_TIMEOUT_USEC ((uint64_t)5 * 1000 * 1000)
 #define NOBODY               65534 /* asks as long as the kuma-dp user does not exist */
 
+static void identify(struct facts_program *program)
+{
+	struct stat st;
+
+	if (stat(program->path, &st) == 0)
+		program->identity = (struct facts_identity){
+			.device = st.st_dev,
+			.inode = st.st_ino,
+			.size = (uint64_t)st.st_size,
+			.changed_nsec = (uint64_t)st.st_ctim.tv_sec * 1000000000 +
+					(uint64_t)st.st_ctim.tv_nsec,
+		};
+}
+
 /* The path that was given, else the first of the name in the usual places. */
 static void find(struct arena *arena, const struct facts_user *user, const char *given,
 		 const char *name, struct facts_program *ret)
@@ -29,8 +43,10 @@ static void find(struct arena *arena, const struct facts_user *user, const char 
 		if (path && access(path, F_OK) == 0)
 			ret->path = path;
 	}
-	if (ret->path)
-		host_file(arena, user, ret->path, HOST_FILE_EXECUTE, &ret->file);
+	if (!ret->path)
+		return;
+	host_file(arena, user, ret->path, HOST_FILE_EXECUTE, &ret->file);
+	identify(ret);
 }
 
 /* Runs "PATH ARGUMENT" as the user and returns its output, or NULL with the reason in problem. */
@@ -90,24 +106,9 @@ static void ask_version(struct arena *arena, const struct facts_user *user, cons
 	}
 }
 
-static void identify(struct facts_program *program)
-{
-	struct stat st;
-
-	if (stat(program->path, &st) == 0)
-		program->identity = (struct facts_identity){
-			.device = st.st_dev,
-			.inode = st.st_ino,
-			.size = (uint64_t)st.st_size,
-			.changed_nsec = (uint64_t)st.st_ctim.tv_sec * 1000000000 +
-					(uint64_t)st.st_ctim.tv_nsec,
-		};
-}
-
 /* Whether the program is one whose version is known; what is known of it is then taken over. */
 static bool recall(const struct facts_program *known, struct facts_program *program)
 {
-	identify(program);
 	if (!known->path || strcmp(known->path, program->path) != 0 || !program->identity.inode ||
 	    memcmp(&known->identity, &program->identity, sizeof(known->identity)) != 0 ||
 	    !(known->major || known->minor || known->patch))

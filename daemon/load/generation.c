@@ -7,6 +7,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/base/digest.h"
 #include "common/config/check.h"
 #include "common/config/difference.h"
 #include "common/plan/plan_build.h"
@@ -19,6 +20,47 @@ static void build_rules(struct generation *g)
 		ruleset_build(&g->arena, &g->plan, (enum level)level, &g->rules[level]);
 }
 
+/* A file that another one has taken the place of is another program; when it was touched does not
+ * matter. */
+static struct facts_identity content_of(const struct facts_program *program)
+{
+	struct facts_identity identity = program->identity;
+
+	identity.changed_nsec = 0;
+	return identity;
+}
+
+static void add_program(uint64_t ret[static 2], const struct facts_program *program)
+{
+	const struct facts_identity identity = content_of(program);
+	struct digest digest = { ret[0], ret[1] };
+
+	digest_add(&digest, &identity, sizeof(identity));
+	ret[0] = digest.a;
+	ret[1] = digest.b;
+}
+
+/* A child is another one too where its program is. kuma-dp runs the two others, unless coredns is ours. */
+static void add_programs(struct generation *g)
+{
+	bool ours = g->command[CHILD_CORE_DNS].path != NULL;
+
+	add_program(g->digest[CHILD_KUMA_DP], &g->facts.kuma_dp);
+	add_program(g->digest[CHILD_KUMA_DP], &g->facts.envoy);
+	add_program(g->digest[ours ? CHILD_CORE_DNS : CHILD_KUMA_DP], &g->facts.core_dns);
+}
+
+/* What runs is the one that was there then, whatever has come in its place. */
+static void take_program(struct facts_program *program, const struct facts_program *given)
+{
+	program->identity = given->identity;
+	program->major = given->major;
+	program->minor = given->minor;
+	program->patch = given->patch;
+	program->has_alternate = given->has_alternate;
+	program->version_problem = NULL;
+}
+
 /* What was read once stays what it was. */
 static void take_given(struct facts *facts, const struct facts *given)
 {
@@ -29,6 +71,9 @@ static void take_given(struct facts *facts, const struct facts *given)
 	facts->corefile = given->corefile;
 	facts->resolv_conf = given->resolv_conf;
 	facts->mesh_resolv_conf = given->mesh_resolv_conf;
+	take_program(&facts->kuma_dp, &given->kuma_dp);
+	take_program(&facts->envoy, &given->envoy);
+	take_program(&facts->core_dns, &given->core_dns);
 }
 
 /* Config -> facts -> plan -> rules and commands; stops at the first step
@@ -70,6 +115,7 @@ static int derive(struct generation *g, enum generation_purpose purpose,
 		command_core_dns(&g->arena, &g->plan, &g->command[CHILD_CORE_DNS], diags);
 	for (unsigned i = 0; i < CHILD_COUNT; i++)
 		command_digest(&g->command[i], g->digest[i]);
+	add_programs(g);
 	return 0;
 }
 
@@ -189,6 +235,34 @@ bool generation_same_rules(const struct generation *a, const struct generation *
 	return true;
 }
 
+static void compare_programs(const struct generation *former, struct generation *next,
+			     struct change *ret)
+{
+	bool ours = next->command[CHILD_CORE_DNS].path != NULL;
+	const struct {
+		const struct facts_program *was, *is;
+		unsigned need;
+		const char *word;
+	} rows[] = {
+		{ &former->facts.kuma_dp, &next->facts.kuma_dp, CHANGE_KUMA_DP,
+		  "the program kuma-dp is another file" },
+		{ &former->facts.envoy, &next->facts.envoy, CHANGE_KUMA_DP,
+		  "the program envoy is another file" },
+		{ &former->facts.core_dns, &next->facts.core_dns,
+		  ours ? CHANGE_CORE_DNS : CHANGE_KUMA_DP, "the program coredns is another file" },
+	};
+
+	for (size_t i = 0; i < ELEMENTS(rows); i++) {
+		const struct facts_identity was = content_of(rows[i].was),
+					    is = content_of(rows[i].is);
+
+		if (memcmp(&was, &is, sizeof(was)) == 0)
+			continue;
+		ret->needs |= rows[i].need;
+		array_push(&next->arena, &ret->words, rows[i].word);
+	}
+}
+
 void generation_compare(const struct generation *former, struct generation *next,
 			struct change *ret)
 {
@@ -201,6 +275,7 @@ void generation_compare(const struct generation *former, struct generation *next
 	change_decide(&next->arena, &sides[0], &sides[1], generation_same_rules(former, next), ret);
 	if (before->log_level != after->log_level)
 		ret->needs |= CHANGE_DAEMON;
+	compare_programs(former, next, ret);
 	difference_of_configs(&next->arena, before, after, &words);
 	for (size_t i = 0; i < ret->words.n; i++)
 		array_push(&next->arena, &words, ret->words.items[i]);

@@ -67,17 +67,22 @@ void generation_add_inputs(const struct generation *generation, const char *pref
 			   struct strbuf *out);
 
 /* The successor makes it anew: of those texts, its own command line and environment, and the host as
- * it is. Children that were started for it are its own, whatever it would start now. *ret_same_rules
- * tells whether it makes the same rules. What it cannot make is an error. */
+ * it is. What it cannot make is an error. */
 struct generation_heir {
 	int argc;
 	char **argv; /* as generation_new() takes them */
 	const char *prefix;
 };
 
+struct inheritance {
+	struct generation *generation; /* the caller's */
+	bool same_rules;               /* as the former one made of it */
+	/* its commands, as the former one knew them: children that have one of these are of it */
+	uint64_t digest[CHILD_COUNT][2];
+};
+
 int generation_inherit(const struct generation_heir *heir, struct handover *handover,
-		       struct generation **ret, bool *ret_same_rules, struct error *err)
-	_must_check_;
+		       struct inheritance *ret, struct error *err) _must_check_;
 
 /* generation.c, for inherit.c alone: an empty one; all that follows from its command line, and from the
  * files that are given where they are not to be read. */

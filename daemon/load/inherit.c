@@ -43,6 +43,7 @@ static const struct handover_fact facts[] = {
 	NUMBER("coredns.digest-1", digest[CHILD_CORE_DNS][0],     UINT64_MAX),
 	NUMBER("coredns.digest-2", digest[CHILD_CORE_DNS][1],     UINT64_MAX),
 	PROGRAM("kuma-dp",         facts.kuma_dp),
+	PROGRAM("envoy",           facts.envoy),
 	PROGRAM("coredns",         facts.core_dns),
 };
 /* clang-format on */
@@ -242,7 +243,7 @@ static int same_rules(const struct generation_heir *heir, struct handover *hando
 }
 
 int generation_inherit(const struct generation_heir *heir, struct handover *handover,
-		       struct generation **ret, bool *ret_same_rules, struct error *err)
+		       struct inheritance *ret, struct error *err)
 {
 	_cleanup_(generation_freep) struct generation *g = generation_make(0);
 	_free_ struct generation *known = calloc(1, sizeof(*known));
@@ -266,12 +267,12 @@ int generation_inherit(const struct generation_heir *heir, struct handover *hand
 	if (r == 0)
 		r = judge(g, known, err);
 	if (r == 0)
-		r = same_rules(heir, handover, g, ret_same_rules, err);
+		r = same_rules(heir, handover, g, &ret->same_rules, err);
 	if (r < 0)
 		return r;
 	g->options.from_stdin = known->options.from_stdin;
 	g->cause = known->cause;
-	memcpy(g->digest, known->digest, sizeof(g->digest));
-	*ret = take_ptr(g);
+	memcpy(ret->digest, known->digest, sizeof(ret->digest));
+	ret->generation = take_ptr(g);
 	return 0;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "daemon/loop/state.h"
 #include "daemon/loop/status.h"
+#include "daemon/os/as_user.h"
 #include "daemon/process/procfs.h"
 
 #define GRANDCHILDREN_MAX 32
@@ -42,6 +44,20 @@ static json_t *uptime_of(pid_t pid)
 	return json_integer((json_int_t)((uint64_t)now.tv_sec - process.start_ticks / hz));
 }
 
+/* Whether its program was replaced or deleted since; null where that cannot be told. Only its own user
+ * may ask. */
+static json_t *program_replaced(const struct daemon *d, pid_t pid)
+{
+	const struct facts_user *user = &d->current->plan.user;
+	bool deleted = false;
+	int r = pid > 0 ? as_user(user->uid, user->gid, NULL) : -ESRCH;
+
+	if (r == 0)
+		r = process_program_deleted(pid, &deleted);
+	as_ourselves();
+	return r < 0 ? json_null() : json_boolean(deleted);
+}
+
 static json_int_t restarts_of(const struct daemon *d, enum child_id id)
 {
 	unsigned starts = d->carry.child[id].starts;
@@ -71,8 +87,9 @@ static json_t *child(struct daemon *d, enum child_id id)
 	const struct carried_process *process = &d->carry.child[id];
 	uint64_t started_usec = process->pid ? process->started_usec : 0;
 
-	return json_pack("{s:s,s:i,s:o,s:o,s:o,s:I,s:o}", "state", proc_state_name(proc->state),
-			 "pid", (int)process->pid, "memory-bytes", memory_of(process->pid),
+	return json_pack("{s:s,s:i,s:o,s:o,s:o,s:o,s:I,s:o}", "state", proc_state_name(proc->state),
+			 "pid", (int)process->pid, "program-replaced",
+			 program_replaced(d, process->pid), "memory-bytes", memory_of(process->pid),
 			 "uptime-seconds", status_age(d, started_usec), "due-seconds", due(d, proc),
 			 "restarts", restarts_of(d, id), "last-exit", last_exit_of(d, proc));
 }
@@ -83,10 +100,11 @@ static json_t *grandchild(struct daemon *d, pid_t pid)
 	json_t *uptime = uptime_of(pid);
 	bool there = json_is_integer(uptime);
 
-	return json_pack("{s:s,s:i,s:o,s:o,s:n,s:I,s:n}", "state", there ? "running" : "down",
-			 "pid", there ? (int)pid : 0, "memory-bytes", memory_of(there ? pid : 0),
-			 "uptime-seconds", uptime, "due-seconds", "restarts",
-			 restarts_of(d, CHILD_KUMA_DP), "last-exit");
+	return json_pack("{s:s,s:i,s:o,s:o,s:o,s:n,s:I,s:n}", "state", there ? "running" : "down",
+			 "pid", there ? (int)pid : 0, "program-replaced",
+			 program_replaced(d, there ? pid : 0), "memory-bytes",
+			 memory_of(there ? pid : 0), "uptime-seconds", uptime, "due-seconds",
+			 "restarts", restarts_of(d, CHILD_KUMA_DP), "last-exit");
 }
 
 static bool has_name(pid_t pid, const struct grandchild *wanted)

@@ -24,7 +24,7 @@ struct heir {
 	const struct daemon_heir *given;
 	struct handover from;
 	struct roles roles;
-	struct generation *all[GENERATIONS_MAX];
+	struct inheritance all[GENERATIONS_MAX];
 	bool other_rules; /* of the current one, or of the one applied */
 	const char *version;
 	unsigned ticket;
@@ -35,7 +35,7 @@ struct heir {
 static void heir_done(struct heir *heir)
 {
 	for (size_t i = 0; i < ELEMENTS(heir->all); i++)
-		generation_free(heir->all[i]);
+		generation_free(heir->all[i].generation);
 	handover_done(&heir->from);
 }
 
@@ -52,13 +52,13 @@ static int take_generations(struct heir *heir, struct error *err)
 	for (unsigned i = 0; i < n && r == 0; i++) {
 		char prefix[24];
 		const struct generation_heir one = { heir->given->argc, heir->given->argv, prefix };
-		bool same = true;
+		struct inheritance *got = &heir->all[i];
 
 		(void)snprintf(prefix, sizeof(prefix), "generation-%u.", i);
-		r = generation_inherit(&one, &heir->from, &heir->all[i], &same, err);
-		if (r == 0 && !same)
-			heir->other_rules |= heir->all[i]->number == roles->current ||
-					     heir->all[i]->number == roles->applied;
+		r = generation_inherit(&one, &heir->from, got, err);
+		if (r == 0 && !got->same_rules)
+			heir->other_rules |= got->generation->number == roles->current ||
+					     got->generation->number == roles->applied;
 	}
 	return r;
 }
@@ -67,12 +67,15 @@ static int take_generations(struct heir *heir, struct error *err)
 static int find_generation(const struct heir *heir, unsigned number, struct generation **ret,
 			   struct error *err)
 {
-	for (size_t i = 0; i < ELEMENTS(heir->all) && number; i++)
-		if (heir->all[i] && heir->all[i]->number == number) {
-			heir->all[i]->references++;
-			*ret = heir->all[i];
-			return 0;
-		}
+	for (size_t i = 0; i < ELEMENTS(heir->all) && number; i++) {
+		struct generation *g = heir->all[i].generation;
+
+		if (!g || g->number != number)
+			continue;
+		g->references++;
+		*ret = g;
+		return 0;
+	}
 	return number ? error_set(err, -EBADMSG, "the state lacks generation %u", number) : 0;
 }
 
@@ -170,6 +173,24 @@ int daemon_could_inherit(const struct daemon_heir *given, struct error *err)
 	return r;
 }
 
+/* A child that was started for a generation is of it still, whatever this version would start for it:
+ * that is for a start to come. */
+static void adopt_children(struct daemon *d, const struct heir *heir)
+{
+	for (enum child_id id = 0; id < d->n_children; id++) {
+		uint64_t *digest = d->carry.child[id].digest;
+		size_t i = 0;
+
+		while (i < ELEMENTS(heir->all) &&
+		       (!heir->all[i].generation ||
+			memcmp(heir->all[i].digest[id], digest, sizeof(heir->all[i].digest[id]))))
+			i++;
+		if (i < ELEMENTS(heir->all))
+			memcpy(digest, heir->all[i].generation->digest[id],
+			       sizeof(heir->all[i].digest[id]));
+	}
+}
+
 /* What may have happened while nobody looked. */
 static void look_anew(struct daemon *d, const struct heir *heir)
 {
@@ -209,8 +230,10 @@ static int build(struct heir *heir, struct daemon *d, struct error *err)
 		r = daemon_take_facts(d, &heir->from, err);
 	if (r == 0)
 		r = handover_all_taken(&heir->from, err);
-	if (r == 0)
-		r = daemon_resume(d, err);
+	if (r < 0)
+		return r;
+	adopt_children(d, heir);
+	r = daemon_resume(d, err);
 	return r < 0 ? r : watch_envoy(d, heir->envoy, err);
 }
 

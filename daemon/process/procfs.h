@@ -24,6 +24,10 @@ int process_text(pid_t pid, const char *name, char *buf, size_t size) _must_chec
  * errno. */
 int process_memory(pid_t pid, uint64_t *ret_bytes) _must_check_;
 
+/* Whether the file that it executes has no name any more: it was deleted, or another one has taken its
+ * place. Only its user may ask. Returns 0 or a negative errno. */
+int process_program_deleted(pid_t pid, bool *ret) _must_check_;
+
 /* Its children, at most max of them. Returns how many, 0 where that cannot be told. */
 int process_children(pid_t pid, pid_t *ret, size_t max) _must_check_;
 

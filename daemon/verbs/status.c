@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
@@ -24,6 +25,16 @@ struct request {
 	bool json, metrics, watch;
 };
 
+/* We are the version that is installed; another one may run. */
+static void add_installed(json_t *status)
+{
+	json_t *versions = json_object_get(status, "versions");
+	const char *runs = json_string_value(json_object_get(versions, "tproxyd"));
+
+	if (runs && strcmp(runs, TPROXYD_VERSION) != 0)
+		(void)json_object_set_new(versions, "installed", json_string(TPROXYD_VERSION));
+}
+
 /* Asks the daemon, or looks what is left where none answers. The status is to be freed. */
 static int ask(json_t **ret, struct error *err)
 {
@@ -42,6 +53,7 @@ static int ask(json_t **ret, struct error *err)
 	why = json_string_value(json_object_get(status, "error"));
 	if (!json_is_true(json_object_get(status, "ok")))
 		return error_set(err, -EIO, "%s", why ? why : "it does not say why");
+	add_installed(status);
 	*ret = take_ptr(status);
 	return 0;
 }
