@@ -13,7 +13,8 @@ void daemon_ask_confirmation(struct daemon *d)
 {
 	uint64_t usec = (uint64_t)d->current->plan.confirm_nsec / 1000;
 
-	if (usec == 0)
+	/* Once: what is put right again before READY=1 does not begin anew. */
+	if (usec == 0 || situation_of(d)->confirm_until_usec != USEC_NEVER)
 		return;
 	situation_of(d)->confirm_until_usec = d->ops->now(d) + usec;
 	log_event(LOG_LEVEL_NOTICE, MSG_CONFIRM_ASKED, NULL,
@@ -93,7 +94,7 @@ json_t *confirm_answer(struct daemon *d)
 
 	if (s->wish == WISH_STOP)
 		return json_refusal("tproxyd is stopping");
-	if (!d->carry.ready)
+	if (!d->carry.ready && s->confirm_until_usec == USEC_NEVER)
 		return json_refusal("nothing is redirected yet: confirm when the start is done");
 	if (s->confirm_until_usec == USEC_NEVER && !d->confirm.former)
 		return json_pack("{s:b,s:s}", "ok", 1, "confirmation", "none is waited for");

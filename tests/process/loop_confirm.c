@@ -101,6 +101,34 @@ Test(loop, takes_no_confirmation_before_there_is_a_redirect_or_while_it_stops)
 	world_done(&w);
 }
 
+/* The proxy serves, but kuma-dp itself is silent: what is put right before READY=1 gives no more time. */
+Test(loop, asks_for_a_confirmation_once)
+{
+	struct world w;
+	uint64_t until;
+
+	world_init(&w, &careful);
+	turn(&w);
+	w.apply_always = NETFILTER_BUSY;
+	probed(&w, true, true);
+	w.apply_always = 0;
+	w.d.carry.situation.kuma_dp_silent = true;
+	advance(&w, 20 * MSEC);
+	cr_assert_eq(w.d.carry.situation.applied, LEVEL_FULL);
+	cr_expect_not(w.d.carry.ready);
+	until = w.d.carry.situation.confirm_until_usec;
+	cr_expect_eq(until, w.now + CONFIRM);
+	w.book[0] = '\0';
+	advance(&w, SECOND);
+	w.difference = "ipv4 nat: rules of ours are gone";
+	daemon_disturbed(&w.d, NULL);
+	turn(&w);
+	did(&w, "apply:full take-over");
+	cr_expect_eq(w.d.carry.situation.confirm_until_usec, until);
+	cr_expect(confirm(&w));
+	world_done(&w);
+}
+
 /* Whoever set both wants to get at the host above all. */
 Test(loop, releases_what_is_not_confirmed_under_an_infinite_hold_too)
 {
