@@ -11,6 +11,7 @@ import subprocess
 import time
 
 from daemon import Daemon
+from traffic import Traffic
 from trial import CONFIG, PROGRAM, TOKEN, token
 
 RELOADS = int(os.environ.get("TPROXYD_TEST_RELOADS", "30"))
@@ -53,13 +54,14 @@ class Subject:
         assert self.daemon.level() == "none"
 
 
-def test_reloads_of_every_kind_leave_nothing_of_themselves(trial, tmp_path):
+def test_reloads_of_every_kind_leave_nothing_of_themselves(trial, tmp_path, world):
     chance = random.Random(SEED)
     subject = Subject(trial, tmp_path)
     kinds = ["same", "rules", "rules", "times", "invalid", "refused", "dry"]
     n = 0
     subject.reload(redirect__outbound__excludePorts=[9000])
     children, descriptors, memory = subject.children(), subject.descriptors(), subject.memory()
+    traffic = Traffic(trial.host)
     for turn in range(RELOADS):
         kind = chance.choice(kinds)
         before = subject.excluded()
@@ -83,8 +85,10 @@ def test_reloads_of_every_kind_leave_nothing_of_themselves(trial, tmp_path):
             assert "the rules change" in subject.reload("--dry-run", redirect__outbound__excludePorts=[9999])[1]
             trial.set(redirect__outbound__excludePorts=[9000 + n % 100])
         assert kind == "rules" or subject.excluded() == before, kind
+    direct, counts = traffic.direct(), traffic.end()
     print(f"seed {SEED}: {RELOADS} reloads; descriptors {descriptors} -> {subject.descriptors()}, "
-          f"PSS {memory} -> {subject.memory()} kB")
+          f"PSS {memory} -> {subject.memory()} kB; {direct} connections direct, {counts}")
+    assert direct == 0 and set(counts) == {"ok"}
     assert subject.children() == children
     # A round of probes has up to six.
     assert abs(subject.descriptors() - descriptors) <= 6
