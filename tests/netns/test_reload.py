@@ -2,7 +2,7 @@
 """Reloads of a daemon in a namespace, one after another and of every kind: what each changes, and that nothing of them
 is left. (tests/system has them under a real systemd and under load.)
 
-Environment: TPROXYD_TEST_RELOADS, how many reloads are done in a row (default 30)."""
+Environment: TPROXYD_TEST_RELOADS, how many reloads are done in a row (default 30, and 100 under load)."""
 
 import os
 import random
@@ -15,6 +15,8 @@ from traffic import Traffic
 from trial import CONFIG, PROGRAM, TOKEN, token
 
 RELOADS = int(os.environ.get("TPROXYD_TEST_RELOADS", "30"))
+MANY_RELOADS = int(os.environ.get("TPROXYD_TEST_RELOADS", "100"))
+MANY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "reloads.py")
 SEED = int(os.environ.get("TPROXYD_TEST_SEED", "10"))
 COREFILE = "/etc/tproxyd/Corefile"
 TEMPLATE = ".:{{ .CoreDNSPort }} {\n\tbind 127.0.0.1 ::1\n\terrors\n\tforward . 127.0.0.1:{{ .EnvoyDNSPort }}\n}\n"
@@ -91,6 +93,26 @@ def test_reloads_of_every_kind_leave_nothing_of_themselves(trial, tmp_path, worl
     assert direct == 0 and set(counts) == {"ok"}
     assert subject.children() == children
     # A round of probes has up to six.
+    assert abs(subject.descriptors() - descriptors) <= 6
+    subject.stop()
+
+
+def test_many_reloads_under_load(trial, tmp_path, world):
+    """As fast as they are answered: a hundred of them, or as many as are asked for."""
+    subject = Subject(trial, tmp_path)
+    traffic = Traffic(trial.host)
+    program = ["/usr/bin/python3", "-B", MANY, CONFIG]
+    trial.host.run([*program, "60", str(SEED)], timeout=600)  # after which nothing new is taken any more
+    children, descriptors, memory = subject.children(), subject.descriptors(), subject.memory()
+    begin = time.monotonic()
+    made = trial.host.run([*program, str(MANY_RELOADS), str(SEED + 1)], check=False, timeout=20000)
+    took = time.monotonic() - begin
+    assert made.returncode == 0, made.stderr + "".join(subject.daemon.log[-20:])
+    direct, counts = traffic.direct(), traffic.end()
+    print(f"seed {SEED}: {made.stdout.strip()}, {1000 * took / MANY_RELOADS:.0f} ms each; descriptors {descriptors} -> "
+          f"{subject.descriptors()}, PSS {memory} -> {subject.memory()} kB; {direct} connections direct, {counts}")
+    assert direct == 0 and set(counts) == {"ok"}
+    assert subject.children() == children
     assert abs(subject.descriptors() - descriptors) <= 6
     subject.stop()
 
