@@ -31,20 +31,24 @@ static void complain(struct check *c, const char *setting, const char *fmt, ...)
 	va_end(args);
 }
 
-/* Whether a file could not be understood as a whole, or this setting's value could not: what
- * follows from the default would then only distract. */
+bool check_has_unread(const struct diag_list *diags)
+{
+	for (size_t i = 0; i < diags->n; i++)
+		if (diags->items[i].severity == SEVERITY_ERROR && !diags->items[i].setting &&
+		    diags->items[i].origin.kind == ORIGIN_FILE)
+			return true;
+	return false;
+}
+
+/* Whether there is a part of a file that could not be understood, or this setting's value could not:
+ * what follows from the default would then only distract. */
 static bool is_unknown(const struct diag_list *diags, const char *setting)
 {
-	for (size_t i = 0; i < diags->n; i++) {
-		const struct diag *diag = &diags->items[i];
-
-		if (diag->severity != SEVERITY_ERROR)
-			continue;
-		if (diag->setting ? strcmp(diag->setting, setting) == 0
-				  : diag->origin.kind == ORIGIN_FILE)
+	for (size_t i = 0; i < diags->n; i++)
+		if (diags->items[i].severity == SEVERITY_ERROR && diags->items[i].setting &&
+		    strcmp(diags->items[i].setting, setting) == 0)
 			return true;
-	}
-	return false;
+	return check_has_unread(diags);
 }
 
 /* A rule between settings, or about one value: when it is broken, and what is then said about

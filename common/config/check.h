@@ -15,3 +15,6 @@ enum check_purpose {
 
 /* Appends what is wrong or worth a notice. */
 void check_config(const struct loaded *loaded, enum check_purpose purpose, struct diag_list *diags);
+
+/* Whether a file could not be read or understood, or a key in it: what it was to say is not known. */
+bool check_has_unread(const struct diag_list *diags);

@@ -10,9 +10,11 @@
 #include "common/base/digest.h"
 #include "common/config/check.h"
 #include "common/config/difference.h"
+#include "common/config/order.h"
 #include "common/plan/plan_build.h"
 #include "common/rules/print_restore.h"
 #include "daemon/host/host.h"
+#include "daemon/load/config_files.h"
 
 static void build_rules(struct generation *g)
 {
@@ -76,6 +78,20 @@ static void take_given(struct facts *facts, const struct facts *given)
 	take_program(&facts->core_dns, &given->core_dns);
 }
 
+/* Whether `check` goes on to the host; says why where it does not. */
+static bool judges_host(struct diag_list *diags)
+{
+	const char *why = NULL;
+
+	if (geteuid() != 0)
+		why = "only the configuration was judged: judging this host needs root";
+	else if (check_has_unread(diags))
+		why = "only the configuration was judged, as far as it could be read";
+	if (why)
+		diag_add_host(diags, SEVERITY_NOTICE, NULL, NULL, "%s", why);
+	return !why;
+}
+
 /* Config -> facts -> plan -> rules and commands; stops at the first step
  * that has errors to show. */
 static int derive(struct generation *g, enum generation_purpose purpose,
@@ -88,11 +104,8 @@ static int derive(struct generation *g, enum generation_purpose purpose,
 	check_config(&g->options.loaded, check, diags);
 	if (diags->n_errors && purpose != GENERATION_CHECK)
 		return 0;
-	if (purpose == GENERATION_CHECK && geteuid() != 0) {
-		diag_add_host(diags, SEVERITY_NOTICE, NULL, NULL,
-			      "only the configuration was judged: judging this host needs root");
+	if (purpose == GENERATION_CHECK && !judges_host(diags))
 		return 0;
-	}
 	r = host_facts(&g->arena, &g->options.loaded.config, check, &g->facts, err);
 	if (r < 0)
 		return r;
@@ -119,6 +132,17 @@ static int derive(struct generation *g, enum generation_purpose purpose,
 	return 0;
 }
 
+/* Where nothing is configured, how to begin. */
+static void say_no_file(struct options *options)
+{
+	const struct origin origin = { .kind = ORIGIN_FILE, .name = CONFIG_FILE };
+
+	if (!options->files.n && options->diags.n_errors && !check_has_unread(&options->diags))
+		diag_add(&options->diags, SEVERITY_NOTICE, &origin, NULL,
+			 "is not there; `tproxyd describe yaml >" CONFIG_FILE "` makes one, with "
+			 "the values that are needed to be filled in at its head");
+}
+
 struct generation *generation_make(unsigned number)
 {
 	struct generation *g = calloc(1, sizeof(*g));
@@ -143,6 +167,9 @@ int generation_fill(struct generation *g, enum generation_purpose purpose,
 
 	if (r == OPTIONS_LOADED)
 		r = derive(g, purpose, given, err);
+	if (r == 0 && purpose != GENERATION_INSTALL)
+		say_no_file(&g->options);
+	order_diags(&g->options.diags, &g->options.files);
 	if (r == 0 && g->arena.failed)
 		return error_sys(err, -ENOMEM, "load the configuration");
 	return r;

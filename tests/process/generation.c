@@ -161,6 +161,37 @@ Test(generation, judges_the_host_for_check_whatever_is_wrong)
 	cr_expect_eq(generation_exit_status(s.g), EX_CONFIG);
 }
 
+/* What a misspelt key was to say is not known: nothing that may follow from it is said. */
+Test(generation, says_nothing_of_the_host_where_a_file_could_not_be_read)
+{
+	make_host();
+	cr_assert_eq(load("kumaDP: {pth: /opt/kuma-dp}\n", GENERATION_CHECK), 0, "%s", s.err.text);
+	cr_expect(says(present(s.g), "unknown key \"kumaDP.pth\""));
+	cr_expect(says(s.g, "only the configuration was judged, as far as it could be read"));
+	cr_expect_eq(s.g->options.diags.n, 2);
+	cr_expect_eq(generation_exit_status(s.g), EX_CONFIG);
+}
+
+/* A host on which nothing was done yet: first what is needed, in the order of the shipped file. */
+Test(generation, says_how_to_begin_where_there_is_no_configuration)
+{
+	static const char *const needed[] = { NULL, "kumaDP.cpAddress", "kumaDP.tokenFile",
+					      "kumaDP.dataplaneFile" };
+	static char verb[] = "check";
+
+	make_host();
+	if (mount("tmpfs", "/etc", "tmpfs", 0, "mode=0755") < 0)
+		cr_skip_test("needs root");
+	s.argv[0] = verb;
+	cr_assert_eq(generation_new(1, s.argv, GENERATION_CHECK, &s.g, &s.err), 0, "%s",
+		     s.err.text);
+	cr_expect(says(present(s.g), "`tproxyd describe yaml >/etc/tproxyd/tproxyd.yaml`"));
+	cr_assert_geq(s.g->options.diags.n, ELEMENTS(needed));
+	for (size_t i = 1; i < ELEMENTS(needed); i++)
+		cr_expect_str_eq(s.g->options.diags.items[i].setting, needed[i]);
+	cr_expect_eq(generation_exit_status(s.g), EX_CONFIG);
+}
+
 Test(generation, is_of_the_configuration_only_for_a_check_without_root)
 {
 	if (getuid() == 0)
