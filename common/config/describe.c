@@ -131,6 +131,7 @@ static const char *example_of(const struct setting *setting)
 }
 
 static const char file_head[] =
+	"# yaml-language-server: $schema=/usr/share/tproxyd/tproxyd.schema.json\n"
 	"# SPDX-License-Identifier: GPL-2.0-or-later\n"
 	"# The configuration of tproxyd, made by \"tproxyd describe yaml\".\n"
 	"#\n"
@@ -242,6 +243,7 @@ const char *const describe_formats[] = {
 	[DESCRIBE_YAML] = "yaml",
 	[DESCRIBE_BASH] = "bash",
 	[DESCRIBE_MAN] = "man",
+	[DESCRIBE_JSON_SCHEMA] = "json-schema",
 	NULL,
 };
 
@@ -259,6 +261,9 @@ void describe(enum describe_format format, struct strbuf *out)
 		return;
 	case DESCRIBE_MAN:
 		describe_man(out);
+		return;
+	case DESCRIBE_JSON_SCHEMA:
+		describe_json_schema(out);
 		return;
 	}
 }

@@ -8,10 +8,11 @@
 #include "common/config/layers.h"
 
 enum describe_format {
-	DESCRIBE_HELP, /* every setting with its names, its default and what it does */
-	DESCRIBE_YAML, /* conf/tproxyd.yaml */
-	DESCRIBE_BASH, /* completions for bash */
-	DESCRIBE_MAN,  /* tproxyd.yaml(5) */
+	DESCRIBE_HELP,        /* every setting with its names, its default and what it does */
+	DESCRIBE_YAML,        /* conf/tproxyd.yaml */
+	DESCRIBE_BASH,        /* completions for bash */
+	DESCRIBE_MAN,         /* tproxyd.yaml(5) */
+	DESCRIBE_JSON_SCHEMA, /* packaging/tproxyd.schema.json */
 };
 
 /* The names of the formats, NULL-terminated. */
@@ -19,6 +20,9 @@ extern const char *const describe_formats[];
 
 /* tproxyd.yaml(5), in mdoc(7). */
 void describe_man(struct strbuf *out);
+
+/* The settings for editors and validators of others. */
+void describe_json_schema(struct strbuf *out);
 
 void describe(enum describe_format format, struct strbuf *out);
 

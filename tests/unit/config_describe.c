@@ -27,6 +27,7 @@ Test(descriptions, in_the_repository_are_what_describe_prints)
 		{ DESCRIBE_YAML, "conf/tproxyd.yaml" },
 		{ DESCRIBE_BASH, "packaging/completions/tproxyd" },
 		{ DESCRIBE_MAN, "packaging/man/tproxyd.yaml.5" },
+		{ DESCRIBE_JSON_SCHEMA, "packaging/tproxyd.schema.json" },
 	};
 
 	for (size_t i = 0; i < ELEMENTS(files); i++) {
