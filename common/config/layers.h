@@ -19,6 +19,11 @@ struct layer_file {
 	size_t len;       /* bytes; NULs inside are an error */
 };
 
+struct layer_file_list {
+	struct layer_file *items;
+	size_t n;
+};
+
 struct layer_flag {
 	const char *flag;  /* as written, without the leading dashes */
 	const char *value; /* never NULL: a bool flag without "=" has "true" */

@@ -4,23 +4,21 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/config/schema.h"
-
 /* What comes first has the smaller numbers, compared from the first on. */
 struct place {
 	size_t group, item, line, column;
 };
 
 /* From 1; 0 for a file that is not among them. */
-static size_t number_of_file(const struct string_list *files, const char *name)
+static size_t number_of_file(const struct layer_file_list *files, const char *name)
 {
 	for (size_t i = 0; i < files->n && name; i++)
-		if (strcmp(files->items[i], name) == 0)
+		if (strcmp(files->items[i].name, name) == 0)
 			return i + 1;
 	return 0;
 }
 
-static struct place place_of(const struct diag *diag, const struct string_list *files)
+static struct place place_of(const struct diag *diag, const struct layer_file_list *files)
 {
 	const struct setting *setting = diag->setting ? setting_by_path(diag->setting) : NULL;
 	const struct origin *origin = &diag->origin;
@@ -44,7 +42,7 @@ static bool is_behind(struct place a, struct place b)
 	return a.line != b.line ? a.line > b.line : a.column > b.column;
 }
 
-void order_diags(struct diag_list *diags, const struct string_list *files)
+void order_diags(struct diag_list *diags, const struct layer_file_list *files)
 {
 	for (size_t i = 1; i < diags->n; i++) {
 		struct diag diag = diags->items[i];

@@ -3,10 +3,9 @@
 
 /* In which order what was said about a configuration is shown. */
 
-#include "common/base/array.h"
-#include "common/base/diag.h"
+#include "common/config/layers.h"
 
-/* Sorts: files that could not be read; what has a place in one of files (the names of those that were
- * read, in their order), by line; then all else, in the order of the settings, which is that of the
+/* Sorts: files that could not be read; what has a place in one of files (those that were read, in
+ * their order), by line; then all else, in the order of the settings, which is that of the
  * shipped file. What is equal in that stays as it was. */
-void order_diags(struct diag_list *diags, const struct string_list *files);
+void order_diags(struct diag_list *diags, const struct layer_file_list *files);

@@ -33,11 +33,6 @@ enum options_source {
 	OPTIONS_KUMACTL_UNINSTALL,
 };
 
-struct layer_file_list {
-	struct layer_file *items;
-	size_t n;
-};
-
 struct command_line {
 	int argc;
 	char **argv; /* argv[0] is the verb */

@@ -7,10 +7,10 @@
 
 static const char *sorted(struct diag_list *diags)
 {
-	static const char *names[] = { "a.yaml", "b.yaml" };
+	static struct layer_file files[] = { { .name = "a.yaml" }, { .name = "b.yaml" } };
 	_strbuf_ struct strbuf text = { 0 };
 
-	order_diags(diags, &(struct string_list){ names, ELEMENTS(names) });
+	order_diags(diags, &(struct layer_file_list){ files, ELEMENTS(files) });
 	for (size_t i = 0; i < diags->n; i++)
 		strbuf_addf(&text, "%s ", diags->items[i].text);
 	return arena_strdup(diags->arena, strbuf_text(&text));
