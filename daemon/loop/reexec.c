@@ -27,7 +27,7 @@
 
 #define CHECK_USEC ((uint64_t)5 * 1000 * 1000)
 /* Then SIGALRM ends a successor that does not get going: the timer crosses the execve(). */
-#define SUCCEED_SEC 10
+#define SUCCEED_SEC 30
 #define DELETED     " (deleted)"
 
 void daemon_find_program(struct daemon *d)

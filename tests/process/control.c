@@ -416,3 +416,55 @@ Test(control, strangers_share_an_answer_and_root_has_a_socket_of_its_own)
 	expect_call(0, "status", "{\"ok\":true}\n");
 	cr_expect_eq(s.answers, 2);
 }
+
+/* The successor has the sockets of the former one, which looks at them no more: who waits is answered, who
+ * has connected may ask, and new ones come. */
+Test(control, is_handed_over_with_whoever_waits)
+{
+	struct control_setup setup = { .path = s.path, .answer = answer, .userdata = &s };
+	struct handover handover = { 0 }, again = { 0 };
+	_strbuf_ struct strbuf out = { 0 };
+	int waits, fresh, half, late;
+	struct control *former;
+	char text[256];
+
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	waits = connect_to(s.path);
+	fresh = connect_to(s.path);
+	half = connect_to(s.path);
+	say(waits, "reload later\n");
+	say(half, "stat");
+	for (int i = 0; i < 12 && (!s.ticket || i < 8); i++)
+		turn();
+	cr_assert_neq(s.ticket, 0);
+	handover_begin(&out);
+	control_add_facts(s.control, &out);
+	handover_end(&out);
+	cr_assert_eq(handover_parse(out.text, out.len, &again, &s.err), 0, "%s", s.err.text);
+	former = s.control;
+	cr_expect_eq(control_inherit(&setup, &again, &s.control, &s.err), 0, "%s", s.err.text);
+	cr_expect_eq(s.control, former);
+	cr_expect_eq(handover_all_taken(&again, &s.err), 0, "%s", s.err.text);
+	cr_assert_eq(handover_parse(out.text, out.len, &handover, &s.err), 0, "%s", s.err.text);
+	cr_assert_eq(sd_event_new(&setup.event), 0);
+	sd_event_unref(s.event);
+	s.event = setup.event;
+	cr_assert_eq(control_inherit(&setup, &handover, &s.control, &s.err), 0, "%s", s.err.text);
+	control_reply(s.control, s.ticket, json_pack("{s:b}", "ok", 1));
+	cr_expect_gt(hear(waits, text, sizeof(text)), 0);
+	cr_expect_str_eq(text, "{\"ok\":true}\n");
+	say(fresh, "status\n");
+	cr_expect_gt(hear(fresh, text, sizeof(text)), 0);
+	late = connect_to(s.path);
+	say(late, "status\n");
+	cr_expect_gt(hear(late, text, sizeof(text)), 0);
+	cr_expect_str_eq(s.asked, "status|");
+	control_free(s.control);
+	s.control = former;
+	handover_done(&handover);
+	handover_done(&again);
+	(void)close(waits);
+	(void)close(fresh);
+	(void)close(half);
+	(void)close(late);
+}

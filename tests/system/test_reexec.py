@@ -8,6 +8,8 @@ import os
 import subprocess
 import time
 
+import pytest
+
 import machine as machines
 import sample
 from test_connections import OUTBOUND, Crowd
@@ -128,3 +130,23 @@ def test_a_binary_that_is_no_good_leaves_the_former_one(machine):
     machine.run(["tproxyd", "reexec"])
     assert sample.main_pid(machine) == pid and sample.processes(machine) == children
     sample.stop(machine)
+
+
+@pytest.mark.parametrize("end", ["exit 1", "exec sleep 1000"], ids=["ends", "hangs"])
+def test_one_that_fails_when_it_matters_leaves_nothing(machine, end):
+    """It can read the state when it is tried, and not when it has taken the place: everything is out, in a while."""
+    sample.configure(machine)
+    before = sample.prepare(machine)
+    sample.start(machine)
+    children = sample.processes(machine)
+    break_(machine, f'#!/bin/sh\n[ "$*" != run ] || {end}\n[ "$*" != "run --check-state" ] || exec echo tproxyd-ready 9\n'
+                    'exec /root/tproxyd "$@"\n')
+    said = machine.run(["/root/tproxyd", "reexec"], check=False, timeout=60)
+    assert said.returncode == 1
+    limit = time.monotonic() + 60
+    while sample.differences({"rules": before["rules"]}, {"rules": machine.state()["rules"]}) or any(
+            pid in children for pid in sample.processes(machine)):
+        assert time.monotonic() < limit
+        time.sleep(0.2)
+    machine.systemctl("stop", sample.UNIT)
+    assert sample.processes(machine) == {}
