@@ -2,7 +2,6 @@
 #include "common/supervise/handover.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/base/array.h"

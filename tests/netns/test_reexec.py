@@ -97,6 +97,9 @@ def test_nobody_notices_and_nothing_is_left(subject, tproxyd):
     grown = subject.memory() - memory
     print(f"{REEXECS} times: {grown} KiB")
     assert grown < 4096
+    # The lock has crossed too.
+    other = subject.trial.shell(f"exec {PROGRAM} run")
+    assert other.status == 1 and f"another tproxyd (process {subject.pid})" in other.text, other.text
     at = [n for n, message in enumerate(daemon.said) if message == "RELOADING=1"]
     assert len(at) == REEXECS + 1 and "READY=1" in daemon.said[at[-1]:]
     subject.stop()
