@@ -17,7 +17,8 @@ def ask(request):
         control.settimeout(60)
         control.connect(CONTROL)
         control.sendall(f"{request}\n".encode())
-        return json.loads(b"".join(iter(lambda: control.recv(65536), b"")))
+        answer = b"".join(iter(lambda: control.recv(65536), b""))
+        return json.loads(answer) if answer else {"ok": None}
 
 
 def main():

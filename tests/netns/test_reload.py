@@ -102,7 +102,8 @@ def test_many_reloads_under_load(trial, tmp_path, world):
     subject = Subject(trial, tmp_path)
     traffic = Traffic(trial.host)
     program = ["/usr/bin/python3", "-B", MANY, CONFIG]
-    trial.host.run([*program, "60", str(SEED)], timeout=600)  # after which nothing new is taken any more
+    made = trial.host.run([*program, "60", str(SEED)], check=False, timeout=600)  # after which nothing new is taken
+    assert made.returncode == 0, made.stderr + "".join(subject.daemon.log[-20:])
     children, descriptors, memory = subject.children(), subject.descriptors(), subject.memory()
     begin = time.monotonic()
     made = trial.host.run([*program, str(MANY_RELOADS), str(SEED + 1)], check=False, timeout=20000)
