@@ -127,6 +127,15 @@ static bool client_waits(struct client *client)
 	       sd_event_source_set_io_events(client->io, 0) >= 0;
 }
 
+/* Whoever asked has its time from now on, however long the answer took. */
+static bool start_to_write(struct client *client)
+{
+	return client->reply &&
+	       sd_event_source_set_time_relative(client->timer, CLIENT_USEC) >= 0 &&
+	       sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT) >= 0 &&
+	       sd_event_source_set_io_events(client->io, EPOLLOUT) >= 0;
+}
+
 /* Returns whether the connection goes on. */
 static bool client_read(struct client *client)
 {
@@ -147,7 +156,7 @@ static bool client_read(struct client *client)
 	answer(client);
 	if (client->ticket && !client->reply)
 		return client_waits(client);
-	return client->reply && sd_event_source_set_io_events(client->io, EPOLLOUT) >= 0;
+	return start_to_write(client);
 }
 
 static bool client_write(struct client *client)
@@ -182,14 +191,6 @@ unsigned control_defer(struct control *control)
 		control->tickets++;
 	control->asking->ticket = control->tickets;
 	return control->tickets;
-}
-
-static bool start_to_write(struct client *client)
-{
-	return client->reply &&
-	       sd_event_source_set_time_relative(client->timer, CLIENT_USEC) >= 0 &&
-	       sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT) >= 0 &&
-	       sd_event_source_set_io_events(client->io, EPOLLOUT) >= 0;
 }
 
 void control_reply(struct control *control, unsigned ticket, json_t *reply)

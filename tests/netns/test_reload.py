@@ -63,7 +63,7 @@ def test_reloads_of_every_kind_leave_nothing_of_themselves(trial, tmp_path, worl
     n = 0
     subject.reload(redirect__outbound__excludePorts=[9000])
     children, descriptors, memory = subject.children(), subject.descriptors(), subject.memory()
-    traffic = Traffic(trial.host)
+    traffic = Traffic(trial.host, 10)
     for turn in range(RELOADS):
         kind = chance.choice(kinds)
         before = subject.excluded()
@@ -100,7 +100,7 @@ def test_reloads_of_every_kind_leave_nothing_of_themselves(trial, tmp_path, worl
 def test_many_reloads_under_load(trial, tmp_path, world):
     """As fast as they are answered: a hundred of them, or as many as are asked for."""
     subject = Subject(trial, tmp_path)
-    traffic = Traffic(trial.host)
+    traffic = Traffic(trial.host, 10)
     program = ["/usr/bin/python3", "-B", MANY, CONFIG]
     made = trial.host.run([*program, "60", str(SEED)], check=False, timeout=600)  # after which nothing new is taken
     assert made.returncode == 0, made.stderr + "".join(subject.daemon.log[-20:])

@@ -72,7 +72,7 @@ class Soak:
         self.stopped = []  # processes under SIGSTOP, and when they go on
         self.calm_since = 0.0
         self.counts = {}
-        self.traffic = Traffic(trial.host)
+        self.traffic = Traffic(trial.host, 0.9)
         self.start()
 
     def disturb(self, seconds=NOTICED):
@@ -223,7 +223,8 @@ def test_what_is_said_is_so_whatever_happens(trial, tmp_path, world):
     story, end = [], time.monotonic() + SECONDS
     while time.monotonic() < end:
         story.append(f"{SECONDS - end + time.monotonic():.1f} {soak.turn()}")
-        assert not watch.problems, (f"seed {SEED}", watch.problems, story[-12:], soak.daemon.log[-40:])
+        if watch.problems:
+            raise AssertionError("\n".join([f"seed {SEED}", *watch.problems, *story[-20:], *soak.daemon.log[-60:]]))
     watch.ended = True
     watch.join()
     soak.go_on(everybody=True)

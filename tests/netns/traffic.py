@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """New connections of a host to its peer, one after the other, and how many go past the proxy.
 
-As a program, traffic.py HOST PORT PAUSE prints, for each line on standard input, what has become of those since the last one,
+As a program, traffic.py HOST PORT PAUSE PATIENCE prints, for each line on standard input, what has become of those since the last one,
 as JSON: {"ok": N, "Connection refused": N, ...}."""
 
 import collections
@@ -13,7 +13,6 @@ import threading
 import time
 
 FAR = "10.77.0.1"
-PATIENCE = 2.0  # for a connection and its answer
 # SYNs that leave the host by others than the proxy, counted behind all rules of nat.
 COUNT = f"""table inet watch {{
     counter direct {{ }}
@@ -25,10 +24,11 @@ COUNT = f"""table inet watch {{
 
 
 class Traffic:
-    def __init__(self, host):
+    def __init__(self, host, patience):
+        """With a patience of less than a second no SYN is sent twice: one that is counted is of a connection that begins."""
         self.host = host
         host.run(["nft", "-f", "-"], input=COUNT)
-        self.process = host.start(["/usr/bin/python3", "-B", __file__, FAR, "80", "0.02"], stdin=subprocess.PIPE,
+        self.process = host.start(["/usr/bin/python3", "-B", __file__, FAR, "80", "0.02", str(patience)], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, text=True)
 
     def direct(self):
@@ -49,10 +49,10 @@ class Traffic:
         return found
 
 
-def ask(host, port):
+def ask(host, port, patience):
     try:
-        with socket.create_connection((host, port), PATIENCE) as connection:
-            connection.settimeout(PATIENCE)
+        with socket.create_connection((host, port), patience) as connection:
+            connection.settimeout(patience)
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
             return "ok" if connection.recv(4096) else "closed"
     except socket.timeout:
@@ -62,12 +62,12 @@ def ask(host, port):
 
 
 def main():
-    host, port, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    host, port, pause, patience = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
     found = collections.Counter()
 
     def go_on():
         while True:
-            found[ask(host, port)] += 1
+            found[ask(host, port, patience)] += 1
             time.sleep(pause)
 
     threading.Thread(target=go_on, daemon=True).start()

@@ -43,6 +43,8 @@ static json_t *answer(const char *request, const char *argument, void *userdata)
 		scene->ticket = control_defer(scene->control);
 		return NULL;
 	}
+	if (strcmp(argument, "slow") == 0)
+		(void)usleep(5200 * 1000); /* longer than a client may take to ask */
 	if (strcmp(argument, "big") != 0)
 		return json_pack("{s:b}", "ok", 1);
 	memset(scene->big, 'x', BIG);
@@ -262,6 +264,13 @@ Test(control, sends_a_long_reply_in_pieces)
 }
 
 /* Somebody who reads nothing, and somebody who says nothing, hold up nobody, and not for long. */
+Test(control, answers_too_where_the_answer_takes_its_time)
+{
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	/* The loop comes back to a time that is over. */
+	expect_call(0, "status slow", "{\"ok\":true}\n");
+}
+
 Test(control, does_not_wait_for_a_slow_peer)
 {
 	int deaf, silent;
