@@ -13,7 +13,7 @@ import pytest
 import machine as machines
 import sample
 from test_connections import OUTBOUND, Crowd
-from test_reload import PORT, Load, configure_again, excluded, reload, status
+from test_reload import LOAD, PORT, Load, excluded, reload, status
 
 REEXECS = int(os.environ.get("TPROXYD_TEST_REEXECS", "10"))
 PROGRAM = "/usr/sbin/tproxyd"
@@ -37,6 +37,17 @@ print(json.dumps(found))
 """
 
 
+# The real Envoy has no word for who asks with HTTP/1.0.
+HTTP_1_1 = LOAD.replace("HTTP/1.0", "HTTP/1.1\\r\\nHost: a\\r\\nConnection: close")
+
+
+class NewConnections(Load):
+    def __init__(self, machine, clients=4):
+        self.clients = [machine.start_command(["/usr/bin/python3", "-c", HTTP_1_1, machines.FAR4], user="nobody",
+                                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                        for _ in range(clients)]
+
+
 def install(machine):
     """The same program as another file, as a package manager puts it there."""
     machine.sh(f"cp {PROGRAM} {PROGRAM}.new; mv {PROGRAM}.new {PROGRAM}")
@@ -57,8 +68,11 @@ def memory(machine, pid):
     return int(machine.sh(f"grep ^Private_Dirty: /proc/{pid}/smaps_rollup | tr -dc 0-9"))
 
 
-def test_upgrades_under_load_are_noticed_by_nobody(machine):
-    sample.configure(machine)
+@pytest.mark.parametrize("engine", ["builtin", "envoy"])
+def test_upgrades_under_load_are_noticed_by_nobody(machine, engine):
+    if engine == "envoy" and not os.environ.get("TPROXYD_TEST_PROXIES"):
+        pytest.skip("no real proxies: TPROXYD_TEST_PROXIES is not set")
+    sample.configure(machine, standin={"ENGINE": engine})
     machine.serve([PORT])
     before = sample.prepare(machine)
     sample.start(machine)
@@ -68,7 +82,7 @@ def test_upgrades_under_load_are_noticed_by_nobody(machine):
     crowd = Crowd(machine.start_command, 75, 25, OUTBOUND, "nobody")
     asks = machine.start_command(["/usr/bin/python3", "-c", DNS, machines.OUTSIDE4, "backend.mesh"], user="nobody",
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    load, took = Load(machine), []
+    load, took = NewConnections(machine), []
     for _ in range(REEXECS):
         install(machine)
         begin = time.monotonic()
@@ -91,7 +105,8 @@ def test_upgrades_under_load_are_noticed_by_nobody(machine):
     assert descriptors(machine, pid) == fds
     assert memory(machine, pid) < private + 512
     # What it took over it still rules: a reload, kuma-dp's end, a stop.
-    configure_again(machine, {"redirect": {"outbound": {"excludePorts": [9007]}}})
+    machine.write(sample.CONFIG, sample.settings({"redirect": {"outbound": {"excludePorts": [9007]}}},
+                                                 {"ENGINE": engine}))
     reload(machine)
     assert excluded(machine) == ["9007"] and sample.processes(machine) == children
     sample.stop(machine)
@@ -150,3 +165,27 @@ def test_one_that_fails_when_it_matters_leaves_nothing(machine, end):
         time.sleep(0.2)
     machine.systemctl("stop", sample.UNIT)
     assert sample.processes(machine) == {}
+
+
+def test_a_program_that_was_replaced_is_said_and_taken_by_a_reload(machine, proxies):
+    """In the unit's sandbox too, where root may not ask what a process of another user executes."""
+    path = "/usr/local/lib/own/envoy"
+    machine.sh(f"mkdir -m 755 /usr/local/lib/own; cp /opt/proxies/envoy {path}")
+    sample.configure(machine, {"kumaDP": {"envoyPath": path}}, {"ENGINE": "envoy"})
+    sample.start(machine)
+    found = status(machine)["processes"]
+    assert {name: process["program-replaced"] for name, process in found.items()} == {
+        "kuma-dp": False, "envoy": False, "coredns": False}, found
+    assert machine.sh(f"readlink /proc/{found['envoy']['pid']}/exe").strip() == path
+    machine.sh(f"cp {path} {path}.new && mv {path}.new {path}")
+    for _ in range(2):
+        now = status(machine)["processes"]
+        assert now["envoy"]["program-replaced"] and now["envoy"]["pid"] == found["envoy"]["pid"], now
+        assert "runs a deleted program" in " ".join(machine.run(["tproxyd", "status"]).stdout.split())
+        machine.run(["tproxyd", "reexec"])
+    said = machine.run(["tproxyd", "reload"]).stdout
+    assert "kuma-dp restarts" in said and "the program envoy is another file" in said, said
+    now = status(machine)["processes"]
+    assert not now["envoy"]["program-replaced"] and now["envoy"]["pid"] != found["envoy"]["pid"], now
+    assert "nothing changes" in machine.run(["tproxyd", "reload"]).stdout
+    sample.stop(machine)
