@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/loop/reexec.h"
 #include "tests/simulation/world.h"
 
 struct world *the_world;
@@ -245,8 +246,18 @@ static uint32_t proc_random(struct proc *proc)
 	return below(proc->userdata, 100000);
 }
 
+static int proc_adopt(struct proc *proc, _unused_ struct error *err)
+{
+	struct world *w = proc->userdata;
+	size_t id = index_of(proc);
+
+	if (proc->process->pid != w->process[id].pid && w->due[SLOT_TOLD + id] == USEC_NEVER)
+		fail(w, "adopts a %s that is not there", proc->name);
+	return 0;
+}
+
 static const struct proc_ops proc_hands = { proc_spawn, proc_signal, proc_arm,
-					    proc_now,   proc_random, NULL };
+					    proc_now,   proc_random, proc_adopt };
 
 void daemon_born(struct world *w)
 {
@@ -273,6 +284,74 @@ void daemon_born(struct world *w)
 	w->bounds = w->setup;
 	w->taken = d->current->number;
 	oracle_born(w);
+	w->woken = true;
+}
+
+static char *facts_of(const struct daemon *d)
+{
+	struct strbuf out = { 0 };
+
+	handover_begin(&out);
+	daemon_add_facts(d, &out);
+	handover_end(&out);
+	return strbuf_take(&out);
+}
+
+static struct generation *role_of(const struct daemon *d, unsigned number)
+{
+	struct generation *const all[] = { d->current, d->applied, d->next, d->confirm.former };
+
+	for (size_t i = 0; i < ELEMENTS(all); i++)
+		if (all[i] && all[i]->number == number)
+			return all[i];
+	return NULL;
+}
+
+/* What the former knew is the text alone; the generations are read again, and are the same. */
+static int succeed(struct world *w, const struct daemon *former, struct handover *handover,
+		   struct error *err)
+{
+	struct daemon *d = &w->d;
+	struct roles roles;
+	int r = daemon_take_roles(handover, &roles, err);
+
+	if (r < 0)
+		return r;
+	memset(d, 0, sizeof(*d));
+	daemon_init(d, role_of(former, roles.current), &hands);
+	d->applied = role_of(former, roles.applied);
+	d->next = role_of(former, roles.next);
+	d->confirm.former = role_of(former, roles.former);
+	d->redirect = former->redirect;
+	for (size_t i = 0; r == 0 && i < former->n_children; i++)
+		r = daemon_add_child(d, &proc_hands, err);
+	if (r == 0)
+		r = daemon_take_facts(d, handover, err);
+	if (r == 0)
+		r = handover_all_taken(handover, err);
+	d->drift.suspected = d->drift.tables = true;
+	return r < 0 ? r : daemon_resume(d, err);
+}
+
+void daemon_replaced(struct world *w)
+{
+	_free_ char *text = facts_of(&w->d);
+	const struct daemon former = w->d;
+	struct handover handover = { 0 };
+	struct error err = { 0 };
+
+	if (!text || handover_parse(text, strlen(text), &handover, &err) < 0)
+		fail(w, "what a successor has to know is no text: %s", err.text);
+	for (size_t i = SLOT_TIMER; i < SLOT_COUNT; i++)
+		if (i != SLOT_ENVOY_TOLD && i != SLOT_REFUSED)
+			w->due[i] = USEC_NEVER;
+	json_decref(former.reload.answer);
+	if (w->probing)
+		w->memory.discarded++;
+	w->probing = false;
+	if (succeed(w, &former, &handover, &err) < 0)
+		fail(w, "a successor cannot go on: %s", err.text);
+	handover_done(&handover);
 	w->woken = true;
 }
 

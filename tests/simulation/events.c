@@ -287,6 +287,21 @@ static void the_daemon_is_killed(struct world *w)
 	daemon_dies(w);
 }
 
+static void the_status_is_asked_for(struct world *w)
+{
+	/* Whatever is to be done is done before anything is said. */
+	pass(w, 0);
+	if (w->alive)
+		oracle_status(w);
+}
+
+static void the_daemon_is_replaced(struct world *w)
+{
+	pass(w, 0);
+	if (w->alive)
+		daemon_replaced(w);
+}
+
 static void nothing_happens(struct world *w)
 {
 	pass(w, 5 * SECOND + some_time(w, 60 * SECOND));
@@ -332,6 +347,8 @@ static const struct {
 	{ "a reload is asked for", 6, always, a_reload_is_asked_for },
 	{ "the operator confirms", 4, waits_for_confirmation, the_operator_confirms },
 	{ "the daemon is killed", 1, always, the_daemon_is_killed },
+	{ "the daemon is replaced", 3, always, the_daemon_is_replaced },
+	{ "the status is asked for", 8, always, the_status_is_asked_for },
 	{ "nothing happens", 3, always, nothing_happens },
 };
 

@@ -91,6 +91,22 @@ static int model_differs(const struct netfilter_wish *wish, _unused_ const struc
 	return 0;
 }
 
+static int model_read(const struct ruleset *rules, _unused_ const struct record *record,
+		      struct snapshot *ret, struct error *err)
+{
+	const struct kernel *k = &the_world->kernel;
+	bool equal = rules->level == k->level && k->edit == EDIT_NONE &&
+		     (rules->level == LEVEL_NONE || rules_number(rules) == k->rules);
+
+	if (the_world->now < k->blind_until)
+		return error_set(err, -EIO, "the kernel does not tell");
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		for (enum table t = 0; t < TABLE_COUNT; t++)
+			ret->table[f][t] =
+				(struct snapshot_table){ .exists = true, .equal = equal };
+	return 0;
+}
+
 static int model_sizes(_unused_ const struct record *record, uint64_t *ret, struct error *err)
 {
 	*ret = the_world->kernel.sizes;
@@ -103,6 +119,7 @@ const struct netfilter_backend model_backend = {
 	.name = "model",
 	.ready = model_ready,
 	.apply = model_apply,
+	.read = model_read,
 	.differs = model_differs,
 	.sizes = model_sizes,
 };

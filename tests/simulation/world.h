@@ -16,6 +16,7 @@
  *   kernel.c      the backend: rules, the lock, others; the ::6 address and the record
  *   generations.c what a configuration leads to
  *   daemon.c      one life of the daemon after the other
+ *   status.c      the operator asks for the status
  *   oracle.c, oracle_deeds.c  what has to be true, from the design's sentences
  */
 
@@ -223,6 +224,7 @@ bool kernel_redirects(const struct world *w);
 void daemon_born(struct world *w);
 void daemon_dies(struct world *w); /* by SIGKILL */
 void daemon_buried(struct world *w);
+void daemon_replaced(struct world *w); /* by itself, as an upgrade does */
 void daemon_steps(struct world *w);
 
 /* generations.c: makes one; what a reload reads; rules and their numbers. */
@@ -252,3 +254,4 @@ void oracle_born(struct world *w);
 void oracle_reloaded(struct world *w);
 void oracle_replied(struct world *w, bool ok, bool note);
 void oracle_end(struct world *w);
+void oracle_status(struct world *w); /* status.c: asks, and holds it against what there is */
