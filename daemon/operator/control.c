@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "common/base/strbuf.h"
+#include "daemon/os/clock.h"
 #include "daemon/os/crossing.h"
 #include "daemon/os/fd.h"
 #include "daemon/operator/json.h"
@@ -127,11 +128,12 @@ static bool client_waits(struct client *client)
 	       sd_event_source_set_io_events(client->io, 0) >= 0;
 }
 
-/* Whoever asked has its time from now on, however long the answer took. */
+/* Whoever asked has its time from now on, however long the answer took: the time of the event loop is
+ * that before it. */
 static bool start_to_write(struct client *client)
 {
 	return client->reply &&
-	       sd_event_source_set_time_relative(client->timer, CLIENT_USEC) >= 0 &&
+	       sd_event_source_set_time(client->timer, clock_usec() + CLIENT_USEC) >= 0 &&
 	       sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT) >= 0 &&
 	       sd_event_source_set_io_events(client->io, EPOLLOUT) >= 0;
 }

@@ -4,7 +4,8 @@
 #include <stdint.h>
 #include <time.h>
 
-/* CLOCK_MONOTONIC in microseconds, for who has no event loop that keeps the time. */
+/* CLOCK_MONOTONIC in microseconds, for who has no event loop that keeps the time, or needs it after a
+ * callback that took long. */
 static inline uint64_t clock_usec(void)
 {
 	struct timespec now;

@@ -73,7 +73,11 @@ TestSuite(control, .init = setup, .fini = teardown);
 static int serve(void)
 {
 	const struct control_setup setup = {
-		.event = s.event, .path = s.path, .answer = answer, .userdata = &s
+		.event = s.event,
+		.path = s.path,
+		.priority = 10, /* behind others, as in the daemon */
+		.answer = answer,
+		.userdata = &s,
 	};
 
 	return control_new(&setup, &s.control, &s.err);
