@@ -135,11 +135,15 @@ class Machine:
 
     # Power
 
-    def reboot(self, timeout=60):
-        """An orderly reboot, to the end of the next start."""
+    def reboot(self, timeout=60, finished=True):
+        """An orderly reboot, to the end of the next start; not finished: until systemd runs, whatever it waits for."""
         self.run(["systemctl", "--no-block", "reboot"])
         self._expect("down", timeout)
-        self._wait_ready(timeout)
+        if finished:
+            self._wait_ready(timeout)
+        else:
+            self._wait_up(timeout)
+            self.wait_until(lambda: self.run(["systemctl", "list-jobs"], check=False).returncode == 0)
 
     def poweroff(self, timeout=60):
         """An orderly shutdown; boot() starts it again with the same disk."""
@@ -282,6 +286,9 @@ class Machine:
 
     def _expect(self, wanted, timeout):
         event = self._event(timeout)
+        # Of a start whose end nobody waited for.
+        while wanted == "down" and event["event"] == "ready":
+            event = self._event(timeout)
         if event["event"] == "nothing":
             self._tell("console")
             text = self._event(5).get("text", "")
@@ -290,6 +297,11 @@ class Machine:
             raise MachineError(event.get("why") or f"{self.name}: {event} instead of {wanted}")
         return event
 
+    def _wait_up(self, timeout):
+        self.leader = self._expect("up", timeout)["leader"]
+        self.ready_at = time.time()
+
     def _wait_ready(self, timeout):
-        self.leader = self._expect("ready", timeout)["leader"]
+        self._wait_up(timeout)
+        self._expect("ready", timeout)
         self.ready_at = time.time()

@@ -93,9 +93,10 @@ class Warden:
             key, _, value = line.partition("=")
             if key == "X_NSPAWN_LEADER_PID":
                 self.leader = find_leader(self.nspawn.pid, value)
+                self.say(event="up", leader=self.leader)
             elif (key, value) == ("READY", "1") and not self.is_ready:
                 self.is_ready = True
-                self.say(event="ready", leader=self.leader)
+                self.say(event="ready")
 
     def on_exit(self):
         status = self.nspawn.wait()
