@@ -18,6 +18,7 @@
 
 #include "common/base/array.h"
 #include "common/rules/marks.h"
+#include "common/rules/ruleset.h"
 #include "common/rules/xt_entry.h"
 #include "daemon/firewall/walk.h"
 #include "daemon/netfilter/xt/family.h"
@@ -189,7 +190,7 @@ static void judge(struct asking *a)
 	rule_says(a, verdict == NFT_JUMP && goes ? NFT_GOTO : verdict, target);
 }
 
-static void walk_table(struct arena *arena, enum family family, const char *table,
+static void walk_table(struct arena *arena, enum family family, enum table table,
 		       uint16_t inbound_port, struct facts_firewall *ret)
 {
 	const struct xt_family *f = &xt_families[family];
@@ -200,18 +201,18 @@ static void walk_table(struct arena *arena, enum family family, const char *tabl
 	};
 	struct xt_counters counters;
 	const char *name, *policy;
-	bool exists = false;
+	unsigned tables;
 
 	/* Opening a table that does not exist would make it. */
-	if (xt_table_exists(family, table, &exists, NULL) > 0 && exists)
-		chains.userdata = f->ops->init(table);
+	if (xt_tables(family, &tables, NULL) > 0 && tables & 1U << table)
+		chains.userdata = f->ops->init(table_name(table));
 	if (!chains.userdata)
 		return;
 	for (name = f->ops->first_chain(chains.userdata); name;
 	     name = f->ops->next_chain(chains.userdata)) {
 		struct host_chain chain = {
 			.nfproto = family == FAMILY_V4 ? NFPROTO_IPV4 : NFPROTO_IPV6,
-			.table = table,
+			.table = table_name(table),
 			.name = name,
 			.hook = name,
 		};
@@ -233,7 +234,7 @@ static void walk_table(struct arena *arena, enum family family, const char *tabl
 void host_firewall_legacy(struct arena *arena, uint16_t inbound_port, struct facts_firewall *ret)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
-		walk_table(arena, family, "filter", inbound_port, ret);
-		walk_table(arena, family, "raw", inbound_port, ret);
+		walk_table(arena, family, TABLE_FILTER, inbound_port, ret);
+		walk_table(arena, family, TABLE_RAW, inbound_port, ret);
 	}
 }

@@ -266,8 +266,8 @@ static int backend_find(struct error *err)
 	int loaded = 0;
 
 	for (enum family f = 0; f < FAMILY_COUNT; f++) {
-		bool exists;
-		int r = xt_table_exists(f, "nat", &exists, err);
+		unsigned tables;
+		int r = xt_tables(f, &tables, err);
 
 		if (r < 0)
 			return r;

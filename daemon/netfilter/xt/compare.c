@@ -206,6 +206,7 @@ static int add_sizes(enum family family, const struct record *record, struct dig
 {
 	static const int domains[FAMILY_COUNT] = { AF_INET, AF_INET6 };
 	_close_ int fd = socket(domains[family], SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	unsigned tables;
 	int r = 0;
 
 	if (fd < 0)
@@ -215,8 +216,10 @@ static int add_sizes(enum family family, const struct record *record, struct dig
 		bool exists = xt_recorded(record, &table);
 
 		/* Where nothing is recorded, something may come back: to nat, where it matters. */
-		if (!exists && n == TABLE_NAT)
-			r = xt_table_exists(family, table_name(n), &exists, err);
+		if (!exists && n == TABLE_NAT) {
+			r = xt_tables(family, &tables, err);
+			exists = tables & 1U << n;
+		}
 		if (r < 0)
 			return r;
 		r = exists ? add_size(&table, fd, digest) : 0;

@@ -7,6 +7,7 @@
 
 #include <libiptc/libip6tc.h>
 
+#include "common/rules/ruleset.h"
 #include "daemon/os/fd.h"
 
 /* The two libraries have the same functions with their own names and entry types. */
@@ -55,18 +56,19 @@ const struct xt_family xt_families[FAMILY_COUNT] = {
 	},
 };
 
-int xt_table_exists(enum family family, const char *table, bool *ret, struct error *err)
+int xt_tables(enum family family, unsigned *ret, struct error *err)
 {
 	const char *path = xt_families[family].names_path;
 	_fclose_ FILE *file = fopen(path, "re");
 	char line[64];
 
-	*ret = false;
+	*ret = 0;
 	if (!file)
 		return errno == ENOENT ? 0 : error_sys(err, -errno, "open %s", path);
 	while (fgets(line, sizeof(line), file)) {
 		line[strcspn(line, "\n")] = '\0';
-		*ret = *ret || strcmp(line, table) == 0;
+		for (enum table n = 0; n < TABLE_COUNT; n++)
+			*ret |= (unsigned)(strcmp(line, table_name(n)) == 0) << n;
 	}
 	return ferror(file) ? error_sys(err, -EIO, "read %s", path) : 1;
 }

@@ -6,8 +6,6 @@
  * this folder, and for who only looks at the legacy tables.
  */
 
-#include <stdbool.h>
-
 #include <libiptc/libiptc.h>
 
 #include "common/base/attr.h"
@@ -31,10 +29,9 @@ struct xt_family {
 
 extern const struct xt_family xt_families[FAMILY_COUNT];
 
-/* Whether a table exists. (Opening it to look would make it.) Returns 1, 0 without the module, or a
- * negative errno. */
-int xt_table_exists(enum family family, const char *table, bool *ret, struct error *err)
-	_must_check_;
+/* Which tables exist: a bit 1 << enum table for each. (Opening one to look would make it.) Returns 1, 0
+ * without the module, or a negative errno. */
+int xt_tables(enum family family, unsigned *ret, struct error *err) _must_check_;
 
 /* Negative errno of what libiptc has just failed at, never 0. */
 int xt_errno(void);

@@ -53,8 +53,8 @@ int xt_probe(enum check_purpose purpose, enum family family, struct facts_family
 		[FAMILY_V4] = "this kernel has no legacy tables (ip_tables)",
 		[FAMILY_V6] = "this kernel has no legacy tables for IPv6 (ip6_tables)",
 	};
-	bool exists;
-	int r = xt_table_exists(family, "nat", &exists, err);
+	unsigned tables;
+	int r = xt_tables(family, &tables, err);
 
 	/* Others than root may not read the list, which is there all the same. */
 	if (r < 0 && r != -EACCES)
@@ -64,5 +64,5 @@ int xt_probe(enum check_purpose purpose, enum family family, struct facts_family
 	ret->docker_output = false;
 	if (r == 0 && !(purpose == CHECK_RUN && is_loadable(family)))
 		ret->ability[BACKEND_IPTABLES].no_redirect = missing[family];
-	return exists ? find_docker(family, &ret->docker_output, err) : 0;
+	return tables & 1U << TABLE_NAT ? find_docker(family, &ret->docker_output, err) : 0;
 }

@@ -45,14 +45,17 @@ static bool is_of_interest(const struct xt_survey *survey, const struct xt_job *
 static int read_family(struct xt_survey *survey, enum family family, struct error *err)
 {
 	struct xt_state all[TABLE_COUNT] = { 0 };
+	unsigned tables;
+	int loaded = xt_tables(family, &tables, err);
 
+	if (loaded < 0)
+		return loaded;
 	for (enum table n = 0; n < TABLE_COUNT; n++) {
 		struct xt_job *job = &survey->jobs[family][n];
-		int r, loaded = xt_table_exists(family, table_name(n), &job->exists, err);
+		int r;
 
-		if (loaded < 0)
-			return loaded;
 		job->table = (struct xt_table){ .family = family, .table = n };
+		job->exists = tables & 1U << n;
 		r = xt_state_build(&job->table, survey->wish->rules, &survey->arena, &job->want,
 				   err);
 		if (r == 0 && !loaded && job->want.n)
