@@ -119,11 +119,21 @@ bool ip_is_unspecified(const struct ip_addr *addr)
 	return memcmp(addr->bytes, zero, sizeof(zero)) == 0;
 }
 
+void ip_mask(uint8_t len, uint8_t ret[static 16])
+{
+	memset(ret, 0, 16);
+	memset(ret, 0xff, len / 8);
+	if (len % 8)
+		ret[len / 8] = (uint8_t)(0xff00U >> len % 8);
+}
+
 struct ip_prefix ip_prefix_masked(const struct ip_prefix *prefix)
 {
 	struct ip_prefix masked = *prefix;
+	uint8_t mask[16];
 
-	for (unsigned bit = prefix->len; bit < 128; bit++)
-		masked.addr.bytes[bit / 8] &= (uint8_t) ~(0x80U >> bit % 8);
+	ip_mask(prefix->len, mask);
+	for (size_t i = 0; i < sizeof(mask); i++)
+		masked.addr.bytes[i] &= mask[i];
 	return masked;
 }

@@ -48,5 +48,8 @@ bool ip_is_loopback(const struct ip_addr *addr);   /* 127.0.0.0/8, ::1 */
 bool ip_is_link_local(const struct ip_addr *addr); /* 169.254.0.0/16, fe80::/10 */
 bool ip_is_unspecified(const struct ip_addr *addr);
 
+/* The mask of a prefix of this length. */
+void ip_mask(uint8_t len, uint8_t ret[static 16]);
+
 /* The same prefix with all host bits cleared. */
 struct ip_prefix ip_prefix_masked(const struct ip_prefix *prefix);

@@ -23,12 +23,13 @@ static void read_net(enum family family, const uint8_t *addr, const uint8_t *mas
 		     struct match_net *ret_net, struct shape *ret)
 {
 	size_t size = xt_layouts[family].address, len = 0;
+	uint8_t plain[16];
 
 	while (len < size * 8 && (mask[len / 8] & (0x80 >> len % 8)))
 		len++;
-	for (size_t i = len; i < size * 8; i++)
-		if (mask[i / 8] & (0x80 >> i % 8))
-			ret->other = true;
+	ip_mask((uint8_t)len, plain);
+	if (memcmp(mask, plain, size) != 0)
+		ret->other = true;
 	ret_net->op = len ? OP_IS : OP_ANY;
 	ret_net->net = (struct ip_prefix){ .addr.family = family, .len = (uint8_t)len };
 	memcpy(ret_net->net.addr.bytes, addr, size);

@@ -74,14 +74,14 @@ static void fill_iface(const char *iface, char *name, unsigned char *mask)
 
 static void fill_net(const struct match_net *m, size_t bytes, void *ret_addr, void *ret_mask)
 {
-	struct ip_prefix net = ip_prefix_masked(&m->net);
-	unsigned char mask[16] = { 0 };
+	struct ip_prefix net;
+	uint8_t mask[16];
 
 	if (!m->op)
 		return;
 	/* The kernel takes host bits as they are, and no packet would ever match. */
-	for (unsigned bit = 0; bit < net.len; bit++)
-		mask[bit / 8] = (unsigned char)(mask[bit / 8] | 0x80U >> bit % 8);
+	net = ip_prefix_masked(&m->net);
+	ip_mask(net.len, mask);
 	memcpy(ret_addr, net.addr.bytes, bytes);
 	memcpy(ret_mask, mask, bytes);
 }

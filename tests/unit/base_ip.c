@@ -119,3 +119,15 @@ Test(ip, compares_family_and_bytes)
 	cr_assert_str_eq(family_name(FAMILY_V4), "IPv4");
 	cr_assert_str_eq(family_name(FAMILY_V6), "IPv6");
 }
+
+Test(ip, masks_have_as_many_bits_as_the_prefix)
+{
+	uint8_t mask[16];
+
+	for (unsigned len = 0; len <= 128; len++) {
+		ip_mask((uint8_t)len, mask);
+		for (unsigned bit = 0; bit < 128; bit++)
+			cr_expect_eq(mask[bit / 8] >> (7 - bit % 8) & 1, bit < len, "%u: %u", len,
+				     bit);
+	}
+}
