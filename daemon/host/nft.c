@@ -29,6 +29,7 @@ struct scan {
 		struct nat_chain *items;
 		size_t n;
 	} chains;
+	bool any; /* chain at all: there are no rules without */
 	bool foreign;
 	bool mesh[FAMILY_COUNT]; /* something of kumactl's is in a table of iptables-nft */
 };
@@ -74,6 +75,7 @@ static int on_chain(const struct nlmsghdr *message, void *userdata)
 	const char *table = find_text(message, NFTA_CHAIN_TABLE);
 	struct scan *scan = userdata;
 
+	scan->any = true;
 	if (mesh_chain(name))
 		note_mesh(scan, family_of(message), table);
 	if (strcmp(find_text(message, NFTA_CHAIN_TYPE), "nat") == 0)
@@ -127,7 +129,7 @@ static int scan_all(struct scan *ret, struct error *err)
 	for (int i = 0; i < NETLINK_TRIES && r == -EINTR; i++) {
 		*ret = (struct scan){ .arena = &arena };
 		r = netlink_list_nft(NFT_MSG_GETCHAIN, on_chain, ret);
-		if (r == 0)
+		if (r == 0 && ret->any)
 			r = netlink_list_nft(NFT_MSG_GETRULE, on_rule, ret);
 		if (r == NETLINK_LOST)
 			r = -EIO;

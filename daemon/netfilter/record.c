@@ -214,6 +214,7 @@ static int make_parent(const char *path, struct error *err)
 static int write_file(const char *path, struct strbuf *text, size_t room, struct error *err)
 {
 	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	char line[LINE_BYTES];
 	struct stat st;
 	int r;
 
@@ -221,12 +222,14 @@ static int write_file(const char *path, struct strbuf *text, size_t room, struct
 		return error_sys(err, -errno, "open %s", path);
 	if ((size_t)st.st_size >= text->len)
 		room = (size_t)st.st_size;
+	memset(line, ' ', sizeof(line));
 	while (text->len < room && !text->failed) {
 		size_t left = room - text->len;
 
 		/* As long as a line may be: each is read again. */
 		left = left < LINE_BYTES ? left : LINE_BYTES - 1;
-		strbuf_addf(text, "%*s\n", (int)left - 1, "");
+		strbuf_add_len(text, line, left - 1);
+		strbuf_addc(text, '\n');
 	}
 	r = text->failed ? -ENOMEM : io_write_all(fd, text->text, text->len);
 	return r < 0 ? error_sys(err, r, "write %s", path) : 0;

@@ -10,7 +10,7 @@
 
 int io_read_all(int fd, size_t max, struct strbuf *ret)
 {
-	char buf[16384];
+	char buf[4096];
 
 	while (ret->len <= max) {
 		ssize_t n = read(fd, buf, sizeof(buf));
