@@ -39,6 +39,7 @@ class Watch(threading.Thread):
 
     def look(self):
         calm, begin = self.soak.calm_since, time.monotonic()
+        releases = self.soak.releases()
         before, first = self.said(), self.soak.traffic.direct()
         time.sleep(0.05)
         second, after = self.soak.traffic.direct(), self.said()
@@ -47,8 +48,11 @@ class Watch(threading.Thread):
             self.holding_since = None
             return
         phases = before.get("phase"), after.get("phase")
-        if phases == ("redirecting", "redirecting") and before.get("since") == after.get("since") and second != first:
-            self.problems.append(f"{second - first} connections direct while it says {phases}")
+        if releases != self.soak.releases():
+            self.holding_since = None
+            return  # and it serves again, within a second even
+        if phases == ("redirecting", "redirecting") and second != first:
+            self.problems.append(f"{second - first} connections direct while it says {phases}: {before}, {after}")
         if phases != ("holding", "holding"):
             self.holding_since = None
             return
@@ -86,6 +90,9 @@ class Soak:
         self.trial.write(CONFIG, self.trial.config())
         self.daemon = Daemon(self.trial, directory)
         self.daemon.await_("READY=1")
+
+    def releases(self):
+        return self.starts, sum(message.startswith("STATUS=Released") for message in self.daemon.said)
 
     def children(self):
         found = self.daemon.status().get("processes", {})

@@ -346,8 +346,9 @@ void daemon_replaced(struct world *w)
 		if (i != SLOT_ENVOY_TOLD && i != SLOT_REFUSED)
 			w->due[i] = USEC_NEVER;
 	json_decref(former.reload.answer);
+	/* A round that is lost may have had almost two seconds. */
 	if (w->probing)
-		w->memory.discarded++;
+		w->memory.discarded += 2;
 	w->probing = false;
 	if (succeed(w, &former, &handover, &err) < 0)
 		fail(w, "a successor cannot go on: %s", err.text);
