@@ -213,7 +213,7 @@ static void say_why(const struct daemon *d, enum child_id id, char *ret, size_t 
 	const char *missing = d->probe.last.missing;
 
 	if (is_refused(d, id))
-		utf8_print(ret, size, "is refused by the control plane for 10 s after the crash");
+		utf8_print(ret, size, "is refused by the control plane for about 10 s");
 	else if (d->child[id].proc.state == PROC_STARTING)
 		utf8_print(ret, size, "did not serve within %lld s; missing: %s", sec, missing);
 	else if (id == CHILD_CORE_DNS || d->carry.situation.proxy_serving)
@@ -257,7 +257,7 @@ void daemon_give_up_overdue(struct daemon *d)
 {
 	const struct situation *s = situation_of(d);
 
-	if (proxy_overdue(s) && !d->carry.ready)
+	if (proxy_overdue(s) && !d->carry.ready && !is_refused(d, CHILD_KUMA_DP))
 		fail_start(d);
 	else if (proxy_overdue(s))
 		give_up(d, CHILD_KUMA_DP);

@@ -5,6 +5,10 @@
  * once. Its refusal of a proxy that has just crashed is waited out: common/supervise/refusal.h.
  */
 
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
 #include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
 #include "daemon/operator/messages.h"
@@ -29,25 +33,48 @@ static void refused(struct daemon *d, uint64_t lead_usec)
 	uint64_t started = d->carry.child[CHILD_KUMA_DP].started_usec;
 	uint64_t now = d->ops->now(d), by;
 
-	if (s->wish != WISH_RUN || s->proxy_serving || !d->carry.ready ||
-	    !child_lives(d, CHILD_KUMA_DP))
+	if (s->wish != WISH_RUN || s->proxy_serving || !child_lives(d, CHILD_KUMA_DP))
 		return;
 	if (lead_usec > now - started)
 		lead_usec = now - started;
 	by = refusal_shows(refusal, started, started + lead_usec, now);
+	d->ops->wake(d);
 	if (by == 0)
 		return;
 	situation_proxy_by(s, by);
-	log_notice(
-		"The control plane refuses a proxy that has just crashed for about 10 s: kuma-dp "
-		"is started once more in %.1f s",
-		(double)(refusal->start_usec - now) / 1000000);
-	d->ops->wake(d);
+	log_notice("The control plane refuses a proxy that has just ended for about 10 s: kuma-dp "
+		   "is started once more in %.1f s",
+		   (double)(refusal->start_usec - now) / 1000000);
 }
 
 void daemon_refused(void *userdata)
 {
-	refused(userdata, UINT64_MAX);
+	struct daemon *d = userdata;
+	struct refusal *refusal = &d->control_plane.refusal;
+
+	/* The service was stopped shortly before it was started; nobody knows when. */
+	if (!d->carry.ready && refusal->crash_usec == 0 && child_lives(d, CHILD_KUMA_DP))
+		refusal_crashed(refusal, d->carry.child[CHILD_KUMA_DP].started_usec);
+	refused(d, UINT64_MAX);
+}
+
+uint64_t daemon_keep_envoy_still(struct daemon *d)
+{
+	const struct situation *s = situation_of(d);
+	uint64_t until = refusal_still_until(&d->control_plane.refusal, s->now_usec);
+	int r;
+
+	if (s->wish != WISH_RUN || proc_of(d, CHILD_KUMA_DP)->state == PROC_RESTARTING ||
+	    d->probe.envoy == 0)
+		until = 0;
+	if (d->control_plane.still == (until > 0))
+		return until ? until : USEC_NEVER;
+	d->control_plane.still = until > 0;
+	r = d->ops->signal_envoy(d, until ? SIGSTOP : SIGCONT);
+	/* One that has ended needs nothing. */
+	if (r < 0 && r != -ESRCH)
+		log_error(NULL, "Cannot %s Envoy: %s", until ? "stop" : "continue", strerror(-r));
+	return until ? until : USEC_NEVER;
 }
 
 static void tell(const struct daemon *d)

@@ -67,6 +67,8 @@ static const struct handover_fact facts[] = {
 	USEC("refusal.crash-usec",        control_plane.refusal.crash_usec),
 	USEC("refusal.start-usec",        control_plane.refusal.start_usec),
 	FLAG("refusal.started",           control_plane.refusal.started),
+	FLAG("refusal.waits",             control_plane.refusal.waits),
+	FLAG("refusal.still",             control_plane.still),
 	USEC("trouble.since-usec",        trouble.since_usec),
 	USEC("trouble.again-usec",        trouble.again_usec),
 	NUMBER("trouble.wanted",          trouble.wanted, LEVEL_UNKNOWN),

@@ -85,6 +85,15 @@ static int watch_envoy(struct daemon *d, pid_t pid)
 	return fd < 0 ? -errno : daemon_watch_envoy(d, fd);
 }
 
+static int signal_envoy(struct daemon *d, int sig)
+{
+	int fd = d->envoy_exit ? sd_event_source_get_io_fd(d->envoy_exit) : -ESRCH;
+
+	if (fd < 0)
+		return fd;
+	return pidfd_send_signal(fd, sig, NULL, 0) < 0 ? -errno : 0;
+}
+
 /* The work directory is kuma-dp's; our coredns only has it as its current directory. */
 static int files(struct daemon *d, enum child_id id, struct error *err)
 {
@@ -175,6 +184,7 @@ const struct daemon_ops daemon_system_ops = {
 	.probe = probe,
 	.hurry = hurry,
 	.watch_envoy = watch_envoy,
+	.signal_envoy = signal_envoy,
 	.connections = sock_tcp_connections,
 	.sweep = sweep_round,
 	.files = files,

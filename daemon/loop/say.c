@@ -88,14 +88,27 @@ static void describe_confirmation(struct daemon *d, struct strbuf *out)
 			    (unsigned long long)sec);
 }
 
+void say_missing(const struct daemon *d, char *ret, size_t size)
+{
+	uint64_t now = d->carry.situation.now_usec;
+	uint64_t until = refusal_until(&d->control_plane.refusal, now);
+
+	if (until)
+		utf8_print(ret, size, "the control plane to accept this node again, about %llu s",
+			   (unsigned long long)(until - now + 999999) / 1000000);
+	else
+		utf8_print(ret, size, "%s",
+			   d->probe.last.missing[0] ? d->probe.last.missing : "kuma-dp");
+}
+
 void say_wait(const struct daemon *d, char *ret, size_t size)
 {
 	const struct proc *proc = &d->child[CHILD_KUMA_DP].proc;
+	char missing[200];
 
-	if (d->control_plane.refusal.start_usec)
-		utf8_print(ret, size,
-			   "the control plane refuses it for 10 s after a crash; one more start is "
-			   "timed for then");
+	say_missing(d, missing, sizeof(missing));
+	if (refusal_until(&d->control_plane.refusal, d->carry.situation.now_usec))
+		utf8_print(ret, size, "it waits for %s", missing);
 	else if (proc->state == PROC_BACKOFF)
 		utf8_print(ret, size, "kuma-dp %s and is started again", proc->last_exit_text);
 	else
@@ -137,7 +150,7 @@ static void say_status(struct daemon *d, enum phase now)
 {
 	const char *families =
 		d->current->plan.family[FAMILY_V6].enabled ? "IPv4 and IPv6" : "IPv4";
-	const char *missing = d->probe.last.missing;
+	char missing[200];
 	_strbuf_ struct strbuf children = { 0 }, confirm = { 0 };
 
 	if (d->trouble.why[0] && now != PHASE_STARTING) {
@@ -149,7 +162,8 @@ static void say_status(struct daemon *d, enum phase now)
 	}
 	switch (now) {
 	case PHASE_STARTING:
-		notify_status(d->status, "Waiting for %s", missing[0] ? missing : "kuma-dp");
+		say_missing(d, missing, sizeof(missing));
+		notify_status(d->status, "Waiting for %s", missing);
 		break;
 	case PHASE_APPLYING:
 		say_applying(d);

@@ -72,6 +72,7 @@ struct daemon_ops {
 	void (*hurry)(struct daemon *d); /* the round under way ends soon, whatever has answered */
 	/* Calls daemon_envoy_ended() when the process ends. */
 	int (*watch_envoy)(struct daemon *d, pid_t pid);
+	int (*signal_envoy)(struct daemon *d, int sig); /* the one that is watched */
 	int (*connections)(const uint16_t *ports, size_t n, uid_t uid, size_t *ret,
 			   struct error *err);
 	int (*sweep)(uid_t uid, pid_t session, struct error *err);
@@ -162,6 +163,7 @@ struct daemon {
 		enum probe_control_plane state;
 		uint64_t since_usec; /* CLOCK_MONOTONIC: when it was found so */
 		struct refusal refusal;
+		bool still; /* Envoy was stopped until the refusal is over */
 	} control_plane;
 
 	/* An apply that failed or found the rules busy. */
@@ -337,7 +339,8 @@ void daemon_listen_again(struct daemon *d);
 void say_phase(struct daemon *d);
 void say_level(struct daemon *d, enum level before);
 
-/* What has to happen before a proxy serves again, in words. */
+/* What a start waits for, and what has to happen before a proxy serves again, in words. */
+void say_missing(const struct daemon *d, char *ret, size_t size);
 void say_wait(const struct daemon *d, char *ret, size_t size);
 
 /* Gives up: everything is undone, the exit status is 1. The sentence is logged, under a message id
@@ -363,10 +366,12 @@ void daemon_probe_anew(struct daemon *d);
 void daemon_probed(const struct probe_result *result, void *userdata);
 
 /* control_plane.c: what a round has found about it; its refusal shows in what Envoy says; the proxy's
- * connection has gone with its process. */
+ * connection has gone with its process; the part of the step that keeps an Envoy still which was
+ * refused: returns until when, USEC_NEVER: it need not be. */
 void daemon_control_plane_probed(struct daemon *d, const struct probe_result *result);
 void daemon_refused(void *userdata);
 void daemon_disconnected(struct daemon *d);
+uint64_t daemon_keep_envoy_still(struct daemon *d);
 
 /* children.c: their lives and ends, Envoy's too; those that have had their time; a round of the sweep
  * of a session (0: of everything): returns the microseconds after which the next one is due, or 0

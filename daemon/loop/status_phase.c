@@ -58,6 +58,14 @@ static void judge_degraded(struct daemon *d, struct strbuf *problem, struct strb
 		    dns ? "names of the mesh do not resolve until it does; " : "");
 }
 
+static void judge_start(struct daemon *d, struct strbuf *problem)
+{
+	char missing[200];
+
+	say_missing(d, missing, sizeof(missing));
+	strbuf_addf(problem, "waiting for %s", missing);
+}
+
 static void judge_hold(struct daemon *d, struct strbuf *problem, struct strbuf *advice)
 {
 	uint64_t until = situation_of(d)->hold_until_usec;
@@ -105,7 +113,7 @@ static void judge(struct daemon *d, const json_t *answer, struct strbuf *problem
 {
 	switch (d->phase.is) {
 	case PHASE_STARTING:
-		strbuf_addf(problem, "waiting for %s", missing_of(d));
+		judge_start(d, problem);
 		strbuf_add(advice, SEE_JOURNAL);
 		break;
 	case PHASE_APPLYING:

@@ -31,10 +31,12 @@ static bool something_is_pending(const struct daemon *d)
 void daemon_update(struct daemon *d)
 {
 	struct situation *s = situation_of(d);
+	uint64_t still_until;
 
 	s->now_usec = d->ops->now(d);
 	s->proxy_alive = child_lives(d, CHILD_KUMA_DP);
 	daemon_give_up_overdue(d);
+	still_until = daemon_keep_envoy_still(d);
 	daemon_confirm_look(d);
 	daemon_renew_children(d);
 	daemon_adopt(d);
@@ -47,6 +49,7 @@ void daemon_update(struct daemon *d)
 	daemon_reload_look(d);
 	say_phase(d);
 	daemon_token_look(d);
-	daemon_arm(d, TIMER_DEADLINE, next_deadline(s));
+	daemon_arm(d, TIMER_DEADLINE,
+		   still_until < next_deadline(s) ? still_until : next_deadline(s));
 	assert(s->wish == WISH_RUN || something_is_pending(d));
 }

@@ -119,6 +119,12 @@ static inline int paper_watch_envoy(struct daemon *d, pid_t pid)
 	return pid == ENVOY_PID ? 0 : -ESRCH;
 }
 
+static inline int paper_signal_envoy(struct daemon *d, int sig)
+{
+	note(world_of(d), sig == SIGSTOP ? "STOP:" : "CONT:", "envoy");
+	return 0;
+}
+
 /* The world that is under test, for hands that are not told whose they are. */
 static struct world *the_world;
 
@@ -247,6 +253,7 @@ static const struct daemon_ops paper_ops = {
 	.probe = paper_probe,
 	.hurry = paper_hurry,
 	.watch_envoy = paper_watch_envoy,
+	.signal_envoy = paper_signal_envoy,
 	.connections = paper_connections,
 	.sweep = paper_sweep,
 	.files = paper_files,

@@ -65,6 +65,12 @@ static int hand_watch_envoy(struct daemon *d, pid_t pid)
 	return -ESRCH;
 }
 
+/* Its tries come when they come. */
+static int hand_signal_envoy(_unused_ struct daemon *d, _unused_ int sig)
+{
+	return 0;
+}
+
 static int hand_connections(_unused_ const uint16_t *ports, _unused_ size_t n, _unused_ uid_t uid,
 			    size_t *ret, struct error *err)
 {
@@ -174,6 +180,7 @@ static const struct daemon_ops hands = {
 	.probe = hand_probe,
 	.hurry = hand_hurry,
 	.watch_envoy = hand_watch_envoy,
+	.signal_envoy = hand_signal_envoy,
 	.connections = hand_connections,
 	.sweep = hand_sweep,
 	.files = hand_files,
