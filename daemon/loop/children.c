@@ -49,7 +49,7 @@ void daemon_envoy_ended(struct daemon *d)
 	situation_ended(situation_of(d), PART_ENVOY, daemon_hold_usec(d), d->ops->now(d));
 	if (run && d->carry.ready)
 		log_warning("Envoy (process %d) ended", pid);
-	else if (run)
+	else if (run && proc_of(d, CHILD_KUMA_DP)->state != PROC_ENDING)
 		daemon_fail(d, NULL, "Envoy (process %d) ended", pid);
 	d->ops->wake(d);
 }
@@ -129,7 +129,7 @@ static void tell_end(struct daemon *d, const struct proc *proc, const siginfo_t 
 		d->ops->quote(d, &quotes);
 	log_event(asked ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, MSG_PROCESS_EXITED, fields, "%s %s%s",
 		  proc->name, proc->last_exit_text, strbuf_text(&quotes));
-	if (!asked && !d->carry.ready)
+	if (!asked && !d->carry.ready && proc->state != PROC_ENDING)
 		daemon_fail(d, NULL, "%s %s%s", proc->name, proc->last_exit_text,
 			    strbuf_text(&quotes));
 }

@@ -35,8 +35,6 @@ static void refused(struct daemon *d, uint64_t lead_usec)
 
 	if (s->wish != WISH_RUN || s->proxy_serving || !child_lives(d, CHILD_KUMA_DP))
 		return;
-	if (lead_usec > now - started)
-		lead_usec = now - started;
 	by = refusal_shows(refusal, started, started + lead_usec, now);
 	d->ops->wake(d);
 	if (by == 0)
@@ -55,16 +53,17 @@ void daemon_refused(void *userdata)
 	/* The service was stopped shortly before it was started; nobody knows when. */
 	if (!d->carry.ready && refusal->crash_usec == 0 && child_lives(d, CHILD_KUMA_DP))
 		refusal_crashed(refusal, d->carry.child[CHILD_KUMA_DP].started_usec);
-	refused(d, UINT64_MAX);
+	refused(d, d->ops->now(d) - d->carry.child[CHILD_KUMA_DP].started_usec);
 }
 
 uint64_t daemon_keep_envoy_still(struct daemon *d)
 {
 	const struct situation *s = situation_of(d);
+	enum proc_state state = proc_of(d, CHILD_KUMA_DP)->state;
 	uint64_t until = refusal_still_until(&d->control_plane.refusal, s->now_usec);
 	int r;
 
-	if (s->wish != WISH_RUN || proc_of(d, CHILD_KUMA_DP)->state == PROC_RESTARTING ||
+	if (s->wish != WISH_RUN || state == PROC_RESTARTING || state == PROC_ENDING ||
 	    d->probe.envoy == 0)
 		until = 0;
 	if (d->control_plane.still == (until > 0))
@@ -92,8 +91,9 @@ void daemon_control_plane_probed(struct daemon *d, const struct probe_result *re
 	enum probe_control_plane before = d->control_plane.state;
 	enum probe_control_plane state = result->control_plane;
 
-	/* An Envoy without listeners says that it is ready, too. */
-	if (state == CONTROL_PLANE_LOST && !result->listeners)
+	/* An Envoy without listeners says that it is ready, too; one that has just begun has not tried. */
+	if (state == CONTROL_PLANE_LOST && !result->listeners &&
+	    d->ops->now(d) - d->carry.child[CHILD_KUMA_DP].started_usec >= LEAD_USEC)
 		refused(d, LEAD_USEC);
 	/* Until it serves it tries to connect: it has not succeeded, nor lost anything. */
 	if (!result->listeners || state == before || state == CONTROL_PLANE_UNKNOWN)
