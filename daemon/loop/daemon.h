@@ -30,11 +30,11 @@ struct daemon_heir {
 	size_t len;
 };
 
-int daemon_inherit(const struct daemon_heir *heir, struct daemon **ret, struct error *err)
+int daemon_inherit(const struct daemon_heir *given, struct daemon **ret, struct error *err)
 	_must_check_;
 
 /* Whether it could; without a descriptor or a child of its own. */
-int daemon_could_inherit(const struct daemon_heir *heir, struct error *err) _must_check_;
+int daemon_could_inherit(const struct daemon_heir *given, struct error *err) _must_check_;
 
 /* How the binary that is tried says so, and how the one that is executed knows its state. */
 #define REEXEC_READY    "tproxyd-ready "

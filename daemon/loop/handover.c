@@ -156,7 +156,7 @@ void daemon_add_facts(const struct daemon *d, struct strbuf *out)
 {
 	carry_print(&d->carry, out);
 	handover_add_facts(out, "", &table, d);
-	for (size_t i = 0; i < d->n_children; i++)
+	for (size_t i = 0; i < d->n_children && i < CHILD_COUNT; i++)
 		proc_add_facts(&d->child[i].proc, prefixes[i], out);
 	add_answer(d, out);
 	handover_add_number(out, "", "log-level", log_get_level());
@@ -183,7 +183,7 @@ int daemon_take_facts(struct daemon *d, struct handover *handover, struct error 
 
 	if (r == 0)
 		r = handover_take_facts(handover, "", &table, d, err);
-	for (size_t i = 0; r == 0 && i < d->n_children; i++)
+	for (size_t i = 0; r == 0 && i < d->n_children && i < CHILD_COUNT; i++)
 		r = proc_take_facts(&d->child[i].proc, prefixes[i], handover, err);
 	if (r == 0)
 		r = take_answer(d, handover, err);

@@ -42,7 +42,7 @@ void daemon_take(struct daemon *d, struct generation *next)
 
 bool daemon_child_is_of(const struct daemon *d, enum child_id id, const struct generation *g)
 {
-	return memcmp(d->carry.child[id].digest, g->digest[id], sizeof(g->digest[id])) == 0;
+	return g && memcmp(d->carry.child[id].digest, g->digest[id], sizeof(g->digest[id])) == 0;
 }
 
 void daemon_renew_children(struct daemon *d)

@@ -181,8 +181,8 @@ static void adopt_children(struct daemon *d, const struct heir *heir)
 		size_t i = 0;
 
 		while (i < ELEMENTS(heir->all) &&
-		       (!heir->all[i].generation ||
-			memcmp(heir->all[i].digest[id], digest, sizeof(heir->all[i].digest[id]))))
+		       (!heir->all[i].generation || memcmp(heir->all[i].digest[id], digest,
+							   sizeof(heir->all[i].digest[id])) != 0))
 			i++;
 		if (i < ELEMENTS(heir->all))
 			memcpy(digest, heir->all[i].generation->digest[id],
@@ -221,6 +221,8 @@ static int build(struct heir *heir, struct daemon *d, struct error *err)
 {
 	int r;
 
+	if (!d->current)
+		return error_set(err, -EBADMSG, "the state has no generation that counts");
 	d->reexec.instance = heir->instance;
 	d->reexec.ticket = heir->ticket;
 	reserve_inherit(&d->reserve, heir->reserved, heir->n_reserved, d->current->plan.user.uid);

@@ -384,7 +384,8 @@ static int inherit_listener(struct control *control, struct handover *handover, 
 			    struct error *err)
 {
 	struct listener *listener = &control->listeners[number];
-	int fd, r = control_address(control->setup.path, ends[number], &listener->address, err);
+	int fd = -EBADF,
+	    r = control_address(control->setup.path, ends[number], &listener->address, err);
 
 	if (r == 0 && crossing_take_fd(handover, "control.", listener_names[number], &fd) < 0)
 		r = error_set(err, -EBADMSG, "the state lacks control.%s", listener_names[number]);

@@ -129,12 +129,11 @@ static int on_http(_unused_ sd_event_source *source, _unused_ int fd, uint32_t e
 
 	if (!(events & EPOLLOUT))
 		read_http(q);
-	else if (send_request(q) < 0)
+	else if (send_request(q) < 0 ||
+		 (!q->probe->target.lazy && sd_event_source_set_io_events(q->io, EPOLLIN) < 0))
 		settle(q, FAILED);
 	else if (q->probe->target.lazy)
 		q->io = sd_event_source_disable_unref(q->io);
-	else if (sd_event_source_set_io_events(q->io, EPOLLIN) < 0)
-		settle(q, FAILED);
 	return 0;
 }
 

@@ -108,13 +108,13 @@ int process_children(pid_t pid, pid_t *ret, size_t max)
 int process_program_deleted(pid_t pid, bool *ret)
 {
 	static const char deleted[] = " (deleted)";
-	char name[32], path[4096];
+	char link[32], target[4096];
 	ssize_t len, end = sizeof(deleted) - 1;
 
-	(void)snprintf(name, sizeof(name), "/proc/%d/exe", (int)pid);
-	len = readlink(name, path, sizeof(path));
+	(void)snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+	len = readlink(link, target, sizeof(target));
 	if (len < 0)
 		return -errno;
-	*ret = len > end && memcmp(path + len - end, deleted, (size_t)end) == 0;
+	*ret = len > end && memcmp(target + len - end, deleted, (size_t)end) == 0;
 	return 0;
 }

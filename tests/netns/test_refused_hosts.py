@@ -83,7 +83,7 @@ def test_a_kernel_without_legacy_tables_is_refused(without_tables):
     before = without_tables.state()
     for said in (without_tables.check(), without_tables.run()):
         assert said.status == 1, said.text
-        assert said.errors == ["error: backend: this kernel has no legacy tables (ip_tables) and nftables is not "
+        assert said.errors == ["error: backend: this kernel has no legacy tables (ip_tables), and nftables is not "
                                "built yet"]
     assert without_tables.state() ^ before == set()
 
