@@ -27,8 +27,22 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CROWD = os.path.join(os.path.dirname(HERE), "system", "crowd.py")
 
 
-def reexec(host, check=True, timeout=60):
-    return host.run([PROGRAM, "reexec"], check=check, timeout=timeout)
+def reexec(host):
+    """On a host under load, with sanitizers, the new one may need more than its 5 s: it is asked again."""
+    for _ in range(10):
+        said = host.run([PROGRAM, "reexec"], check=False)
+        if "did not answer within 5 s" not in said.stderr:
+            break
+    assert said.returncode == 0, said.stderr
+    return said
+
+
+def await_descriptors(subject, n):
+    """No more than so many, apart from those of questions of probes, which come and go."""
+    end = time.monotonic() + 60
+    while (found := subject.descriptors()) > n:
+        assert time.monotonic() < end, f"{found} descriptors instead of {n}"
+        time.sleep(0.1)
 
 
 def replace(trial, script):
@@ -93,7 +107,7 @@ def test_nobody_notices_and_nothing_is_left(subject, tproxyd):
     load.assert_nobody_noticed()
     assert subject.children() == children and netfilter.without_counters(host.legacy(False)) == rules
     assert daemon.process.poll() is None and daemon.status()["phase"] == "redirecting"
-    assert subject.descriptors() == descriptors
+    await_descriptors(subject, descriptors)
     grown = subject.memory() - memory
     print(f"{REEXECS} times: {grown} KiB")
     assert grown < 4096
@@ -129,7 +143,8 @@ def test_a_binary_that_is_no_good_costs_nothing(subject, kind, tproxyd):
     assert said.returncode == 1 and re.search(why, said.stderr) and "goes on" in said.stderr, said.stderr
     assert any("Not replaced" in line and re.search(why, line) for line in subject.daemon.log)
     install(subject.trial, tproxyd)
-    assert subject.children() == children and subject.descriptors() == descriptors
+    assert subject.children() == children
+    await_descriptors(subject, descriptors)
     reexec(subject.trial.host)
     subject.stop()
 

@@ -2,15 +2,12 @@
 """The daemon is replaced in the middle of something: it goes on with that, and a second time."""
 
 import os
-import re
 import signal
-import socket
 import subprocess
 import time
 
-import pytest
-
-from daemon import KNOCK, PATIENCE, Daemon
+import test_reexec
+from daemon import PATIENCE, Daemon
 from trial import CONFIG, PROGRAM, TOKEN, token
 
 
@@ -18,7 +15,7 @@ def reexec(daemon, times=2):
     """Who asks what runs is answered by the new one; the process is the same."""
     before = daemon.status()
     for _ in range(times):
-        said = daemon.host.run([PROGRAM, "reexec"])
+        said = test_reexec.reexec(daemon.host)
         assert "has taken the place of" in said.stdout
     after = daemon.status()
     assert daemon.process.poll() is None and after["pid"] == before["pid"]
@@ -104,7 +101,7 @@ with socket.create_connection((sys.argv[1], 7), 5) as s:
     daemon.process.terminate()
     daemon.await_("STATUS=Draining: 1 redirected connection")
     at = len(daemon.said)
-    said = daemon.host.run([PROGRAM, "reexec"])
+    said = test_reexec.reexec(daemon.host)
     assert "has taken the place of" in said.stdout
     assert daemon.level() == "drain" and daemon.status()["phase"] == "draining"
     print("two", file=talk.stdin, flush=True)
@@ -160,7 +157,7 @@ def test_who_waits_for_a_reload_is_answered_by_the_new_one(trial, tmp_path):
     trial.write(TOKEN, token(exp=int(time.time()) + 40 * 86400))
     asked = trial.host.start([PROGRAM, "reload"], stdout=subprocess.PIPE, text=True)
     daemon.await_status(lambda found: found["generation-waiting"] or found["processes"]["kuma-dp"]["restarts"])
-    assert "has taken the place of" in trial.host.run([PROGRAM, "reexec"]).stdout
+    assert "has taken the place of" in test_reexec.reexec(trial.host).stdout
     out, _ = asked.communicate(timeout=PATIENCE)
     assert asked.returncode == 0 and "kuma-dp restarts" in out, out
     finish(daemon)

@@ -388,7 +388,7 @@ Test(loop, does_not_drain_when_it_was_asked_twice_while_others_were_busy)
 }
 
 #ifdef LOOP_REPLACED
-#define SEEDS 200
+#define SEEDS 60
 #else
 #define SEEDS 3000
 #endif
