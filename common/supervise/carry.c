@@ -3,11 +3,7 @@
 
 #include <limits.h>
 
-#define FACT(name_, field, max_)                                          \
-	{                                                                 \
-		.name = (name_), .offset = offsetof(struct carry, field), \
-		.size = sizeof(((struct carry *)0)->field), .max = (max_) \
-	}
+#define FACT(name, field, max) HANDOVER_NUMBER(name, carry, field, max)
 #define CHILD_FACTS(name, id)                                                   \
 	FACT(name ".pid", child[id].pid, INT_MAX),                              \
 		FACT(name ".start-ticks", child[id].start_ticks, UINT64_MAX),   \

@@ -48,6 +48,18 @@ struct handover_fact {
 	bool text, optional;
 };
 
+/* A member of struct type as a number of at most max, or as a text. */
+#define HANDOVER_NUMBER(name_, type, field, max_)                        \
+	{                                                                \
+		.name = (name_), .offset = offsetof(struct type, field), \
+		.size = sizeof(((struct type *)0)->field), .max = (max_) \
+	}
+#define HANDOVER_TEXT(name_, type, field)                                \
+	{                                                                \
+		.name = (name_), .offset = offsetof(struct type, field), \
+		.size = sizeof(((struct type *)0)->field), .text = true  \
+	}
+
 struct handover_table {
 	const struct handover_fact *items;
 	size_t n;

@@ -15,11 +15,7 @@
 #define FILES_MAX 1000 /* of a configuration */
 
 /* Facts of a generation that are plain numbers. */
-#define NUMBER(name_, field, max_)                                             \
-	{                                                                      \
-		.name = (name_), .offset = offsetof(struct generation, field), \
-		.size = sizeof(((struct generation *)0)->field), .max = (max_) \
-	}
+#define NUMBER(name, field, max) HANDOVER_NUMBER(name, generation, field, max)
 #define PROGRAM(name, field)                                                      \
 	NUMBER(name ".device", field.identity.device, UINT64_MAX),                \
 		NUMBER(name ".inode", field.identity.inode, UINT64_MAX),          \

@@ -16,20 +16,11 @@
 #include "daemon/operator/log.h"
 #include "daemon/os/crossing.h"
 
-#define SIZE(field) sizeof(((struct daemon *)0)->field)
-#define NUMBER(name_, field, max_)                                                              \
-	{                                                                                       \
-		.name = (name_), .offset = offsetof(struct daemon, field), .size = SIZE(field), \
-		.max = (max_)                                                                   \
-	}
-#define FLAG(name, field)  NUMBER(name, field, 1)
-#define COUNT(name, field) NUMBER(name, field, INT_MAX)
-#define USEC(name, field)  NUMBER(name, field, UINT64_MAX)
-#define TEXT(name_, field)                                                                      \
-	{                                                                                       \
-		.name = (name_), .offset = offsetof(struct daemon, field), .size = SIZE(field), \
-		.text = true                                                                    \
-	}
+#define NUMBER(name, field, max) HANDOVER_NUMBER(name, daemon, field, max)
+#define FLAG(name, field)        NUMBER(name, field, 1)
+#define COUNT(name, field)       NUMBER(name, field, INT_MAX)
+#define USEC(name, field)        NUMBER(name, field, UINT64_MAX)
+#define TEXT(name, field)        HANDOVER_TEXT(name, daemon, field)
 #define REPAIRS(name, field)                                                     \
 	COUNT(name ".count", field.n), USEC(name ".last-usec", field.last_usec), \
 		USEC(name ".bout-1-usec", field.bout_usec[0]),                   \

@@ -346,34 +346,23 @@ void relay_quote(struct relay *relay, struct strbuf *out)
 		strbuf_addf(out, "; %s said: %s", relay->quotes[i].program, relay->quotes[i].line);
 }
 
-#define NUMBER(name_, type, field, max_)                                 \
-	{                                                                \
-		.name = (name_), .offset = offsetof(struct type, field), \
-		.size = sizeof(((struct type *)0)->field), .max = (max_) \
-	}
-#define TEXT(name_, type, field)                                         \
-	{                                                                \
-		.name = (name_), .offset = offsetof(struct type, field), \
-		.size = sizeof(((struct type *)0)->field), .text = true  \
-	}
-
 static const struct handover_fact facts[] = {
-	NUMBER("writer", relay, writer, INT_MAX),
-	TEXT("program", relay, program),
-	TEXT("text", relay, text),
-	NUMBER("cut", relay, cut, 1),
-	NUMBER("since-usec", relay, since_usec, UINT64_MAX),
-	NUMBER("lines", relay, lines, LINES_MAX),
-	NUMBER("dropped", relay, dropped, UINT_MAX),
-	NUMBER("full-usec", relay, full_usec, UINT64_MAX),
+	HANDOVER_NUMBER("writer", relay, writer, INT_MAX),
+	HANDOVER_TEXT("program", relay, program),
+	HANDOVER_TEXT("text", relay, text),
+	HANDOVER_NUMBER("cut", relay, cut, 1),
+	HANDOVER_NUMBER("since-usec", relay, since_usec, UINT64_MAX),
+	HANDOVER_NUMBER("lines", relay, lines, LINES_MAX),
+	HANDOVER_NUMBER("dropped", relay, dropped, UINT_MAX),
+	HANDOVER_NUMBER("full-usec", relay, full_usec, UINT64_MAX),
 };
 static const struct handover_table table = { facts, ELEMENTS(facts) };
 
 static const struct handover_fact quote_facts[] = {
-	TEXT("program", quote, program),
-	TEXT("line", quote, line),
-	NUMBER("weight", quote, weight, 2),
-	NUMBER("age", quote, age, UINT_MAX),
+	HANDOVER_TEXT("program", quote, program),
+	HANDOVER_TEXT("line", quote, line),
+	HANDOVER_NUMBER("weight", quote, weight, 2),
+	HANDOVER_NUMBER("age", quote, age, UINT_MAX),
 };
 static const struct handover_table quote_table = { quote_facts, ELEMENTS(quote_facts) };
 

@@ -313,11 +313,7 @@ void proc_timeout(struct proc *proc)
 		proc_event(proc, PROC_EV_TIMEOUT);
 }
 
-#define FACT(name_, field, max_)                                         \
-	{                                                                \
-		.name = (name_), .offset = offsetof(struct proc, field), \
-		.size = sizeof(((struct proc *)0)->field), .max = (max_) \
-	}
+#define FACT(name, field, max) HANDOVER_NUMBER(name, proc, field, max)
 
 /* clang-format off */
 static const struct handover_fact facts[] = {
@@ -333,8 +329,7 @@ static const struct handover_fact facts[] = {
 	FACT("again-usec",     again_usec,        UINT64_MAX),
 	FACT("term",           term,              PROC_TERM_TWICE),
 	FACT("term-usec",      term_usec,         UINT64_MAX),
-	{ .name = "last-exit", .offset = offsetof(struct proc, last_exit_text),
-	  .size = SPAWN_END_MAX, .text = true },
+	HANDOVER_TEXT("last-exit", proc, last_exit_text),
 };
 /* clang-format on */
 
