@@ -48,17 +48,14 @@ static void print_object(json_t *object, int indent)
 	}
 }
 
-/* The answer, an object to be freed, where it is a yes. */
-static int ask(const char *request, uint64_t timeout_usec, json_t **ret, struct error *err)
+int verb_ask(const char *request, uint64_t timeout_usec, json_t **ret, struct error *err)
 {
 	_free_ char *reply = NULL;
 	json_auto_t *object = NULL;
 	int r = control_call(CONTROL_SOCKET, request, timeout_usec, &reply, err);
 	const char *why;
 
-	if (r == CONTROL_NOBODY)
-		return error_set(err, -ESRCH, "tproxyd is not running");
-	if (r < 0)
+	if (r != 0)
 		return r;
 	object = json_loads(reply, 0, NULL);
 	if (!json_is_object(object))
@@ -69,6 +66,14 @@ static int ask(const char *request, uint64_t timeout_usec, json_t **ret, struct 
 	}
 	*ret = take_ptr(object);
 	return 0;
+}
+
+/* The same of a daemon that has to run. */
+static int ask(const char *request, uint64_t timeout_usec, json_t **ret, struct error *err)
+{
+	int r = verb_ask(request, timeout_usec, ret, err);
+
+	return r == CONTROL_NOBODY ? error_set(err, -ESRCH, "tproxyd is not running") : r;
 }
 
 /* Asks and prints the answer, a line per member without "ok". */

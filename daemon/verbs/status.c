@@ -38,24 +38,13 @@ static void add_installed(json_t *status)
 /* Asks the daemon, or looks what is left where none answers. The status is to be freed. */
 static int ask(json_t **ret, struct error *err)
 {
-	_free_ char *reply = NULL;
-	json_auto_t *status = NULL;
-	int r = control_call(CONTROL_SOCKET, "status", ANSWER_USEC, &reply, err);
-	const char *why;
+	int r = verb_ask("status", ANSWER_USEC, ret, err);
 
 	if (r == CONTROL_NOBODY)
 		return left_status(ret, err);
-	if (r < 0)
-		return r;
-	status = json_loads(reply, 0, NULL);
-	if (!json_is_object(status))
-		return error_set(err, -EPROTO, "tproxyd's answer is not a JSON object");
-	why = json_string_value(json_object_get(status, "error"));
-	if (!json_is_true(json_object_get(status, "ok")))
-		return error_set(err, -EIO, "%s", why ? why : "it does not say why");
-	add_installed(status);
-	*ret = take_ptr(status);
-	return 0;
+	if (r == 0)
+		add_installed(*ret);
+	return r;
 }
 
 static void print(const json_t *status, enum form form, struct strbuf *out)

@@ -3,9 +3,12 @@
 
 /* The verbs of the command line, one file for those that go together; main.c has the table of them. */
 
+#include <stdint.h>
+
 #include "common/base/attr.h"
 #include "common/base/error.h"
 #include "common/base/strbuf.h"
+#include "daemon/operator/json.h"
 
 /* Each runs its verb: argv[0] is the verb's name. They return the exit status, or a negative errno
  * with the sentence in err. */
@@ -25,6 +28,11 @@ int verb_describe(int argc, char *argv[], struct error *err) _must_check_;
 /* Ends a verb whose options_load() or generation_new() did not return 0. Returns the exit status
  * after --help, and after a mistake on the command line, which it logs; else the errno. */
 int verb_end(const char *verb, int answer, const struct error *err);
+
+/* Asks the running daemon. Returns 0 with its answer, an object to be freed, where that is a yes;
+ * CONTROL_NOBODY where none runs; else a negative errno, with its sentence where it says no. */
+int verb_ask(const char *request, uint64_t timeout_usec, json_t **ret, struct error *err)
+	_must_check_;
 
 /* Writes the text to standard output. */
 int verb_print(const struct strbuf *text, struct error *err) _must_check_;
