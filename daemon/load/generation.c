@@ -2,6 +2,7 @@
 #include "daemon/load/generation.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -42,14 +43,33 @@ static void add_program(uint64_t ret[static 2], const struct facts_program *prog
 	ret[1] = digest.b;
 }
 
-/* A child is another one too where its program is. kuma-dp runs the two others, unless coredns is ours. */
-static void add_programs(struct generation *g)
+static const struct {
+	size_t offset; /* in struct facts */
+	const char *word;
+} programs[] = {
+	{ offsetof(struct facts, kuma_dp), "the program kuma-dp is another file" },
+	{ offsetof(struct facts, envoy), "the program envoy is another file" },
+	{ offsetof(struct facts, core_dns), "the program coredns is another file" },
+};
+
+static const struct facts_program *program_of(const struct generation *g, size_t i)
+{
+	return (const void *)((const char *)&g->facts + programs[i].offset);
+}
+
+/* Of which child it is a part: kuma-dp runs the two others, unless coredns is ours. */
+static enum child_id child_of(const struct generation *g, size_t i)
 {
 	bool ours = g->command[CHILD_CORE_DNS].path != NULL;
 
-	add_program(g->digest[CHILD_KUMA_DP], &g->facts.kuma_dp);
-	add_program(g->digest[CHILD_KUMA_DP], &g->facts.envoy);
-	add_program(g->digest[ours ? CHILD_CORE_DNS : CHILD_KUMA_DP], &g->facts.core_dns);
+	return program_of(g, i) == &g->facts.core_dns && ours ? CHILD_CORE_DNS : CHILD_KUMA_DP;
+}
+
+/* A child is another one too where its program is. */
+static void add_programs(struct generation *g)
+{
+	for (size_t i = 0; i < ELEMENTS(programs); i++)
+		add_program(g->digest[child_of(g, i)], program_of(g, i));
 }
 
 /* What runs is the one that was there then, whatever has come in its place. */
@@ -265,28 +285,19 @@ bool generation_same_rules(const struct generation *a, const struct generation *
 static void compare_programs(const struct generation *former, struct generation *next,
 			     struct change *ret)
 {
-	bool ours = next->command[CHILD_CORE_DNS].path != NULL;
-	const struct {
-		const struct facts_program *was, *is;
-		unsigned need;
-		const char *word;
-	} rows[] = {
-		{ &former->facts.kuma_dp, &next->facts.kuma_dp, CHANGE_KUMA_DP,
-		  "the program kuma-dp is another file" },
-		{ &former->facts.envoy, &next->facts.envoy, CHANGE_KUMA_DP,
-		  "the program envoy is another file" },
-		{ &former->facts.core_dns, &next->facts.core_dns,
-		  ours ? CHANGE_CORE_DNS : CHANGE_KUMA_DP, "the program coredns is another file" },
+	static const unsigned needs[CHILD_COUNT] = {
+		[CHILD_KUMA_DP] = CHANGE_KUMA_DP,
+		[CHILD_CORE_DNS] = CHANGE_CORE_DNS,
 	};
 
-	for (size_t i = 0; i < ELEMENTS(rows); i++) {
-		const struct facts_identity was = content_of(rows[i].was),
-					    is = content_of(rows[i].is);
+	for (size_t i = 0; i < ELEMENTS(programs); i++) {
+		const struct facts_identity was = content_of(program_of(former, i)),
+					    is = content_of(program_of(next, i));
 
 		if (memcmp(&was, &is, sizeof(was)) == 0)
 			continue;
-		ret->needs |= rows[i].need;
-		array_push(&next->arena, &ret->words, rows[i].word);
+		ret->needs |= needs[child_of(next, i)];
+		array_push(&next->arena, &ret->words, programs[i].word);
 	}
 }
 
