@@ -465,13 +465,8 @@ Test(loop_reload, does_not_take_an_envoy_that_hangs_for_one_that_drains)
 	w.connections = 1;
 	json_decref(reload(&w, KUMA_DP, RELOAD_ASKED));
 	w.book[0] = '\0';
-	for (int i = 0; i < 2; i++) {
-		if (!w.probing)
-			advance(&w, w.timer[TIMER_PROBE] - w.now);
-		w.probing = false;
-		daemon_probed(&(struct probe_result){ .listeners = true, .dns = true }, &w.d);
-		turn(&w);
-	}
+	for (int i = 0; i < 2; i++)
+		answered(&w, &(struct probe_result){ .listeners = true, .dns = true });
 	cr_expect_not(w.d.carry.situation.proxy_serving);
 	world_done(&w);
 }
