@@ -31,7 +31,7 @@ static bool something_is_pending(const struct daemon *d)
 void daemon_update(struct daemon *d)
 {
 	struct situation *s = situation_of(d);
-	uint64_t still_until;
+	uint64_t still_until, deadline;
 
 	s->now_usec = d->ops->now(d);
 	s->proxy_alive = child_lives(d, CHILD_KUMA_DP);
@@ -49,7 +49,7 @@ void daemon_update(struct daemon *d)
 	daemon_reload_look(d);
 	say_phase(d);
 	daemon_token_look(d);
-	daemon_arm(d, TIMER_DEADLINE,
-		   still_until < next_deadline(s) ? still_until : next_deadline(s));
+	deadline = next_deadline(s);
+	daemon_arm(d, TIMER_DEADLINE, still_until < deadline ? still_until : deadline);
 	assert(s->wish == WISH_RUN || something_is_pending(d));
 }

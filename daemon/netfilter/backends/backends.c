@@ -11,7 +11,7 @@ int netfilter_probe(enum check_purpose purpose, struct facts *facts, struct erro
 {
 	int r = 0;
 
-	for (enum backend_choice i = 0; i < BACKEND_COUNT; i++)
+	for (enum backend_choice i = BACKEND_IPTABLES; i < BACKEND_COUNT; i++)
 		for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++) {
 			if (netfilter_backends[i])
 				r = netfilter_backends[i]->probe(purpose, f, &facts->family[f],
