@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The part of packaging/try that comes after the build: boots the container, and shows."""
+"""The part of packaging/try that comes after the build: boots the container, and shows. With --here: the same checks, on this
+very host, of the package that is installed on it."""
 
 import argparse
 import base64
@@ -27,7 +28,6 @@ networking:
 """
 # Beside the three values that every host has to say: what a host of this demonstration needs.
 ADDITION = "/etc/tproxyd/tproxyd.d/demonstration.yaml"
-PACKAGES = "/packages"
 FETCH = """\
 import sys, urllib.request
 try:
@@ -99,8 +99,10 @@ class Show:
 
     def install(self, package):
         self.say("install")
+        name = os.path.basename(package)
+        self.machine.copy(package, f"/root/{name}")
         env = {"DEBIAN_FRONTEND": "noninteractive"}
-        done = self.command(f"apt install -y {PACKAGES}/{package}", lambda line: "redirects nothing" in line, env=env, timeout=240)
+        done = self.command(f"cd; apt install -y ./{name}", lambda line: "redirects nothing" in line, env=env, timeout=240)
         self.expect(done.returncode == 0, "the package is installed")
         state = self.listing("systemctl is-enabled tproxyd; systemctl is-active tproxyd").stdout.split()
         self.expect(state == ["disabled", "inactive"] and not self.is_redirected(), "nothing is enabled, started or redirected")
@@ -226,55 +228,80 @@ def differences(before, after):
 
 
 def is_expected(difference):
-    """The user stays, as Debian wants; dpkg, apt and PackageKit keep books of what they did."""
+    """The user stays, as Debian wants; others keep books of what they did."""
     users = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/.pwd.lock")
-    return difference.startswith((*users, "/var/lib/dpkg/", "/var/lib/apt/", "/var/lib/PackageKit/"))
+    books = ("/var/lib/dpkg/", "/var/lib/apt/", "/var/lib/PackageKit/", "/tmp/autopkgtest.")
+    return difference.startswith((*users, *books))
+
+
+def join(show_, shell=False):
+    if show_.start():
+        show_.knock()
+        if shell:
+            show_.say("a shell in the container; exit goes on")
+            show_.machine.start_command(["bash", "-l"], stdin=sys.stdin, env={"TERM": os.environ.get("TERM", "dumb")}).wait()
 
 
 def run(show_, options):
-    machine = show_.machine
-    machine.sh("rmdir /etc/tproxyd 2>/dev/null || :")
-    machine.make_legacy_tables()
-    before = machine.state()
+    """From a host without the package to one without it."""
+    show_.machine.sh("rmdir /etc/tproxyd 2>/dev/null || :")
+    show_.machine.make_legacy_tables()
+    before = show_.machine.state()
     show_.install(options.package)
     show_.configure()
-    if show_.start():
-        show_.knock()
-        if options.shell:
-            show_.say("a shell in the container; exit goes on")
-            machine.start_command(["bash", "-l"], stdin=sys.stdin, env={"TERM": os.environ.get("TERM", "dumb")}).wait()
+    join(show_, options.shell)
     show_.leave("apt purge -y tproxyd", before)
 
 
-def main():
+def run_here(show_):
+    """With the package that is installed on this host, which keeps it."""
+    show_.configure()
+    show_.machine.make_legacy_tables()
+    before = show_.machine.state()
+    join(show_)
+    show_.leave("systemctl disable --now --quiet tproxyd", before)
+
+
+def parse():
     parser = argparse.ArgumentParser(prog="try")
     parser.add_argument("repository")
-    parser.add_argument("package", help="a .deb file")
-    parser.add_argument("--kuma")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--package", help="a .deb file, to be installed in a container")
+    what.add_argument("--here", action="store_true", help="this host has the package, and is thrown away afterwards")
+    parser.add_argument("--listings", required=True, help="a file for what is long")
+    parser.add_argument("--kuma", help="a directory with Kuma's programs")
     parser.add_argument("--shell", action="store_true")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
     sys.path.insert(0, f"{options.repository}/tests/system")
     import machine as machines
+    import machine.here as here
 
-    reason = machines.unavailable()
+    reason = None if options.here else machines.unavailable()
     if reason:
         print(f"try: no container can be booted here: {reason}", file=sys.stderr)
         return 77
     kuma = os.path.abspath(options.kuma) if options.kuma else None
-    place, options.package = os.path.split(os.path.abspath(options.package))
-    log = f"{options.repository}/build/try.log"
     addresses = {"inside": machines.INSIDE4, "outside": machines.OUTSIDE4, "outside6": machines.OUTSIDE6, "far": machines.FAR4}
-    print("a container with a real systemd, and " + (f"Kuma from {kuma}" if kuma else "a stand-in for kuma-dp"))
+    if options.here:
+        wanted = here.Here()
+    else:
+        print("a container with a real systemd, and " + (f"Kuma from {kuma}" if kuma else "a stand-in for kuma-dp"))
+        wanted = machines.Machine(proxies=kuma)
     try:
-        with open(log, "w", encoding="utf-8") as listings, \
-                tempfile.TemporaryDirectory(prefix="tproxyd-try-") as directory, \
-                machines.Machine(proxies=kuma, nspawn=[f"--bind-ro={place}:{PACKAGES}"]) as machine:
+        with open(options.listings, "w", encoding="utf-8") as listings, \
+                tempfile.TemporaryDirectory(prefix="tproxyd-try-") as directory, wanted as machine:
             show_ = Show(machine, addresses, kuma, directory, listings)
-            run(show_, options)
+            run_here(show_) if options.here else run(show_, options)
     except (machines.MachineError, machines.CommandFailed, OSError, subprocess.SubprocessError) as error:
         print(f"try: {error}", file=sys.stderr)
         return 1
-    print(f"\nThe container is gone; this host is as it was. Rules, processes, journal: {log}")
+    if not options.here:
+        print("\nThe container is gone; this host is as it was.")
+    print(f"Rules, processes, journal: {options.listings}")
     for sentence in show_.failed:
         print(paint("31", f"   not as it should be: {sentence}"))
     return 1 if show_.failed else 0

@@ -211,6 +211,12 @@ class Machine:
         argv = ["install", "-D", f"--mode={mode:o}"] + ([f"--owner={owner}"] if owner else [])
         self.run(argv + ["/dev/stdin", path], input=text)
 
+    def copy(self, source, path):
+        """Copies a file of this host's into the machine."""
+        with open(source, "rb") as file:
+            if self.start_command(["install", "-D", "--mode=644", "/dev/stdin", path], stdin=file).wait() != 0:
+                raise MachineError(f"{source} cannot be copied to {path}")
+
     def read(self, path):
         return self.run(["cat", path]).stdout
 

@@ -290,10 +290,7 @@ class Network:
 
     def serve(self, ports=(80,)):
         """Starts, outside, what answers: HTTP on those ports, an echo on port 7, DNS on port 53 (answer.py)."""
-        process = self.outside.start(["/usr/bin/python3", "-B", ANSWER, *ports], stdout=subprocess.PIPE, text=True)
-        if process.stdout.readline() != "ready\n":
-            raise OSError("the servers outside did not start")
-        return process
+        return serve(self.outside, ports)
 
     def close(self):
         for side in (self.inside, self.outside):
@@ -305,6 +302,14 @@ class Network:
 
     def __exit__(self, *_):
         self.close()
+
+
+def serve(outside, ports):
+    """Starts answer.py in a namespace that has the addresses of "outside"."""
+    process = outside.start(["/usr/bin/python3", "-B", ANSWER, *ports], stdout=subprocess.PIPE, text=True)
+    if process.stdout.readline() != "ready\n":
+        raise OSError("the servers outside did not start")
+    return process
 
 
 def _wait_for_link(side):

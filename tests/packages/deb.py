@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The Debian package: where it is, what is in it, and what an administrator does with it in a machine."""
+
+import glob
+import os
+import subprocess
+import tarfile
+
+import machine as machines
+import sample
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DIALOGUE = {"DEBIAN_FRONTEND": "noninteractive"}
+
+
+def path(packages):
+    [found] = glob.glob(f"{packages}/tproxyd_*.deb")
+    return found
+
+
+def version(packages):
+    return field(packages, "Version")
+
+
+def field(packages, name):
+    return subprocess.run(["dpkg-deb", "--field", path(packages), name], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def members(packages):
+    """What the package lays on the disk: {PATH: (kind, mode, owner, group)}."""
+    process = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path(packages)], stdout=subprocess.PIPE)
+    with process, tarfile.open(fileobj=process.stdout, mode="r|") as tar:
+        return {member.name[1:]: ("directory" if member.isdir() else "file", member.mode, member.uname, member.gname)
+                for member in tar if member.name != "."}
+
+
+def install(machine, packages):
+    """What the installation says."""
+    name = os.path.basename(path(packages))
+    machine.copy(path(packages), f"/root/{name}")
+    done = machine.run(["apt-get", "install", "-qq", "-y", f"/root/{name}"], env=DIALOGUE, timeout=240)
+    return done.stdout + done.stderr
+
+
+def configure(machine):
+    """The three values: an edit of the file that the package brought, and two files that it names."""
+    machine.sh(f"sed -i 's,https://control-plane.example:5678,https://{machines.OUTSIDE4}:5678,' /etc/tproxyd/tproxyd.yaml")
+    machine.write("/etc/tproxyd/token", sample.token() + "\n", 0o600)
+    machine.write("/etc/tproxyd/dataplane.yaml",
+                  sample.DATAPLANE.replace("{{ name }}", "app-1").replace("{{ address }}", machines.INSIDE4))
+
+
+def remove(machine, verb="remove"):
+    done = machine.run(["apt-get", verb, "-qq", "-y", "tproxyd"], env=DIALOGUE, timeout=240)
+    return done.stdout + done.stderr
+
+
+def newer(packages, directory):
+    """The same package with a higher version, in the directory; returns that."""
+    tree = f"{directory}/tree"
+    subprocess.run(["dpkg-deb", "--raw-extract", path(packages), tree], check=True)
+    with open(f"{tree}/DEBIAN/control", encoding="utf-8") as file:
+        control = file.read()
+    with open(f"{tree}/DEBIAN/control", "w", encoding="utf-8") as file:
+        file.write(control.replace(f"Version: {version(packages)}\n", f"Version: {version(packages)}+next\n"))
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, f"{directory}/tproxyd_next.deb"], check=True)
+    return str(directory)
