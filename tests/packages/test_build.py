@@ -26,7 +26,8 @@ def test_the_same_tree_gives_the_same_bytes(repository, packages, tmp_path):
         os.makedirs(os.path.dirname(tmp_path / "copy" / name), exist_ok=True)
         shutil.copy(f"{repository}/{name}", tmp_path / "copy" / name)
     subprocess.run(["chmod", "-R", "g-rwx,o-rwx", tmp_path / "copy"], check=True)
-    subprocess.run([tmp_path / "copy" / "packaging" / "build-deb", tmp_path / "again"], check=True, umask=0o077,
+    subprocess.run(["nice", "-n", "19", tmp_path / "copy" / "packaging" / "build-deb", tmp_path / "again"],
+                   check=True, umask=0o077,
                    env={**os.environ, "TZ": "Pacific/Auckland", "LC_ALL": "C.UTF-8", "TMPDIR": str(tmp_path)})
     assert len(digests(packages)) == 4
     assert digests(tmp_path / "again") == digests(packages)
