@@ -65,9 +65,7 @@ void ruleset_build(struct arena *arena, const struct plan *plan, enum level leve
 		build_family(arena, plan, level, family, &ret->family[family]);
 }
 
-/* The rules after `first` that go over the same list, as far as they follow one another; at least
- * the first itself. */
-static size_t loop_end(const struct chain *chain, size_t first)
+size_t chain_loop_end(const struct chain *chain, size_t first)
 {
 	const struct each *each = &chain->rules[first].each;
 	size_t end = first + 1;
@@ -85,7 +83,7 @@ static int visit_some(const struct chain *chain, unsigned positions, rule_visit_
 	for (size_t first = 0, end; first < chain->n; first = end) {
 		size_t turns = rule_count(&chain->rules[first]);
 
-		end = loop_end(chain, first);
+		end = chain_loop_end(chain, first);
 		for (size_t turn = 0; turn < turns; turn++) {
 			for (size_t i = first; i < end; i++) {
 				struct rule_text text;

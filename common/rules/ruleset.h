@@ -50,3 +50,7 @@ int chain_visit(const struct chain *chain, rule_visit_t *visit, void *userdata);
 /* The same in the order of the kernel: in a built-in chain what is inserted stands before what is
  * appended, whichever the text states first. */
 int chain_visit_placed(const struct chain *chain, rule_visit_t *visit, void *userdata);
+
+/* The end of the rules from `first` on that go over one list together, each element in turn; at
+ * least the first itself. */
+size_t chain_loop_end(const struct chain *chain, size_t first);

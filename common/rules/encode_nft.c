@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/rules/encode_nft.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "common/rules/nft_expression.h"
+
+/* Elements of a message: an attribute holds 64 KiB. */
+#define ELEMENTS_MAX 400
+#define MESSAGE_MAX  (64 * 1024)
+
+_Static_assert(NFT_RULE_MAX < MESSAGE_MAX && ELEMENTS_MAX * 64 < MESSAGE_MAX,
+	       "any message fits into the room that is made for it");
+
+/* The kernel's numbers for what nft calls inet_service, uid, ipv4_addr and ipv6_addr mean something
+ * to nft alone. */
+#define DATATYPE_PORT 13
+#define DATATYPE_UID  24
+#define DATATYPE_IPV4 7
+#define DATATYPE_IPV6 8
+
+struct encoder {
+	struct nft_batch *batch;
+	uint32_t first_seq;
+	enum family family;
+	size_t last; /* where the last message begins */
+};
+
+static bool reserve(struct nft_batch *batch)
+{
+	size_t size = (batch->len + MESSAGE_MAX) * 2, n_size = (batch->n + 1) * 2;
+	struct nft_subject *subjects;
+	unsigned char *data;
+
+	if (batch->failed)
+		return false;
+	if (batch->size - batch->len < MESSAGE_MAX) {
+		data = realloc(batch->data, size);
+		batch->failed = !data;
+		if (!data)
+			return false;
+		batch->data = data;
+		batch->size = size;
+	}
+	if (batch->n == batch->n_size) {
+		subjects = realloc(batch->subjects, n_size * sizeof(*subjects));
+		batch->failed = !subjects;
+		if (!subjects)
+			return false;
+		batch->subjects = subjects;
+		batch->n_size = n_size;
+	}
+	return true;
+}
+
+/* Begins a message; NULL once memory has failed. */
+static struct nlmsghdr *begin(struct encoder *e, unsigned type, unsigned flags,
+			      const struct nft_subject *subject)
+{
+	struct nlmsghdr *message;
+	struct nfgenmsg *head;
+
+	if (!reserve(e->batch))
+		return NULL;
+	e->last = e->batch->len;
+	message = mnl_nlmsg_put_header(e->batch->data + e->batch->len);
+	message->nlmsg_type = (uint16_t)type;
+	message->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+	message->nlmsg_seq = e->first_seq + (uint32_t)e->batch->n;
+	head = mnl_nlmsg_put_extra_header(message, sizeof(*head));
+	head->nfgen_family =
+		subject->kind ? (e->family == FAMILY_V4 ? AF_INET : AF_INET6) : AF_UNSPEC;
+	head->version = NFNETLINK_V0;
+	e->batch->subjects[e->batch->n++] = *subject;
+	return message;
+}
+
+static void end(struct encoder *e, const struct nlmsghdr *message)
+{
+	e->batch->len += message->nlmsg_len; /* attributes are padded */
+}
+
+static struct nlmsghdr *begin_nft(struct encoder *e, unsigned type, unsigned flags,
+				  const struct nft_subject *subject)
+{
+	return begin(e, NFNL_SUBSYS_NFTABLES << 8 | type, flags, subject);
+}
+
+/* Begins or ends the transaction. */
+static void put_frame(struct encoder *e, unsigned type)
+{
+	struct nlmsghdr *message = begin(e, type, 0, &(struct nft_subject){ 0 });
+	struct nfgenmsg *head;
+
+	if (!message)
+		return;
+	head = mnl_nlmsg_get_payload(message);
+	head->res_id = htons(NFNL_SUBSYS_NFTABLES);
+	end(e, message);
+}
+
+static void put_table(struct encoder *e, unsigned type, uint32_t flags)
+{
+	const struct nft_subject subject = { e->family, "table", NFT_TABLE, 0 };
+	struct nlmsghdr *message =
+		begin_nft(e, type, type == NFT_MSG_NEWTABLE ? NLM_F_CREATE : 0, &subject);
+
+	if (!message)
+		return;
+	mnl_attr_put_strz(message, NFTA_TABLE_NAME, NFT_TABLE);
+	if (flags)
+		nft_put_be32(message, NFTA_TABLE_FLAGS, flags);
+	end(e, message);
+}
+
+static void put_chain(struct encoder *e, const struct nft_chain *chain)
+{
+	const struct nft_subject subject = { e->family, "chain", chain->name, 0 };
+	struct nlmsghdr *message = begin_nft(e, NFT_MSG_NEWCHAIN, NLM_F_CREATE, &subject);
+	struct nlattr *hook;
+
+	if (!message)
+		return;
+	mnl_attr_put_strz(message, NFTA_CHAIN_TABLE, NFT_TABLE);
+	mnl_attr_put_strz(message, NFTA_CHAIN_NAME, chain->name);
+	if (chain->hook.type) {
+		hook = mnl_attr_nest_start(message, NFTA_CHAIN_HOOK);
+		nft_put_be32(message, NFTA_HOOK_HOOKNUM, chain->hook.number);
+		nft_put_be32(message, NFTA_HOOK_PRIORITY, (uint32_t)chain->hook.priority);
+		mnl_attr_nest_end(message, hook);
+		nft_put_be32(message, NFTA_CHAIN_POLICY, NF_ACCEPT);
+		mnl_attr_put_strz(message, NFTA_CHAIN_TYPE, chain->hook.type);
+	}
+	end(e, message);
+}
+
+static uint32_t datatype(enum nft_type type, enum family family)
+{
+	if (type == NFT_TYPE_PORT)
+		return DATATYPE_PORT;
+	if (type == NFT_TYPE_UID)
+		return DATATYPE_UID;
+	return family == FAMILY_V4 ? DATATYPE_IPV4 : DATATYPE_IPV6;
+}
+
+static void put_set(struct encoder *e, const struct nft_set *set, uint32_t id)
+{
+	const struct nft_subject subject = { e->family, "set", set->name, 0 };
+	struct nlmsghdr *message = begin_nft(e, NFT_MSG_NEWSET, NLM_F_CREATE, &subject);
+
+	if (!message)
+		return;
+	mnl_attr_put_strz(message, NFTA_SET_TABLE, NFT_TABLE);
+	mnl_attr_put_strz(message, NFTA_SET_NAME, set->name);
+	nft_put_be32(message, NFTA_SET_FLAGS, NFT_SET_INTERVAL);
+	nft_put_be32(message, NFTA_SET_KEY_TYPE, datatype(set->type, e->family));
+	nft_put_be32(message, NFTA_SET_KEY_LEN, (uint32_t)nft_type_size(set->type, e->family));
+	nft_put_be32(message, NFTA_SET_ID, id);
+	end(e, message);
+}
+
+static void put_element(struct nlmsghdr *message, const uint8_t *key, size_t size, uint32_t flags)
+{
+	struct nlattr *element = mnl_attr_nest_start(message, NFTA_LIST_ELEM);
+	struct nlattr *nest = mnl_attr_nest_start(message, NFTA_SET_ELEM_KEY);
+
+	mnl_attr_put(message, NFTA_DATA_VALUE, size, key);
+	mnl_attr_nest_end(message, nest);
+	if (flags)
+		nft_put_be32(message, NFTA_SET_ELEM_FLAGS, flags);
+	mnl_attr_nest_end(message, element);
+}
+
+/* An interval is two elements, of which the second does not belong to it; none where there is no
+ * key after the last one. */
+static void put_elements(struct encoder *e, const struct nft_set *set, size_t first, size_t n)
+{
+	const struct nft_subject subject = { e->family, "set", set->name, 0 };
+	struct nlmsghdr *message = begin_nft(e, NFT_MSG_NEWSETELEM, NLM_F_CREATE, &subject);
+	size_t size = nft_type_size(set->type, e->family);
+	struct nlattr *list;
+	uint8_t after[16];
+
+	if (!message)
+		return;
+	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
+	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set->name);
+	list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
+	for (size_t i = first; i < first + n; i++) {
+		put_element(message, set->items[i].lo, size, 0);
+		if (nft_interval_after(&set->items[i], size, after))
+			put_element(message, after, size, NFT_SET_ELEM_INTERVAL_END);
+	}
+	mnl_attr_nest_end(message, list);
+	end(e, message);
+}
+
+static void put_rules(struct encoder *e, const struct nft_chain *chain)
+{
+	for (size_t i = 0; i < chain->n; i++) {
+		const struct nft_subject subject = { e->family, "chain", chain->name, i + 1 };
+		struct nlmsghdr *message =
+			begin_nft(e, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, &subject);
+
+		if (!message)
+			return;
+		mnl_attr_put_strz(message, NFTA_RULE_TABLE, NFT_TABLE);
+		mnl_attr_put_strz(message, NFTA_RULE_CHAIN, chain->name);
+		nft_put_rule(message, e->family, &chain->items[i]);
+		end(e, message);
+	}
+}
+
+static void put_contents(struct encoder *e, const struct nft_table *table)
+{
+	for (size_t i = 0; i < table->n_chains; i++)
+		put_chain(e, table->chains[i]);
+	for (size_t i = 0; i < table->n_sets; i++) {
+		const struct nft_set *set = table->sets[i];
+
+		put_set(e, set, (uint32_t)i + 1);
+		for (size_t n, at = 0; at < set->n; at += n) {
+			n = set->n - at < ELEMENTS_MAX / 2 ? set->n - at : ELEMENTS_MAX / 2;
+			put_elements(e, set, at, n);
+		}
+	}
+	for (size_t i = 0; i < table->n_chains; i++)
+		put_rules(e, table->chains[i]);
+}
+
+void encode_nft(const struct nft_ruleset *rules, enum nft_owner owner, uint32_t first_seq,
+		struct nft_batch *ret)
+{
+	struct encoder e = { .batch = ret, .first_seq = first_seq };
+	struct nlmsghdr *last;
+
+	put_frame(&e, NFNL_MSG_BATCH_BEGIN);
+	for (e.family = 0; e.family < FAMILY_COUNT; e.family++) {
+		const struct nft_table *table = &rules->family[e.family];
+
+		/* A table can only be deleted where there is one; without flags this takes one that
+		 * is owned, too. */
+		put_table(&e, NFT_MSG_NEWTABLE, 0);
+		put_table(&e, NFT_MSG_DELTABLE, 0);
+		if (table->n_chains == 0)
+			continue;
+		put_table(&e, NFT_MSG_NEWTABLE, owner == NFT_OWNED ? NFT_TABLE_F_OWNER : 0);
+		put_contents(&e, table);
+	}
+	if (ret->failed)
+		return;
+	last = (struct nlmsghdr *)(void *)(ret->data + e.last);
+	last->nlmsg_flags |= NLM_F_ACK;
+	ret->end = ret->len;
+	put_frame(&e, NFNL_MSG_BATCH_END);
+}
+
+void nft_subject_print(const struct nft_batch *batch, size_t n, struct strbuf *out)
+{
+	const struct nft_subject *subject = n < batch->n ? &batch->subjects[n] : NULL;
+
+	if (!subject || !subject->kind) {
+		strbuf_add(out, "the transaction");
+		return;
+	}
+	if (subject->rule)
+		strbuf_addf(out, "rule %zu of ", subject->rule);
+	strbuf_addf(out, "%s %s (%s)", subject->kind, subject->name, family_name(subject->family));
+}
+
+void nft_batch_done(struct nft_batch *batch)
+{
+	free(batch->data);
+	free(batch->subjects);
+	*batch = (struct nft_batch){ 0 };
+}
