@@ -2,7 +2,6 @@
 #include "common/rules/encode_nft.h"
 
 #include <arpa/inet.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -10,11 +9,12 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "common/base/array.h"
 #include "common/rules/nft_expression.h"
 
 /* Elements of a message: an attribute holds 64 KiB. */
 #define ELEMENTS_MAX 400
-#define MESSAGE_MAX  (64 * 1024)
+#define MESSAGE_MAX  32768
 
 _Static_assert(NFT_RULE_MAX < MESSAGE_MAX && ELEMENTS_MAX * 64 < MESSAGE_MAX,
 	       "any message fits into the room that is made for it");
@@ -28,49 +28,19 @@ _Static_assert(NFT_RULE_MAX < MESSAGE_MAX && ELEMENTS_MAX * 64 < MESSAGE_MAX,
 
 struct encoder {
 	struct nft_batch *batch;
+	const char *table;
 	uint32_t first_seq;
 	enum family family;
 	size_t last; /* where the last message begins */
+	_Alignas(struct nlmsghdr) char message[MESSAGE_MAX];
 };
 
-static bool reserve(struct nft_batch *batch)
-{
-	size_t size = (batch->len + MESSAGE_MAX) * 2, n_size = (batch->n + 1) * 2;
-	struct nft_subject *subjects;
-	unsigned char *data;
-
-	if (batch->failed)
-		return false;
-	if (batch->size - batch->len < MESSAGE_MAX) {
-		data = realloc(batch->data, size);
-		batch->failed = !data;
-		if (!data)
-			return false;
-		batch->data = data;
-		batch->size = size;
-	}
-	if (batch->n == batch->n_size) {
-		subjects = realloc(batch->subjects, n_size * sizeof(*subjects));
-		batch->failed = !subjects;
-		if (!subjects)
-			return false;
-		batch->subjects = subjects;
-		batch->n_size = n_size;
-	}
-	return true;
-}
-
-/* Begins a message; NULL once memory has failed. */
 static struct nlmsghdr *begin(struct encoder *e, unsigned type, unsigned flags,
 			      const struct nft_subject *subject)
 {
-	struct nlmsghdr *message;
+	struct nlmsghdr *message = mnl_nlmsg_put_header(e->message);
 	struct nfgenmsg *head;
 
-	if (!reserve(e->batch))
-		return NULL;
-	e->last = e->batch->len;
-	message = mnl_nlmsg_put_header(e->batch->data + e->batch->len);
 	message->nlmsg_type = (uint16_t)type;
 	message->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
 	message->nlmsg_seq = e->first_seq + (uint32_t)e->batch->n;
@@ -78,13 +48,15 @@ static struct nlmsghdr *begin(struct encoder *e, unsigned type, unsigned flags,
 	head->nfgen_family =
 		subject->kind ? (e->family == FAMILY_V4 ? AF_INET : AF_INET6) : AF_UNSPEC;
 	head->version = NFNETLINK_V0;
-	e->batch->subjects[e->batch->n++] = *subject;
+	array_push(&e->batch->arena, e->batch, *subject);
 	return message;
 }
 
 static void end(struct encoder *e, const struct nlmsghdr *message)
 {
-	e->batch->len += message->nlmsg_len; /* attributes are padded */
+	e->last = e->batch->bytes.len;
+	strbuf_add_len(&e->batch->bytes, e->message,
+		       message->nlmsg_len); /* attributes are padded */
 }
 
 static struct nlmsghdr *begin_nft(struct encoder *e, unsigned type, unsigned flags,
@@ -99,8 +71,6 @@ static void put_frame(struct encoder *e, unsigned type)
 	struct nlmsghdr *message = begin(e, type, 0, &(struct nft_subject){ 0 });
 	struct nfgenmsg *head;
 
-	if (!message)
-		return;
 	head = mnl_nlmsg_get_payload(message);
 	head->res_id = htons(NFNL_SUBSYS_NFTABLES);
 	end(e, message);
@@ -108,13 +78,11 @@ static void put_frame(struct encoder *e, unsigned type)
 
 static void put_table(struct encoder *e, unsigned type, uint32_t flags)
 {
-	const struct nft_subject subject = { e->family, "table", NFT_TABLE, 0 };
+	const struct nft_subject subject = { e->family, "table", e->table, 0 };
 	struct nlmsghdr *message =
 		begin_nft(e, type, type == NFT_MSG_NEWTABLE ? NLM_F_CREATE : 0, &subject);
 
-	if (!message)
-		return;
-	mnl_attr_put_strz(message, NFTA_TABLE_NAME, NFT_TABLE);
+	mnl_attr_put_strz(message, NFTA_TABLE_NAME, e->table);
 	if (flags)
 		nft_put_be32(message, NFTA_TABLE_FLAGS, flags);
 	end(e, message);
@@ -126,9 +94,7 @@ static void put_chain(struct encoder *e, const struct nft_chain *chain)
 	struct nlmsghdr *message = begin_nft(e, NFT_MSG_NEWCHAIN, NLM_F_CREATE, &subject);
 	struct nlattr *hook;
 
-	if (!message)
-		return;
-	mnl_attr_put_strz(message, NFTA_CHAIN_TABLE, NFT_TABLE);
+	mnl_attr_put_strz(message, NFTA_CHAIN_TABLE, e->table);
 	mnl_attr_put_strz(message, NFTA_CHAIN_NAME, chain->name);
 	if (chain->hook.type) {
 		hook = mnl_attr_nest_start(message, NFTA_CHAIN_HOOK);
@@ -155,9 +121,7 @@ static void put_set(struct encoder *e, const struct nft_set *set, uint32_t id)
 	const struct nft_subject subject = { e->family, "set", set->name, 0 };
 	struct nlmsghdr *message = begin_nft(e, NFT_MSG_NEWSET, NLM_F_CREATE, &subject);
 
-	if (!message)
-		return;
-	mnl_attr_put_strz(message, NFTA_SET_TABLE, NFT_TABLE);
+	mnl_attr_put_strz(message, NFTA_SET_TABLE, e->table);
 	mnl_attr_put_strz(message, NFTA_SET_NAME, set->name);
 	nft_put_be32(message, NFTA_SET_FLAGS, NFT_SET_INTERVAL);
 	nft_put_be32(message, NFTA_SET_KEY_TYPE, datatype(set->type, e->family));
@@ -188,9 +152,7 @@ static void put_elements(struct encoder *e, const struct nft_set *set, size_t fi
 	struct nlattr *list;
 	uint8_t after[16];
 
-	if (!message)
-		return;
-	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
+	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, e->table);
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set->name);
 	list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
 	for (size_t i = first; i < first + n; i++) {
@@ -209,9 +171,7 @@ static void put_rules(struct encoder *e, const struct nft_chain *chain)
 		struct nlmsghdr *message =
 			begin_nft(e, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, &subject);
 
-		if (!message)
-			return;
-		mnl_attr_put_strz(message, NFTA_RULE_TABLE, NFT_TABLE);
+		mnl_attr_put_strz(message, NFTA_RULE_TABLE, e->table);
 		mnl_attr_put_strz(message, NFTA_RULE_CHAIN, chain->name);
 		nft_put_rule(message, e->family, &chain->items[i]);
 		end(e, message);
@@ -220,10 +180,10 @@ static void put_rules(struct encoder *e, const struct nft_chain *chain)
 
 static void put_contents(struct encoder *e, const struct nft_table *table)
 {
-	for (size_t i = 0; i < table->n_chains; i++)
-		put_chain(e, table->chains[i]);
-	for (size_t i = 0; i < table->n_sets; i++) {
-		const struct nft_set *set = table->sets[i];
+	for (size_t i = 0; i < table->chains.n; i++)
+		put_chain(e, table->chains.items[i]);
+	for (size_t i = 0; i < table->sets.n; i++) {
+		const struct nft_set *set = table->sets.items[i];
 
 		put_set(e, set, (uint32_t)i + 1);
 		for (size_t n, at = 0; at < set->n; at += n) {
@@ -231,40 +191,43 @@ static void put_contents(struct encoder *e, const struct nft_table *table)
 			put_elements(e, set, at, n);
 		}
 	}
-	for (size_t i = 0; i < table->n_chains; i++)
-		put_rules(e, table->chains[i]);
+	for (size_t i = 0; i < table->chains.n; i++)
+		put_rules(e, table->chains.items[i]);
 }
 
 void encode_nft(const struct nft_ruleset *rules, enum nft_owner owner, uint32_t first_seq,
 		struct nft_batch *ret)
 {
-	struct encoder e = { .batch = ret, .first_seq = first_seq };
+	struct encoder e = { .batch = ret, .table = rules->table, .first_seq = first_seq };
 	struct nlmsghdr *last;
 
 	put_frame(&e, NFNL_MSG_BATCH_BEGIN);
 	for (e.family = 0; e.family < FAMILY_COUNT; e.family++) {
 		const struct nft_table *table = &rules->family[e.family];
 
+		if (table->leave)
+			continue;
 		/* A table can only be deleted where there is one; without flags this takes one that
 		 * is owned, too. */
 		put_table(&e, NFT_MSG_NEWTABLE, 0);
 		put_table(&e, NFT_MSG_DELTABLE, 0);
-		if (table->n_chains == 0)
+		if (table->chains.n == 0)
 			continue;
 		put_table(&e, NFT_MSG_NEWTABLE, owner == NFT_OWNED ? NFT_TABLE_F_OWNER : 0);
 		put_contents(&e, table);
 	}
-	if (ret->failed)
-		return;
-	last = (struct nlmsghdr *)(void *)(ret->data + e.last);
-	last->nlmsg_flags |= NLM_F_ACK;
-	ret->end = ret->len;
+	ret->end = ret->bytes.len;
+	if (!ret->bytes.failed) {
+		last = (struct nlmsghdr *)(void *)(ret->bytes.text + e.last);
+		last->nlmsg_flags |= NLM_F_ACK;
+	}
 	put_frame(&e, NFNL_MSG_BATCH_END);
+	ret->failed = ret->bytes.failed || ret->arena.failed;
 }
 
 void nft_subject_print(const struct nft_batch *batch, size_t n, struct strbuf *out)
 {
-	const struct nft_subject *subject = n < batch->n ? &batch->subjects[n] : NULL;
+	const struct nft_subject *subject = n < batch->n ? &batch->items[n] : NULL;
 
 	if (!subject || !subject->kind) {
 		strbuf_add(out, "the transaction");
@@ -277,7 +240,7 @@ void nft_subject_print(const struct nft_batch *batch, size_t n, struct strbuf *o
 
 void nft_batch_done(struct nft_batch *batch)
 {
-	free(batch->data);
-	free(batch->subjects);
+	strbuf_done(&batch->bytes);
+	arena_done(&batch->arena);
 	*batch = (struct nft_batch){ 0 };
 }

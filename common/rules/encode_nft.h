@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/arena.h"
 #include "common/base/strbuf.h"
 #include "common/rules/lower_nft.h"
 
@@ -21,13 +22,13 @@ struct nft_subject {
 	size_t rule; /* of the chain, from 1; 0: the chain itself */
 };
 
-/* On the heap. Failure is sticky, as in struct strbuf. */
+/* Zero is an empty one. */
 struct nft_batch {
-	unsigned char *data;
-	size_t len, size;
-	size_t end; /* where the message that commits begins: without it the kernel only judges */
-	struct nft_subject *subjects;
-	size_t n, n_size;
+	struct strbuf bytes; /* the messages */
+	size_t end; /* where the one that commits begins: without it the kernel only judges */
+	struct arena arena;
+	struct nft_subject *items; /* of each message */
+	size_t n;
 	bool failed;
 };
 

@@ -49,13 +49,14 @@ struct filling {
 static struct nft_chain *add_chain(struct lower *l, const char *name)
 {
 	struct nft_chain *chain = arena_alloc(l->arena, sizeof(*chain));
-	struct nft_chain **slot =
-		array_grow(l->arena, &l->ret->chains, &l->ret->n_chains, sizeof(*l->ret->chains));
 
-	if (!chain || !slot)
+	if (!chain)
 		return NULL;
 	chain->name = name;
-	return *slot = chain;
+	chain->table = l->table;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
+	array_push(l->arena, &l->ret->chains, chain);
+	return chain;
 }
 
 static void add_rule(struct lower *l, struct nft_chain *chain, const struct nft_rule *rule)
@@ -176,10 +177,15 @@ static void add_split(struct filling *f, const struct rule *rule, const struct l
 	f->chain = rest;
 }
 
+static bool excludes(const struct rule *rule)
+{
+	return rule->listed && rule->verdict.kind == VERDICT_RETURN;
+}
+
 static void lower_rule(struct filling *f, const struct rule *rule, const struct lower_sets *sets,
 		       const char *comment)
 {
-	struct nft_rule lowered = { .counter = true };
+	struct nft_rule lowered = { .counter = true, .excludes = excludes(rule) };
 	struct nft_chain *chain = f->chain;
 
 	if (lower_never(rule))
@@ -322,6 +328,7 @@ static void lower_list(struct filling *f, const struct rule *rule)
 		items[i] = interval_at(each, i);
 	sets.of[field] = lower_set(f->l, ports ? NFT_TYPE_PORT : NFT_TYPE_ADDRESS, items, each->n);
 	over.each = (struct each){ 0 };
+	over.listed = true;
 	lower_over(f, &over, &sets, sets.of[field]);
 }
 
@@ -397,7 +404,7 @@ static void lower_table(struct lower *l, enum level level)
 
 void lower_nft(struct arena *arena, const struct ruleset *rules, struct nft_ruleset *ret)
 {
-	*ret = (struct nft_ruleset){ 0 };
+	*ret = (struct nft_ruleset){ .table = NFT_TABLE };
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		struct lower l = {
 			.arena = arena,

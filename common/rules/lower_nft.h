@@ -68,6 +68,7 @@ struct nft_rule {
 	enum nft_action action;
 	const char *text;
 	uint16_t number;
+	bool excludes;       /* leaves alone what a list names */
 	const char *comment; /* NULL: none; at most NFT_COMMENT_MAX bytes of UTF-8 without '"' */
 };
 
@@ -83,20 +84,26 @@ struct nft_hook {
 
 struct nft_chain {
 	const char *name;
+	enum table table; /* of the rules that it comes of */
 	struct nft_hook hook;
 	struct nft_rule *items;
 	size_t n;
 };
 
 struct nft_table {
-	/* none: no table */
-	struct nft_chain **chains;
-	size_t n_chains;
-	struct nft_set **sets;
-	size_t n_sets;
+	bool leave; /* what the kernel has is left as it is */
+	struct {
+		struct nft_chain **items;
+		size_t n;
+	} chains; /* none: no table */
+	struct {
+		struct nft_set **items;
+		size_t n;
+	} sets;
 };
 
 struct nft_ruleset {
+	const char *table; /* their name in each family */
 	struct nft_table family[FAMILY_COUNT];
 };
 

@@ -14,8 +14,8 @@ static const struct nft_set *add_set(struct lower *l, enum nft_type type,
 	size_t number = 1;
 	struct nft_set *set;
 
-	for (size_t i = 0; i < l->ret->n_sets; i++) {
-		set = l->ret->sets[i];
+	for (size_t i = 0; i < l->ret->sets.n; i++) {
+		set = l->ret->sets.items[i];
 		if (set->type != type)
 			continue;
 		if (set->n == n && memcmp(set->items, items, n * sizeof(*items)) == 0)
@@ -23,9 +23,7 @@ static const struct nft_set *add_set(struct lower *l, enum nft_type type,
 		number++;
 	}
 	set = arena_alloc(l->arena, sizeof(*set));
-	struct nft_set **slot =
-		array_grow(l->arena, &l->ret->sets, &l->ret->n_sets, sizeof(*l->ret->sets));
-	if (!set || !slot)
+	if (!set)
 		return NULL;
 	*set = (struct nft_set){
 		.name = arena_printf(l->arena, "%s%zu", names[type], number),
@@ -35,7 +33,9 @@ static const struct nft_set *add_set(struct lower *l, enum nft_type type,
 	};
 	if (set->items)
 		memcpy(set->items, items, n * sizeof(*items));
-	return *slot = set;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
+	array_push(l->arena, &l->ret->sets, set);
+	return set;
 }
 
 const struct nft_set *lower_set(struct lower *l, enum nft_type type, struct nft_interval *items,

@@ -197,15 +197,15 @@ static void print_set(const struct printer *p, const struct nft_set *set)
 	strbuf_add(p->out, " }\n\t}\n");
 }
 
-static void print_table(struct printer *p, const struct nft_table *table)
+static void print_table(struct printer *p, const char *name, const struct nft_table *table)
 {
-	strbuf_addf(p->out, "\ntable %s " NFT_TABLE " {\n", families[p->family]);
-	for (size_t i = 0; i < table->n_sets; i++) {
-		print_set(p, table->sets[i]);
+	strbuf_addf(p->out, "\ntable %s %s {\n", families[p->family], name);
+	for (size_t i = 0; i < table->sets.n; i++) {
+		print_set(p, table->sets.items[i]);
 		strbuf_addc(p->out, '\n');
 	}
-	for (size_t i = 0; i < table->n_chains; i++) {
-		const struct nft_chain *chain = table->chains[i];
+	for (size_t i = 0; i < table->chains.n; i++) {
+		const struct nft_chain *chain = table->chains.items[i];
 
 		strbuf_addf(p->out, "%s\tchain %s {\n", i > 0 ? "\n" : "", chain->name);
 		if (chain->hook.type)
@@ -222,12 +222,13 @@ void print_nft(const struct nft_ruleset *rules, struct strbuf *out)
 {
 	/* A table can only be deleted where there is one. */
 	for (enum family family = 0; family < FAMILY_COUNT; family++)
-		strbuf_addf(out, "add table %s " NFT_TABLE "\ndelete table %s " NFT_TABLE "\n",
-			    families[family], families[family]);
+		if (!rules->family[family].leave)
+			strbuf_addf(out, "add table %s %s\ndelete table %s %s\n", families[family],
+				    rules->table, families[family], rules->table);
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		struct printer p = { .out = out, .family = family };
 
-		if (rules->family[family].n_chains > 0)
-			print_table(&p, &rules->family[family]);
+		if (rules->family[family].chains.n > 0)
+			print_table(&p, rules->table, &rules->family[family]);
 	}
 }

@@ -124,11 +124,11 @@ static void check_rules(const struct nft_ruleset *rules)
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		const struct nft_table *table = &rules->family[family];
 
-		for (size_t i = 0; i < table->n_sets; i++)
-			check_set(table->sets[i], family);
-		for (size_t i = 0; i < table->n_chains; i++)
-			for (size_t k = 0; k < table->chains[i]->n; k++) {
-				const char *comment = table->chains[i]->items[k].comment;
+		for (size_t i = 0; i < table->sets.n; i++)
+			check_set(table->sets.items[i], family);
+		for (size_t i = 0; i < table->chains.n; i++)
+			for (size_t k = 0; k < table->chains.items[i]->n; k++) {
+				const char *comment = table->chains.items[i]->items[k].comment;
 
 				assert(!comment || (strlen(comment) <= NFT_COMMENT_MAX &&
 						    !strchr(comment, '"')));
@@ -159,15 +159,16 @@ static void check_batch(const struct nft_batch *batch)
 	const size_t head = MNL_NLMSG_HDRLEN + sizeof(struct nfgenmsg);
 	size_t at = 0, n = 0;
 
-	for (; at < batch->len; n++) {
-		const struct nlmsghdr *message = (const void *)(batch->data + at);
+	for (; at < batch->bytes.len; n++) {
+		const struct nlmsghdr *message = (const void *)(batch->bytes.text + at);
 
-		assert(mnl_nlmsg_ok(message, (int)(batch->len - at)));
+		assert(mnl_nlmsg_ok(message, (int)(batch->bytes.len - at)));
 		assert(message->nlmsg_seq == n && message->nlmsg_len <= 65536);
-		check_attributes(batch->data + at + head, message->nlmsg_len - head);
+		check_attributes((const unsigned char *)batch->bytes.text + at + head,
+				 message->nlmsg_len - head);
 		at += message->nlmsg_len;
 	}
-	assert(at == batch->len && n == batch->n);
+	assert(at == batch->bytes.len && n == batch->n);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

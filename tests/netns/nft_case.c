@@ -81,7 +81,7 @@ static void send_batch(const struct nft_batch *batch)
 	if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
 		die("netlink: %s", strerror(errno));
 	(void)setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	if (mnl_socket_sendto(nl, batch->data, batch->len) < 0)
+	if (mnl_socket_sendto(nl, batch->bytes.text, batch->bytes.len) < 0)
 		die("send: %s", strerror(errno));
 	if (mnl_socket_recvfrom(nl, buf, sizeof(buf)) < 0)
 		die("receive: %s", strerror(errno));

@@ -34,8 +34,8 @@ static void made_done(struct made *m)
 /* The n-th message, NULL behind the last; checks the ones before it. */
 static const struct nlmsghdr *message_at(const struct nft_batch *batch, size_t n)
 {
-	const struct nlmsghdr *message = (const void *)batch->data;
-	int left = (int)batch->len;
+	const struct nlmsghdr *message = (const void *)batch->bytes.text;
+	int left = (int)batch->bytes.len;
 
 	for (; n > 0 && mnl_nlmsg_ok(message, left); n--)
 		message = mnl_nlmsg_next(message, &left);
@@ -80,8 +80,7 @@ Test(encode_nft, messages_are_numbered_and_the_last_one_is_answered)
 	cr_expect_eq(answered, n - 2);
 	cr_expect_eq(message_at(&m.batch, 0)->nlmsg_type, NFNL_MSG_BATCH_BEGIN);
 	cr_expect_eq(message_at(&m.batch, n - 1)->nlmsg_type, NFNL_MSG_BATCH_END);
-	cr_expect_eq((const unsigned char *)message_at(&m.batch, n - 1),
-		     m.batch.data + m.batch.end);
+	cr_expect_eq((const char *)message_at(&m.batch, n - 1), m.batch.bytes.text + m.batch.end);
 	made_done(&m);
 }
 

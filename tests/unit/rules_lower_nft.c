@@ -299,5 +299,5 @@ Test(lower_nft, memory_that_ends_shows)
 	chain.n = 1;
 	rules.family[FAMILY_V4].table[TABLE_NAT] = (struct table_rules){ &chain, 1 };
 	lower_nft(&arena, &rules, &lowered);
-	cr_expect_eq(lowered.family[FAMILY_V4].n_chains, 0);
+	cr_expect_eq(lowered.family[FAMILY_V4].chains.n, 0);
 }
