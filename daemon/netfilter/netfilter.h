@@ -85,6 +85,9 @@ struct netfilter_backend {
 	int (*probe)(enum check_purpose purpose, enum family family, struct facts_family *ret,
 		     struct error *err);
 
+	/* Adds what a dry run prints: the rules as the backend's own tool takes them. */
+	void (*print)(const struct ruleset *rules, struct strbuf *out);
+
 	/* As root, before a daemon that may do less: makes what it will need. */
 	int (*prepare)(struct error *err);
 

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "common/rules/print_firewalld.h"
-#include "common/rules/print_restore.h"
 #include "daemon/os/fd.h"
 #include "daemon/firewalld/firewalld.h"
 #include "daemon/load/generation.h"
@@ -37,7 +36,7 @@ static int print(const struct generation *g, struct error *err)
 {
 	_strbuf_ struct strbuf text = { 0 };
 
-	print_dry_run(&g->rules[LEVEL_FULL], &text);
+	netfilter_backends[g->plan.backend]->print(&g->rules[LEVEL_FULL], &text);
 	if (g->plan.store_firewalld)
 		print_stored(&g->rules[LEVEL_FULL], &text);
 	if (text.failed)

@@ -72,3 +72,13 @@ def test_messages_and_text_are_the_same(host, case):
 def test_messages_and_text_of_what_no_case_has(host, what):
     for level in LEVELS:
         check_level(host, f"{CASES[0].parent / 'default'}:{what}", level)
+
+
+def test_nft_takes_what_a_dry_run_prints(host, tproxyd):
+    words = [tproxyd, "install", "--dry-run", "--backend", "nftables", "--kuma-dp-user", "root", "--redirect-dns"]
+    printed = host.run(words)
+    host.run(["nft", "-f", "-"], input=printed.stdout)
+    assert "redirect to :15001" in listed(host)
+    host.run(["nft", "-f", "-"], input=printed.stdout)
+    empty(host)
+    assert "not built" not in printed.stderr

@@ -243,6 +243,10 @@ Test(check, refuses_what_is_not_built_yet)
 		   "t.yaml:2:10: error: backend: nftables is not built yet; auto and iptables can "
 		   "be used\n");
 	expect_run(HEAD "backend: iptables", "");
+	expect_install("backend: nftables\ndryRun: true", "");
+	expect_install("backend: nftables\ndryRun: true\nstoreFirewalld: true",
+		       "t.yaml:3:17: error: storeFirewalld: cannot be used with backend: nftables: "
+		       "what firewalld stores are rules of iptables\n");
 }
 
 Test(check, says_why_the_service_stores_nothing_for_firewalld)

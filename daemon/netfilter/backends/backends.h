@@ -7,7 +7,7 @@
 #include "common/plan/facts.h"
 #include "daemon/netfilter/netfilter.h"
 
-/* By enum backend_choice; NULL for BACKEND_AUTO, and for what is not built yet. */
+/* By enum backend_choice; NULL for BACKEND_AUTO. */
 extern const struct netfilter_backend *const netfilter_backends[BACKEND_COUNT];
 
 /* What this host can do through each of them: the abilities of all families, and docker_output. Makes

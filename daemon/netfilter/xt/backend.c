@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/rules/print_restore.h"
 #include "daemon/netfilter/xt/change.h"
 #include "daemon/netfilter/xt/compare.h"
 #include "daemon/netfilter/xt/family.h"
@@ -282,6 +283,7 @@ static int backend_find(struct error *err)
 const struct netfilter_backend backend_xt = {
 	.name = "iptables",
 	.probe = xt_probe,
+	.print = print_dry_run,
 	.prepare = xtables_lock_prepare,
 	.find = backend_find,
 	.ready = backend_ready,
