@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 
 from . import builtin, children, dns, envoy, http, journal, refusal
 from .options import Refused
@@ -70,7 +71,6 @@ class KumaDP:
         delay = self.settings.milliseconds("READY_DELAY_MS")
         arguments = envoy.envoy_arguments(self.settings)
         if delay:
-            import time
             time.sleep(delay)
         os.execv(arguments[0], arguments)
 
@@ -88,12 +88,23 @@ class KumaDP:
         for task in tasks:
             task.cancel()
 
+    def bootstrap_fails(self):
+        """Why the control plane gives no bootstrap configuration now, or None."""
+        if self.settings.on("CP_UNREACHABLE"):
+            return "connect: connection refused"
+        now, valid_from = time.time(), float(self.settings.switches.get("CP_VALID_FROM", "0"))
+        if now >= valid_from:
+            return None
+        now, valid_from = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when)) for when in (now, valid_from))
+        return ("tls: failed to verify certificate: x509: certificate has expired or is not yet valid: "
+                f"current time {now} is before {valid_from}")
+
     async def fetch_bootstrap(self):
-        """Stays in the retries of a control plane that is out of reach; False when a signal ended them."""
-        while self.settings.on("CP_UNREACHABLE"):
+        """Stays in the retries of a control plane that is of no use; False when a signal ended them."""
+        while why := self.bootstrap_fails():
             url = self.settings.values["cp-address"]
             journal.say("INFO", "dataplane", BOOTSTRAP_FAILED, backoff="3s",
-                        err=f'request to bootstrap server failed: Post "{url}/bootstrap": connect: connection refused')
+                        err=f'request to bootstrap server failed: Post "{url}/bootstrap": {why}')
             await self.wait_for(self.stop_asked, timeout=3)
             if self.stop_asked.is_set():
                 return False
