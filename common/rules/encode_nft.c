@@ -201,6 +201,7 @@ void encode_nft(const struct nft_ruleset *rules, enum nft_owner owner, uint32_t 
 	struct encoder e = { .batch = ret, .table = rules->table, .first_seq = first_seq };
 	struct nlmsghdr *last;
 
+	ret->first_seq = first_seq;
 	put_frame(&e, NFNL_MSG_BATCH_BEGIN);
 	for (e.family = 0; e.family < FAMILY_COUNT; e.family++) {
 		const struct nft_table *table = &rules->family[e.family];

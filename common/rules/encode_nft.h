@@ -29,6 +29,7 @@ struct nft_batch {
 	struct arena arena;
 	struct nft_subject *items; /* of each message */
 	size_t n;
+	uint32_t first_seq;
 	bool failed;
 };
 

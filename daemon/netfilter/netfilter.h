@@ -33,6 +33,13 @@ enum scope {
 	SCOPE_RECOGNISED, /* kumactl's too: the step to FULL, a plain uninstall */
 };
 
+/* What a backend keeps open from one change to the next, of whoever makes them. */
+struct netfilter_channel {
+	int fd; /* -EBADF: nothing yet */
+	uint32_t seq;
+	bool owned; /* what is put in goes with the descriptor, where the kernel can do that */
+};
+
 /* What is to be so. */
 struct netfilter_wish {
 	const struct ruleset *rules;
@@ -40,6 +47,7 @@ struct netfilter_wish {
 	bool dry_run; /* only the report is made */
 	/* This process has written the record: what it lists by name is ours, whatever is in it. */
 	bool trusted;
+	struct netfilter_channel *channel; /* NULL: one for this change alone */
 };
 
 struct snapshot_table {

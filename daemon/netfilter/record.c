@@ -12,7 +12,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/parse.h"
 #include "common/base/strbuf.h"
-#include "common/rules/ruleset.h"
+#include "common/rules/lower_nft.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/io.h"
 
@@ -30,6 +30,7 @@ static const char *const family_words[FAMILY_COUNT] = {
 static const char *const kind_words[RECORD_KIND_COUNT] = {
 	[RECORD_XT_CHAIN] = "chain",
 	[RECORD_XT_RULE] = "rule",
+	[RECORD_NFT_TABLE] = "table",
 };
 
 /* This boot and this network namespace. */
@@ -60,6 +61,22 @@ static int find_word(const char *const *words, int n, const char *text)
 	return n;
 }
 
+static int add_table(const char *line, struct record *record)
+{
+	struct record_item item = { .kind = RECORD_NFT_TABLE, .table = TABLE_COUNT };
+	char word[8];
+	int end = 0, family;
+
+	if (sscanf(line, "table %7s " NFT_TABLE "%n", word, &end) != 1 || end == 0 || line[end])
+		return -EBADMSG;
+	family = find_word(family_words, FAMILY_COUNT, word);
+	if (family < 0)
+		return -EBADMSG;
+	item.family = (enum family)family;
+	array_push(&record->arena, record, item);
+	return record->arena.failed ? -ENOMEM : 0;
+}
+
 static int parse_item(const char *line, struct record *record)
 {
 	static const char *const tables[TABLE_COUNT] = { "raw", "nat", "mangle", "filter" };
@@ -75,6 +92,8 @@ static int parse_item(const char *line, struct record *record)
 	/* Lines that begin with an unknown word are a later version's and mean nothing here. */
 	if (kind < 0)
 		return 0;
+	if (kind == RECORD_NFT_TABLE)
+		return add_table(line, record);
 	if (end < at)
 		end = at; /* no digest, and so nothing else */
 	end += line[end] == ' ';
@@ -176,6 +195,10 @@ static void print_item(const struct record_item *item, struct strbuf *out)
 {
 	const char *place = item->appended ? " append" : " insert";
 
+	if (item->kind == RECORD_NFT_TABLE) {
+		strbuf_addf(out, "table %s " NFT_TABLE "\n", family_words[item->family]);
+		return;
+	}
 	strbuf_addf(out, "%s %s %s %s %s%s\n", kind_words[item->kind], family_words[item->family],
 		    table_name(item->table), item->chain, item->digest,
 		    item->kind == RECORD_XT_RULE ? place : "");
@@ -305,6 +328,15 @@ void record_merge(struct record *record, const struct record *more)
 		else
 			array_push(&record->arena, record, more->items[k]);
 	}
+}
+
+void record_begin(const struct record *record, unsigned kinds, struct record *ret)
+{
+	*ret = (struct record){ .path = record->path, .address = record->address };
+	memcpy(ret->address_iface, record->address_iface, sizeof(ret->address_iface));
+	for (size_t i = 0; i < record->n; i++)
+		if (!(kinds & 1U << record->items[i].kind))
+			array_push(&ret->arena, ret, record->items[i]);
 }
 
 bool record_empty(const struct record *record)

@@ -12,6 +12,7 @@
  *     address ::6/128 lo
  *     chain ipv4 nat KUMA_MESH_INBOUND DIGEST
  *     rule ipv4 nat OUTPUT DIGEST append
+ *     table ipv4 tproxyd
  *
  * Blank lines behind it keep room: writing it anew needs no space on the disk.
  *
@@ -37,15 +38,16 @@
 
 /* Each kind is one backend's, which understands its own and leaves those of others alone. */
 enum record_kind {
-	RECORD_XT_CHAIN, /* "chain": one of ours; digest of all its rules */
-	RECORD_XT_RULE,  /* "rule": one in a built-in chain; digest of the rule */
+	RECORD_XT_CHAIN,  /* "chain": one of ours; digest of all its rules */
+	RECORD_XT_RULE,   /* "rule": one in a built-in chain; digest of the rule */
+	RECORD_NFT_TABLE, /* "table": that of a family */
 	RECORD_KIND_COUNT,
 };
 
 struct record_item {
 	enum record_kind kind;
 	enum family family;
-	enum table table;
+	enum table table; /* TABLE_COUNT where the kind has none */
 	char chain[32];
 	bool appended;   /* a rule behind those of others, not before them */
 	char digest[33]; /* hexadecimal; a chain of an early record may have none */
@@ -73,6 +75,12 @@ int record_save(const struct record *record, struct error *err) _must_check_;
 /* Adds the items of `more`; of those that have an equal in the record (the place among the rules of
  * others aside), each equal one stands for one. */
 void record_merge(struct record *record, const struct record *more);
+
+/* Begins a record of the same place and address with the items whose kind is not among these (a bit
+ * each): they are another backend's. */
+#define RECORD_XT_KINDS  (1U << RECORD_XT_CHAIN | 1U << RECORD_XT_RULE)
+#define RECORD_NFT_KINDS (1U << RECORD_NFT_TABLE)
+void record_begin(const struct record *record, unsigned kinds, struct record *ret);
 
 bool record_empty(const struct record *record);
 void record_done(struct record *record);

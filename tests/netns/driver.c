@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * The iptables backend from the command line, with the plans of tests/unit/rules_plans.h:
+ * A netfilter backend from the command line, with the plans of tests/unit/rules_plans.h:
  *
  *     driver list                                     the names of the plans
  *     driver text PLAN ipv4|ipv6 [LEVEL]              as iptables-restore takes it
@@ -16,7 +16,9 @@
  *
  * HOOK="N fail ERRNO", "N kill", "N killafter", "N run COMMAND" (N "*": each) does so instead of,
  * before or after the N-th replacement of a table; "counters fail ERRNO" to each setting of
- * counters.
+ * counters. BACKEND=nftables: "N refuse" makes the kernel refuse the N-th message of the batch, "ERRNO
+ * fail" is sending's; "0 lost" drops the answers; "0 kill" and "0 killafter" are as above. OWNED=1: the
+ * tables are the driver's.
  */
 
 #include <errno.h>
@@ -26,8 +28,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <libmnl/libmnl.h>
+
 #include "daemon/netfilter/loopback.h"
-#include "daemon/netfilter/xt/backend.h"
+#include "daemon/netfilter/backends/backends.h"
 #include "daemon/netfilter/record.h"
 #include "tests/unit/rules_plans.h"
 
@@ -89,6 +93,47 @@ __attribute__((visibility("default"))) int setsockopt(int fd, int level, int nam
 	return r;
 }
 
+/* Of a batch to nf_tables. */
+__attribute__((visibility("default"))) ssize_t send(int fd, const void *data, size_t len, int flags)
+{
+	const char *hook = getenv("HOOK");
+	char when[16] = "", what[16] = "", answer[64];
+	struct nlmsghdr *message = (void *)(uintptr_t)data;
+	int left = (int)len;
+	ssize_t r;
+
+	replaced++;
+	if (!hook || sscanf(hook, "%15s %15s", when, what) != 2)
+		return sendto(fd, data, len, flags, NULL, 0);
+	for (int n = atoi(when); n > 0 && mnl_nlmsg_ok(message, left); n--)
+		message = mnl_nlmsg_next(message, &left);
+	if (strcmp(what, "refuse") == 0 && mnl_nlmsg_ok(message, left))
+		message->nlmsg_type |= 0xff;
+	if (strcmp(what, "fail") == 0) {
+		errno = atoi(when);
+		return -1;
+	}
+	if (strcmp(what, "kill") == 0)
+		(void)kill(getpid(), SIGKILL);
+	r = sendto(fd, data, len, flags, NULL, 0);
+	if (strcmp(what, "killafter") == 0)
+		(void)kill(getpid(), SIGKILL);
+	while (strcmp(what, "lost") == 0 && recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0)
+		continue;
+	return r;
+}
+
+static const struct netfilter_backend *backend(void)
+{
+	const char *name = getenv("BACKEND");
+
+	return netfilter_backends[name && strcmp(name, "nftables") == 0 ? BACKEND_NFTABLES
+									: BACKEND_IPTABLES];
+}
+
+/* Of all applies. */
+static struct netfilter_channel channel = { .fd = -EBADF };
+
 struct setup {
 	struct arena arena;
 	struct plan plan;
@@ -133,13 +178,17 @@ static void setup_init(struct setup *s, const char *name, enum level level)
 
 static int apply(const struct setup *s, enum scope scope, struct record *record, struct error *err)
 {
-	const struct netfilter_wish wish = { .rules = &s->rules, .scope = scope };
+	const struct netfilter_wish wish = {
+		.rules = &s->rules,
+		.scope = scope,
+		.channel = &channel,
+	};
 	struct netfilter_report report = { 0 };
-	int r = backend_xt.find(err);
+	int r = backend()->find(err);
 
 	if (r != 0)
 		return r;
-	r = backend_xt.apply(&wish, record, &report, err);
+	r = backend()->apply(&wish, record, &report, err);
 	for (size_t i = 0; i < report.left.n; i++)
 		(void)printf("left %s\n", report.left.items[i]);
 	netfilter_report_done(&report);
@@ -188,9 +237,9 @@ static int run_read(char **argv, struct error *err)
 	setup_init(&s, argv[0], level_of(argv[1]));
 	r = record_load(argv[2], &record, err);
 	if (r == 0)
-		r = backend_xt.find(err);
+		r = backend()->find(err);
 	if (r == 0)
-		r = backend_xt.read(&s.rules, &record, &snapshot, err);
+		r = backend()->read(&s.rules, &record, &snapshot, err);
 	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++) {
 		for (enum table t = 0; t < TABLE_COUNT; t++) {
 			const struct snapshot_table *table = &snapshot.table[f][t];
@@ -351,7 +400,10 @@ static int dispatch(int argc, char **argv, struct error *err)
 int main(int argc, char **argv)
 {
 	struct error err = { 0 };
-	int r = dispatch(argc, argv, &err);
+	int r;
+
+	channel.owned = getenv("OWNED") != NULL;
+	r = dispatch(argc, argv, &err);
 
 	if (r == NETFILTER_BUSY)
 		return EXIT_BUSY;

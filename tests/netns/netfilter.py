@@ -60,12 +60,13 @@ def find_driver():
 class Firewall(network.Namespace):
     """A namespace with only a loopback interface, which no packet passes unless a test sends one."""
 
-    def __init__(self):
+    def __init__(self, backend="iptables"):
         super().__init__("firewall", own_files=True)
         self.driver = find_driver()
+        self.backend = backend
 
     def drive(self, *words, hook=None, check=True, timeout=60):
-        env = {"HOOK": hook} if hook else {}
+        env = {"BACKEND": self.backend, **({"HOOK": hook} if hook else {})}
         return self.run([self.driver, *words], env=env, check=check, timeout=timeout)
 
     def apply(self, plan, level="full", scope="recorded", hook=None, check=True):

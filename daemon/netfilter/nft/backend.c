@@ -5,8 +5,289 @@
 
 #include "common/base/attr.h"
 #include "common/rules/print_nft.h"
+#include "daemon/netfilter/nft/compare.h"
+#include "daemon/netfilter/nft/look.h"
+#include "daemon/netfilter/nft/transport.h"
+#include "daemon/netfilter/record.h"
+#include "daemon/os/fd.h"
 
 #define NOT_BUILT "nftables is not built yet"
+
+/* What is in and what is wanted, both as the kernel would list them. */
+struct survey {
+	struct arena arena;
+	struct nft_ruleset rules;
+	struct nft_batch batch; /* that `want` points into */
+	struct nft_look have, want;
+};
+
+struct transaction {
+	struct survey survey;
+	struct record next, both; /* what will be; that and what was */
+};
+
+static void survey_done(struct survey *survey)
+{
+	nft_batch_done(&survey->batch);
+	arena_done(&survey->arena);
+}
+
+static bool is_listed(const struct record *record, enum family family)
+{
+	for (size_t i = 0; i < record->n; i++)
+		if (record->items[i].kind == RECORD_NFT_TABLE && record->items[i].family == family)
+			return true;
+	return false;
+}
+
+/* A table of ours that the record does not list goes only where all that is recognised does. */
+static bool is_to_stay(const struct survey *survey, const struct netfilter_wish *wish,
+		       const struct record *record, enum family family)
+{
+	if (survey->rules.family[family].chains.n > 0)
+		return false;
+	return !survey->have.family[family].exists ||
+	       (wish->scope == SCOPE_RECORDED && !is_listed(record, family));
+}
+
+static int survey(struct survey *survey, const struct netfilter_wish *wish,
+		  const struct record *record, struct error *err)
+{
+	int r = nft_look(&survey->arena, &survey->have, err);
+
+	if (r < 0)
+		return r;
+	lower_nft(&survey->arena, wish->rules, &survey->rules);
+	encode_nft(&survey->rules, NFT_UNOWNED, 0, &survey->batch);
+	nft_look_encoded(&survey->arena, &survey->batch, &survey->want);
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		survey->rules.family[f].leave = is_to_stay(survey, wish, record, f);
+	if (survey->arena.failed || survey->batch.failed)
+		return error_sys(err, -ENOMEM, "read nf_tables");
+	return 0;
+}
+
+/* Whether a family's table is not as it should be. */
+static bool differs(const struct survey *survey, enum family family)
+{
+	return !survey->rules.family[family].leave &&
+	       !nft_seen_equal(&survey->have.family[family], &survey->want.family[family]);
+}
+
+static void list_table(struct record *record, enum family family)
+{
+	const struct record_item item = {
+		.kind = RECORD_NFT_TABLE,
+		.family = family,
+		.table = TABLE_COUNT,
+	};
+
+	array_push(&record->arena, record, item);
+}
+
+static int list_tables(struct transaction *t, const struct record *record, struct error *err)
+{
+	record_begin(record, RECORD_NFT_KINDS, &t->next);
+	record_begin(record, RECORD_NFT_KINDS, &t->both);
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		bool wanted = t->survey.rules.family[f].chains.n > 0;
+
+		if (wanted)
+			list_table(&t->next, f);
+		if (wanted || is_listed(record, f))
+			list_table(&t->both, f);
+	}
+	if (t->next.arena.failed || t->both.arena.failed)
+		return error_sys(err, -ENOMEM, "list the tables");
+	return 0;
+}
+
+/* Takes another list in place of the one in memory. */
+static void adopt(struct record *record, struct record *list)
+{
+	record_done(record);
+	*record = *list;
+	*list = (struct record){ 0 };
+}
+
+/* A file that lists what is gone does no harm: a disk that is full must not keep the rules in. */
+static int keep_next(struct transaction *t, struct record *record, struct error *err)
+{
+	int r = record_save(&t->next, err);
+
+	if (r < 0 && t->next.n > 0)
+		return r;
+	adopt(record, &t->next);
+	return 0;
+}
+
+/* A table whose owner has died goes by itself in a moment. */
+static int find_owner(const struct survey *survey, const struct netfilter_channel *channel,
+		      struct error *err)
+{
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		const struct nft_seen *seen = &survey->have.family[f];
+
+		if (survey->rules.family[f].leave || !seen->exists || !seen->owned ||
+		    seen->owner == nft_channel_port(channel))
+			continue;
+		(void)error_set(err, -EBUSY,
+				"the %s table " NFT_TABLE
+				" of nf_tables belongs to another program (netlink port %u)",
+				family_name(f), seen->owner);
+		return NETFILTER_BUSY;
+	}
+	return 0;
+}
+
+/* The answer did not come: what is in tells. */
+static int look_again(struct survey *survey, struct error *err)
+{
+	struct error unread;
+	int r = nft_look(&survey->arena, &survey->have, &unread);
+
+	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++)
+		if (differs(survey, f))
+			r = -EIO;
+	return r < 0 ? err->code : 0;
+}
+
+static int transact(struct survey *survey, struct netfilter_channel *channel, struct error *err)
+{
+	_cleanup_(nft_batch_done) struct nft_batch batch = { 0 };
+	int r;
+
+	encode_nft(&survey->rules, channel->owned ? NFT_OWNED : NFT_UNOWNED, channel->seq, &batch);
+	channel->seq += (uint32_t)batch.n;
+	r = nft_transact(channel, &batch, batch.bytes.len, err);
+	/* A kernel before 5.12. */
+	if (r == -EINVAL && channel->owned) {
+		channel->owned = false;
+		r = transact(survey, channel, err);
+		channel->owned = r < 0;
+	}
+	return r == NFT_UNANSWERED ? look_again(survey, err) : r;
+}
+
+static int commit(struct transaction *t, const struct netfilter_wish *wish, struct record *record,
+		  struct error *err)
+{
+	struct error late;
+	int r = find_owner(&t->survey, wish->channel, err);
+
+	/* What only goes is listed already. */
+	if (r == 0 && wish->rules->level != LEVEL_NONE)
+		r = record_save(&t->both, err);
+	if (r != 0)
+		return r;
+	r = transact(&t->survey, wish->channel, err);
+	if (r == 0)
+		return keep_next(t, record, err);
+	/* The old state is in; that the file claims more than that does no harm. */
+	if (record_save(record, &late) < 0)
+		return error_wrap(err, late.code, "%s", late.text);
+	return r;
+}
+
+/* Whether anything changes; says what goes at LEVEL_NONE. */
+static bool changes(const struct survey *survey, const struct netfilter_wish *wish,
+		    struct netfilter_report *report)
+{
+	bool any = false;
+
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		const struct nft_seen *seen = &survey->have.family[f];
+
+		if (survey->rules.family[f].leave)
+			continue;
+		any = any || differs(survey, f) ||
+		      (wish->channel && wish->channel->owned && !seen->owned);
+		if (report && wish->rules->level == LEVEL_NONE)
+			array_push(&report->arena, &report->removed,
+				   arena_printf(&report->arena,
+						"%s nf_tables: table " NFT_TABLE " (%zu rules)",
+						family_name(f), seen->rules.n));
+	}
+	return any;
+}
+
+static int run(struct transaction *t, const struct netfilter_wish *wish, struct record *record,
+	       struct netfilter_report *report, struct error *err)
+{
+	struct netfilter_report found = { 0 };
+	bool change;
+	int r = survey(&t->survey, wish, record, err);
+
+	if (r < 0)
+		return r;
+	change = changes(&t->survey, wish, wish->dry_run ? report : &found);
+	if (!wish->dry_run) {
+		r = list_tables(t, record, err);
+		if (r == 0 && change)
+			r = nft_channel_open(wish->channel, err);
+		if (r == 0)
+			r = change ? commit(t, wish, record, err) : keep_next(t, record, err);
+		for (size_t i = 0; r == 0 && report && i < found.removed.n; i++)
+			array_push(&report->arena, &report->removed,
+				   arena_strdup(&report->arena, found.removed.items[i]));
+	}
+	netfilter_report_done(&found);
+	return r;
+}
+
+static int backend_apply(const struct netfilter_wish *wish, struct record *record,
+			 struct netfilter_report *report, struct error *err)
+{
+	struct netfilter_channel once = { .fd = -EBADF };
+	struct netfilter_wish with = *wish;
+	struct transaction t = { 0 };
+	struct error unread;
+	int r;
+
+	if (!with.channel)
+		with.channel = &once;
+	r = run(&t, &with, record, report, err ? err : &unread);
+	close_fdp(&once.fd);
+	survey_done(&t.survey);
+	record_done(&t.next);
+	record_done(&t.both);
+	return r;
+}
+
+static int backend_read(const struct ruleset *rules, const struct record *record,
+			struct snapshot *ret, struct error *err)
+{
+	const struct netfilter_wish wish = { .rules = rules };
+	_cleanup_(survey_done) struct survey s = { 0 };
+	int r = survey(&s, &wish, record, err);
+
+	*ret = (struct snapshot){ 0 };
+	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++)
+		nft_snapshot(&s.rules.family[f], &s.have.family[f], &s.want.family[f],
+			     ret->table[f], &ret->traffic);
+	return r;
+}
+
+static int backend_differs(const struct netfilter_wish *wish, const struct record *record,
+			   struct strbuf *difference, struct error *err)
+{
+	_cleanup_(survey_done) struct survey s = { 0 };
+	int r = survey(&s, wish, record, err);
+
+	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++)
+		if (!s.rules.family[f].leave)
+			nft_seen_differs(f, &s.have.family[f], &s.want.family[f], difference);
+	return r;
+}
+
+static int backend_sizes(_unused_ const struct record *record, uint64_t *ret, struct error *err)
+{
+	uint32_t generation = 0;
+	int r = nft_generation(&generation);
+
+	*ret = generation;
+	return r < 0 ? error_sys(err, r, "ask nf_tables for its generation") : 0;
+}
 
 static int backend_probe(_unused_ enum check_purpose purpose, _unused_ enum family family,
 			 struct facts_family *ret, _unused_ struct error *err)
@@ -33,8 +314,20 @@ static int backend_prepare(_unused_ struct error *err)
 
 static int backend_find(struct error *err)
 {
-	(void)error_set(err, -EOPNOTSUPP, NOT_BUILT);
-	return NETFILTER_ABSENT;
+	uint32_t generation;
+	int r = nft_generation(&generation);
+
+	if (r == -EPROTONOSUPPORT || r == -EINVAL || r == -EOPNOTSUPP) {
+		(void)error_set(err, -EOPNOTSUPP, "this kernel has no nf_tables");
+		return NETFILTER_ABSENT;
+	}
+	return r < 0 ? error_sys(err, r, "ask nf_tables for its generation") : 0;
+}
+
+/* Only what others take a lock for can be busy. */
+static int backend_ready(_unused_ struct error *err)
+{
+	return 0;
 }
 
 const struct netfilter_backend backend_nft = {
@@ -43,4 +336,9 @@ const struct netfilter_backend backend_nft = {
 	.print = backend_print,
 	.prepare = backend_prepare,
 	.find = backend_find,
+	.ready = backend_ready,
+	.apply = backend_apply,
+	.read = backend_read,
+	.differs = backend_differs,
+	.sizes = backend_sizes,
 };

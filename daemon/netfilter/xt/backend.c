@@ -2,7 +2,6 @@
 #include "daemon/netfilter/xt/backend.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "common/rules/print_restore.h"
 #include "daemon/netfilter/xt/change.h"
@@ -38,22 +37,13 @@ static int survey(struct transaction *t, bool *ret_change, struct error *err)
 	return r;
 }
 
-/* A record like that one, without items. */
-static struct record without_items(const struct record *record)
-{
-	struct record empty = { .path = record->path, .address = record->address };
-
-	memcpy(empty.address_iface, record->address_iface, sizeof(empty.address_iface));
-	return empty;
-}
-
 /* What will be is listed first: the order among the rules of others is right there. */
 static int list_rules(struct transaction *t, struct error *err)
 {
 	const struct xt_job *jobs = &t->survey.jobs[0][0];
 
-	t->next = without_items(t->survey.record);
-	t->both = without_items(t->survey.record);
+	record_begin(t->survey.record, RECORD_XT_KINDS, &t->next);
+	record_begin(t->survey.record, RECORD_XT_KINDS, &t->both);
 	for (size_t i = 0; i < XT_JOBS; i++) {
 		xt_own_record(&jobs[i].table, &jobs[i].want, &t->next);
 		xt_own_record(&jobs[i].table, &jobs[i].before, &t->was);
@@ -172,8 +162,10 @@ static int keep(struct record *record, struct record *list, struct error *err)
 /* A chain that was left for others to jump to is not ours any more. */
 static int keep_next(struct transaction *t, struct record *record, struct error *err)
 {
-	if (t->survey.wish->rules->level == LEVEL_NONE)
-		t->next.n = 0;
+	if (t->survey.wish->rules->level == LEVEL_NONE) {
+		record_done(&t->next);
+		record_begin(record, RECORD_XT_KINDS, &t->next);
+	}
 	return keep(record, &t->next, err);
 }
 

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/netfilter/nft/transport.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include <linux/netlink.h>
+
+#include "daemon/os/fd.h"
+
+/* What a socket's buffer holds unless it is made larger; a batch has to fit as a whole. */
+#define SEND_BYTES 200000
+
+static void drain(int fd)
+{
+	char answer[64];
+
+	while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
+		continue;
+}
+
+int nft_channel_open(struct netfilter_channel *channel, struct error *err)
+{
+	const struct sockaddr_nl address = { .nl_family = AF_NETLINK };
+	_close_ int fd = -EBADF;
+
+	if (channel->fd >= 0) {
+		drain(channel->fd);
+		return 0;
+	}
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+	if (fd < 0 || bind(fd, (const void *)&address, sizeof(address)) < 0)
+		return error_sys(err, -errno, "open a socket to nf_tables");
+	channel->fd = take_fd(&fd);
+	return 0;
+}
+
+uint32_t nft_channel_port(const struct netfilter_channel *channel)
+{
+	struct sockaddr_nl address = { 0 };
+	socklen_t len = sizeof(address);
+
+	if (channel->fd < 0 || getsockname(channel->fd, (void *)&address, &len) < 0)
+		return 0;
+	return address.nl_pid;
+}
+
+/* An error comes unasked; the last message but the end is answered in any case. */
+static int read_answers(int fd, const struct nft_batch *batch, struct error *err)
+{
+	_strbuf_ struct strbuf subject = { 0 };
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr body;
+	} answer; /* the rest is what was sent */
+	bool taken = false, lost = false;
+	int r = 0;
+
+	for (;;) {
+		ssize_t n = recv(fd, &answer, sizeof(answer), MSG_DONTWAIT);
+
+		if (n < 0 && errno == EAGAIN)
+			break;
+		lost = lost || n < 0;
+		if (n < 0 && errno != EINTR && errno != ENOBUFS)
+			break;
+		if (n < (ssize_t)sizeof(answer) || answer.head.nlmsg_type != NLMSG_ERROR)
+			continue;
+		taken = taken || answer.body.error == 0;
+		if (r < 0 || answer.body.error == 0)
+			continue;
+		r = answer.body.error;
+		nft_subject_print(batch, answer.body.msg.nlmsg_seq - batch->first_seq, &subject);
+	}
+	if (r < 0)
+		return error_sys(err, r, "%s", strbuf_text(&subject));
+	if (taken && !lost)
+		return 0;
+	(void)error_set(err, -EIO, "nf_tables has not answered");
+	return NFT_UNANSWERED;
+}
+
+int nft_transact(struct netfilter_channel *channel, const struct nft_batch *batch, size_t len,
+		 struct error *err)
+{
+	const int size = (int)len + SEND_BYTES;
+
+	if (batch->failed)
+		return error_sys(err, -ENOMEM, "encode the rules");
+	/* Where it may not be made larger, sending says so. */
+	if (len > SEND_BYTES)
+		(void)setsockopt(channel->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	if (send(channel->fd, batch->bytes.text, len, 0) < 0)
+		return error_sys(err, -errno, "send the rules to nf_tables");
+	/* The kernel is done when it returns. */
+	return read_answers(channel->fd, batch, err);
+}

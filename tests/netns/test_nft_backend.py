@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The nftables backend in the kernel: all of a level or nothing of it, for both families; what it says of what is there."""
+
+import re
+import subprocess
+
+import pytest
+
+from netfilter import BUSY, RECORD, Firewall, plans
+
+MESSAGES = 200  # more than any batch here has
+
+
+@pytest.fixture(name="fw")
+def fixture_fw():
+    host = Firewall("nftables")
+    yield host
+    host.close()
+
+
+def listed(fw):
+    return re.sub(r"counter packets \d+ bytes \d+", "counter", fw.run(["nft", "list", "ruleset"]).stdout)
+
+
+def differing(fw, plan, level):
+    return {key: value for key, value in fw.read(plan, level).items() if key != "::6" and not value[3]}
+
+
+@pytest.mark.parametrize("plan", plans())
+def test_every_level_is_what_was_wanted(fw, plan):
+    for level in ("full", "no-dns", "drain", "full", "none"):
+        fw.apply(plan, level)
+        assert differing(fw, plan, level) == {}
+        # What is so is left: nothing is sent.
+        assert fw.apply(plan, level).stdout == "0\n"
+    assert listed(fw) == ""
+    assert not fw.has_record()
+
+
+def test_the_record_lists_the_tables(fw):
+    fw.apply("default")
+    assert [line for line in fw.recorded().splitlines() if line.startswith("table")] == [
+        "table ipv4 tproxyd", "table ipv6 tproxyd"]
+    fw.apply("default:v4")
+    assert [line for line in fw.recorded().splitlines() if line.startswith("table")] == ["table ipv4 tproxyd"]
+    assert "table ip6" not in listed(fw)
+
+
+def test_a_table_that_no_record_lists_goes_only_where_all_is_recognised(fw):
+    fw.apply("default")
+    fw.run(["rm", RECORD])
+    before = listed(fw)
+    fw.apply("default", "none")
+    assert listed(fw) == before
+    fw.apply("default", "none", scope="recognised")
+    assert listed(fw) == ""
+
+
+def test_tables_of_others_stay(fw):
+    fw.run(["nft", "-f", "-"], input="add table ip nat\nadd chain ip nat X\nadd rule ip nat X tcp dport 1 return\nadd table inet tproxyd\n")
+    before = listed(fw)
+    fw.apply("default")
+    fw.apply("default", "none", scope="recognised")
+    assert listed(fw) == before
+
+
+@pytest.mark.parametrize("change", [
+    "flush chain ip tproxyd KUMA_MESH_OUTBOUND", "delete table ip6 tproxyd", "add chain ip tproxyd other",
+    "insert rule ip tproxyd KUMA_MESH_OUTBOUND return", "add rule ip6 tproxyd KUMA_MESH_OUTBOUND counter",
+    "add set ip tproxyd more { type inet_service; }",
+])
+def test_a_change_by_others_is_seen_and_put_right(fw, change):
+    fw.apply("default")
+    before = listed(fw)
+    fw.run(["nft", change])
+    assert differing(fw, "default", "full") != {}
+    assert fw.apply("default").stdout == "1\n"
+    assert listed(fw) == before
+    assert differing(fw, "default", "full") == {}
+
+
+def test_a_rule_that_others_replaced_is_seen(fw):
+    fw.apply("default")
+    text = fw.run(["nft", "-a", "list", "table", "ip", "tproxyd"]).stdout
+    handle = re.search(r"redirect to :15001.* # handle (\d+)", text)[1]
+    fw.run(["nft", "replace", "rule", "ip", "tproxyd", "KUMA_MESH_OUTBOUND_REDIRECT", "handle", handle,
+            "meta", "l4proto", "tcp", "counter", "redirect", "to", ":15002"])
+    assert [key for key in differing(fw, "default", "full")] == [("ipv4", "nat")]
+
+
+def test_each_message_that_is_refused_leaves_what_was_there(fw):
+    fw.apply("default", "drain")
+    before, record = listed(fw), fw.recorded()
+    refused = 0
+    for n in range(MESSAGES):
+        # The last but one commits.
+        result = fw.apply("default", "full", hook=f"{n} refuse", check=False)
+        if result.returncode == 0:
+            break
+        refused += 1
+        assert result.stderr.strip(), n
+        assert listed(fw) == before, n
+        assert fw.recorded().split() == record.split(), n
+    assert 40 < refused < MESSAGES
+    assert differing(fw, "default", "full") == {}
+
+
+def test_an_error_names_the_rule(fw):
+    said = fw.apply("default", hook="12 refuse", check=False).stderr
+    assert re.search(r"rule \d+ of chain \S+ \(IPv[46]\): ", said), said
+
+
+def test_sending_that_fails_changes_nothing(fw):
+    said = fw.apply("default", hook="12 fail", check=False)
+    assert said.returncode == 1 and "Cannot allocate memory" in said.stderr
+    assert listed(fw) == "" and not fw.has_record()
+
+
+def test_an_answer_that_is_lost_is_looked_up(fw):
+    assert fw.apply("default", hook="0 lost").returncode == 0
+    assert differing(fw, "default", "full") == {}
+
+
+@pytest.mark.parametrize("when, level", [("kill", "none"), ("killafter", "full")])
+def test_whoever_dies_leaves_the_old_state_or_the_new_one_and_a_record(fw, when, level):
+    assert fw.apply("default", hook=f"0 {when}", check=False).returncode != 0
+    assert differing(fw, "default", level) == {}
+    assert "table ipv4 tproxyd" in fw.recorded()
+    fw.apply("default", "none")
+    assert listed(fw) == "" and not fw.has_record()
+
+
+def test_an_owned_table_is_nobody_elses_and_goes_with_its_owner(fw):
+    holder = fw.start(["sh", "-c", "nft -i"], stdin=subprocess.PIPE, text=True)
+    holder.stdin.write("add table ip tproxyd { flags owner; }\n")
+    holder.stdin.flush()
+    while "tproxyd" not in listed(fw):
+        assert holder.poll() is None
+    said = fw.apply("default", check=False)
+    assert said.returncode == BUSY
+    assert "tproxyd" in listed(fw) and "ip6" not in listed(fw)
+    holder.stdin.close()
+    holder.wait()
+    while "tproxyd" in listed(fw):
+        pass
+    fw.apply("default")
+    assert differing(fw, "default", "full") == {}
+
+
+def test_an_owned_table_is_gone_when_its_owner_is(fw):
+    assert fw.run([fw.driver, "apply", "default", "full", "recorded", RECORD],
+                  env={"BACKEND": "nftables", "OWNED": "1"}).stdout == "1\n"
+    while "tproxyd" in listed(fw):
+        pass
+    assert "table ipv4 tproxyd" in fw.recorded()
+    fw.apply("default", "none")
+    assert not fw.has_record()
+
+
+def test_each_backend_keeps_what_the_record_says_of_the_other(fw):
+    fw.apply("default")
+    tables = [line for line in fw.recorded().splitlines() if line.startswith("table")]
+    fw.backend = "iptables"
+    fw.apply("default")
+    assert [line for line in fw.recorded().splitlines() if line.startswith("table")] == tables
+    fw.backend = "nftables"
+    fw.apply("default", "none")
+    assert "chain ipv4 nat" in fw.recorded() and "table" not in fw.recorded()
+    fw.backend = "iptables"
+    fw.apply("default", "none")
+    assert not fw.has_record()
