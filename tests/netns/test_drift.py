@@ -40,6 +40,39 @@ COMMIT
 COMMIT
 """
 
+# What Docker has there, but for what filters; and what it does with it when it starts again, one command after the other.
+DOCKER = """*nat
+:DOCKER - [0:0]
+[51:5100] -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+[52:5200] -A OUTPUT ! -d {loopback} -m addrtype --dst-type LOCAL -j DOCKER
+[53:5300] -A POSTROUTING -s {network} ! -o docker0 -j MASQUERADE
+[54:5400] -A DOCKER -i docker0 -j RETURN
+[55:5500] -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8081 -j DNAT --to-destination {container}
+COMMIT
+*filter
+:DOCKER-USER - [0:0]
+[56:5600] -A FORWARD -j DOCKER-USER
+[57:5700] -A DOCKER-USER -j RETURN
+COMMIT
+"""
+DOCKER_RESTARTS = """
+{tool} -t nat -D PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+{tool} -t nat -D OUTPUT ! -d {loopback} -m addrtype --dst-type LOCAL -j DOCKER
+{tool} -t nat -F DOCKER
+{tool} -t nat -X DOCKER
+{tool} -t nat -N DOCKER
+{tool} -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+{tool} -t nat -A OUTPUT ! -d {loopback} -m addrtype --dst-type LOCAL -j DOCKER
+{tool} -t nat -A DOCKER -i docker0 -j RETURN
+{tool} -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8081 -j DNAT --to-destination {container}
+{tool} -D FORWARD -j DOCKER-USER
+{tool} -I FORWARD -j DOCKER-USER
+"""
+OF_DOCKER = {
+    "ipv4": {"tool": IPV4, "loopback": "127.0.0.0/8", "network": "172.17.0.0/16", "container": "172.17.0.2:80"},
+    "ipv6": {"tool": IPV6, "loopback": "::1/128", "network": "fd17::/64", "container": "[fd17::2]:80"},
+}
+
 
 @pytest.fixture
 def trial(host, tproxyd):
@@ -183,6 +216,55 @@ def test_what_is_not_ours_is_left_alone(daemon, case):
     time.sleep(WITHOUT_LOCK)
     assert (ours(daemon.host), others(daemon.host)) == (before, made)
     assert not [line for line in daemon.log if "Put the rules right" in line]
+
+
+def docker(trial):
+    """Docker's rules are there before ours."""
+    for family, words in OF_DOCKER.items():
+        trial.host.run([netfilter.RESTORE[family], "-c", "--noflush"], input=DOCKER.format(**words))
+
+
+def ends_with_ours(host):
+    """Whether what we append to nat's OUTPUT is behind what others have there."""
+    return all([line for line in tables["nat"] if line.startswith("-A OUTPUT")][-1].endswith("KUMA_MESH_OUTBOUND")
+               for tables in host.legacy(counters=False).values())
+
+
+def test_what_docker_has_is_left_alone_when_it_starts_again(trial, tmp_path):
+    docker(trial)
+    daemon = start(trial, tmp_path)
+    expected, before = ours(trial.host), others(trial.host)
+    trial.host.run(["sh", "-ec", "".join(DOCKER_RESTARTS.format(**words) for words in OF_DOCKER.values())])
+    begin = time.monotonic()
+    while not ends_with_ours(trial.host):
+        assert time.monotonic() - begin < WITH_LOCK + 20, "".join(daemon.log)
+    print(f"Docker starts again: {time.monotonic() - begin:.3f} s")
+    assert ours(trial.host) == expected
+    found = told(daemon, 1)
+    assert all("ours are in another place" in line for line in found), found
+
+    # What it has made anew has counted nothing; the order of its chain in FORWARD is its own.
+    def kept(lines):
+        return [re.sub(r"\[\d+:\d+\]", "[]", line) if " DOCKER -" in line or "-j DOCKER" in line or "-A DOCKER " in line else line
+                for line in lines]
+    assert sorted(kept(others(trial.host))) == sorted(kept(before))
+    assert daemon.status()["phase"] == "redirecting"
+    assert not any("keeps changing" in line for line in daemon.log)
+    daemon.stop()
+
+
+@pytest.mark.parametrize("case", ["flush a chain", "delete a jump", "reorder rules", "take the address"])
+def test_what_docker_has_is_left_alone_by_a_repair(trial, tmp_path, case):
+    docker(trial)
+    # Our jump in PREROUTING is behind Docker's too.
+    script = CASES[case][0].replace("-D PREROUTING 2", "-D PREROUTING 3")
+    daemon = start(trial, tmp_path)
+    expected, before = ours(trial.host), others(trial.host)
+    edit(daemon, script)
+    repaired(daemon, expected, WITH_LOCK)
+    assert re.search(CASES[case][1], told(daemon)[0].strip())
+    assert others(trial.host) == before
+    daemon.stop()
 
 
 def test_a_second_kumactl_in_the_legacy_tables_is_taken_over(daemon):
