@@ -229,6 +229,13 @@ def test_a_daemons_rules_outlast_what_firewalld_does(machine):
     machine.sh("systemctl stop firewalld; update-alternatives --set iptables /usr/sbin/iptables-legacy;"
                "update-alternatives --set ip6tables /usr/sbin/ip6tables-legacy; systemctl start firewalld")
     wait_for_firewalld(machine)
+
+    def foreign():
+        return sorted(rule for rules in chains(machine, "legacy", "ipv4").values() for rule in rules
+                      if rule.endswith("-j FOREIGN") or "--dport 9 " in rule)
+
+    before = foreign()
+    assert len(before) == 2
     sample.configure(machine)
     sample.start(machine)
 
@@ -249,6 +256,7 @@ def test_a_daemons_rules_outlast_what_firewalld_does(machine):
         machine.wait_until(lambda: repairs() > n, timeout=5, what=f"a word about {what}")
         if what[0] != "iptables-legacy":
             wait_for_firewalld(machine)
+            assert foreign() == before, what
     assert len(of_others(machine)) == 3
     said = machine.journal_text("-u", sample.UNIT)
     assert "firewalld has reloaded" in said
