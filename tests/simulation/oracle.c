@@ -103,10 +103,13 @@ void oracle_notes(struct world *w)
 		m->wakeups = 0;
 	span_is(w, &m->idle,
 		well && !m->edited.on && !in_trouble(w) && w->d.carry.said == PHASE_REDIRECTING);
+	if (m->stopping.on && (m->unswept || w->process[P_KUMA_DP].stopped ||
+			       w->process[P_KUMA_DP].deaf || has_heard_nothing(w)))
+		m->keeps = true;
 	if (m->stopping.on &&
-	    (w->connections || m->unswept || in_trouble(w) || w->now < w->uncountable_until ||
-	     w->process[P_KUMA_DP].stopped || w->process[P_KUMA_DP].deaf || has_heard_nothing(w)))
+	    (m->keeps || w->connections || in_trouble(w) || w->now < w->uncountable_until))
 		m->drains = true;
+	span_is(w, &m->unhindered, m->hurried.on && m->stopping.on && !in_trouble(w));
 }
 
 /* Nothing redirects into a port that nobody of ours serves longer than the hold allows. */
@@ -212,6 +215,9 @@ static void stop_ends(struct world *w)
 	if (age(w, &m->hurried) > PATIENCE_USEC + rest)
 		fail(w, "does not end: %.3f s after it was asked to stop again",
 		     (double)age(w, &m->hurried) / SECOND);
+	if (!m->keeps && age(w, &m->unhindered) > SWEEP_USEC + REST_USEC)
+		fail(w, "does not end: %.3f s after it was asked to stop again, with no drain",
+		     (double)age(w, &m->unhindered) / SECOND);
 	if (!m->drains && age(w, &m->stopping) > SWEEP_USEC + REST_USEC)
 		fail(w, "does not end: %.3f s after it was asked to stop, with nothing to wait for",
 		     (double)age(w, &m->stopping) / SECOND);

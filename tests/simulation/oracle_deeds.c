@@ -65,7 +65,7 @@ void oracle_words(struct world *w)
 	struct memory *m = &w->memory;
 
 	if (s->wish == WISH_STOP && !m->stopping.on) {
-		m->drains = false;
+		m->drains = m->keeps = false;
 		span_is(w, &m->stopping, true);
 	}
 	if (s->applied != LEVEL_UNKNOWN && s->applied != w->kernel.level)
@@ -118,6 +118,10 @@ void oracle_apply(struct world *w, enum level level)
 	if (!kernel_redirects(w) && w->kernel.level <= LEVEL_DRAIN &&
 	    (!kuma_dp->pid || m->good_usec < kuma_dp->started_usec))
 		fail(w, "asks for level %s, and this kuma-dp has never served", level_name(level));
+	if (level == LEVEL_NO_DNS && w->d.carry.situation.applied == LEVEL_FULL &&
+	    w->setup.hold_usec == USEC_NEVER &&
+	    (m->known.on || (asked(w) && age(w, &m->down) > unnoticed_usec(w, &m->down))))
+		fail(w, "lets DNS go direct under an infinite hold");
 	if (level == LEVEL_FULL && w->kernel.level != LEVEL_FULL && redirects_dns(w->d.current) &&
 	    m->whole_usec < kuma_dp->started_usec)
 		fail(w, "asks for level full, and DNS has not been answered");

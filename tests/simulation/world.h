@@ -123,6 +123,7 @@ struct memory {
 	struct span doubled;  /* there is a redirect of kumactl's in nf_tables */
 	struct span stopping;
 	struct span hurried;              /* by a second request */
+	struct span unhindered;           /* since then, by a lock or by a kernel that refuses */
 	struct span missing[CHILD_COUNT]; /* no process, and none was tried to start */
 	struct span useless[CHILD_COUNT]; /* a process that does not do its work */
 	struct span asked;                /* a reload, whose answer is awaited */
@@ -142,6 +143,7 @@ struct memory {
 	unsigned discarded;    /* such rounds, of which nothing can be concluded */
 	bool unswept;          /* a sweep has failed */
 	bool drains;           /* since the stop something has kept kuma-dp */
+	bool keeps;            /* and what a second request does not end */
 	unsigned generation;
 	bool reached; /* FULL, in this life of the daemon */
 	bool confirmed;
