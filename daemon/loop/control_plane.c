@@ -86,14 +86,22 @@ static void tell(const struct daemon *d)
 			  "The proxy is connected to the control plane again");
 }
 
+/* Whether Envoy has had time for its first try. The timed start is given more: where lines tell, they do
+ * so in time, and an Envoy that is stopped before its first try is late with it. */
+static bool has_tried(struct daemon *d)
+{
+	uint64_t least = d->control_plane.refusal.started ? 2 * LEAD_USEC : LEAD_USEC;
+
+	return d->ops->now(d) - d->carry.child[CHILD_KUMA_DP].started_usec >= least;
+}
+
 void daemon_control_plane_probed(struct daemon *d, const struct probe_result *result)
 {
 	enum probe_control_plane before = d->control_plane.state;
 	enum probe_control_plane state = result->control_plane;
 
-	/* An Envoy without listeners says that it is ready, too; one that has just begun has not tried. */
-	if (state == CONTROL_PLANE_LOST && !result->listeners &&
-	    d->ops->now(d) - d->carry.child[CHILD_KUMA_DP].started_usec >= LEAD_USEC)
+	/* An Envoy without listeners says that it is ready, too. */
+	if (state == CONTROL_PLANE_LOST && !result->listeners && has_tried(d))
 		refused(d, LEAD_USEC);
 	/* Until it serves it tries to connect: it has not succeeded, nor lost anything. */
 	if (!result->listeners || state == before || state == CONTROL_PLANE_UNKNOWN)

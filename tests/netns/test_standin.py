@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -409,6 +410,30 @@ def test_never_ready_stays_up_without_listeners_and_says_why(start, redirected, 
     assert standin.ready().startswith("503 ")
     assert not {port for _, port in standin.listeners()} & {"15001", "15006"}
     assert standin.process.poll() is None
+
+
+def test_a_control_plane_refuses_a_node_whose_stream_has_just_ended(space, start, redirected):
+    if not PROXIES:
+        pytest.skip("TPROXYD_TEST_PROXIES does not name a directory with envoy and coredns")
+    plane = space.start("/run/standin/control-plane", "5679", "3", stdout=subprocess.PIPE)
+    first = start(redirected, engine="envoy", CONTROL_PLANE="127.0.0.1:5679")
+    first.wait_live()
+    first.process.kill()
+    first.wait()
+    second = start(redirected, engine="envoy", CONTROL_PLANE="127.0.0.1:5679")
+    wait_until(lambda: "closed: 2, there is already an active stream from this node" in second.log())
+    assert not {port for _, port in second.listeners()} & {"15001", "15006"}
+    assert "control_plane.connected_state: 0" in second.get("/stats?filter=control_plane")
+    assert second.wait_live() > 3
+    assert "control_plane.connected_state: 1" in second.get("/stats?filter=control_plane")
+    plane.kill()
+    assert [line.split()[0] for line in plane.stdout][:3] == ["taken", "ended", "refused"]
+
+
+def test_a_control_plane_is_for_the_real_envoy(start):
+    standin = start(CONTROL_PLANE="127.0.0.1:5679")
+    assert standin.wait()[0] == 1
+    assert "Error: STANDIN_CONTROL_PLANE is for the engine envoy" in standin.log()
 
 
 def test_a_control_plane_out_of_reach_keeps_kuma_dp_alone_until_it_is_stopped(start, redirected):

@@ -130,9 +130,9 @@ def control_plane_socket(settings):
     return os.path.join(settings.work_dir, "standin-ads.sock")
 
 
-def refusing_control_plane(settings):
-    """A configuration that never comes: Envoy waits for it without end, as Kuma tells it to."""
-    cluster = static_cluster("ads_cluster", {"pipe": {"path": control_plane_socket(settings)}})
+def control_plane(address):
+    """Clusters and listeners come from there: Envoy waits for them without end, as Kuma tells it to."""
+    cluster = static_cluster("ads_cluster", address)
     cluster["typed_extension_protocol_options"] = {
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": TYPE + "upstreams.http.v3.HttpProtocolOptions",
@@ -144,13 +144,24 @@ def refusing_control_plane(settings):
             "dynamic_resources": {"ads_config": ads, "lds_config": source, "cds_config": source}}
 
 
+def add_control_plane(document, settings):
+    """Clusters come from it, none, and Envoy does not serve what it has before that."""
+    host, _, port = settings.switches["CONTROL_PLANE"].rpartition(":")
+    more = control_plane(socket_address(host, int(port)))
+    del more["dynamic_resources"]["lds_config"]
+    document["dynamic_resources"] = more["dynamic_resources"]
+    document["static_resources"]["clusters"] += more["static_resources"]["clusters"]
+
+
 def bootstrap(settings):
     document = {"node": {"id": f"{settings.mesh}.{settings.name}", "cluster": settings.name or "standin"},
                 "admin": {"address": {"pipe": {"path": settings.admin_socket, "mode": 0o600}}}}
     if settings.on("NEVER_READY"):
-        document.update(refusing_control_plane(settings))
+        document.update(control_plane({"pipe": {"path": control_plane_socket(settings)}}))
     else:
         document["static_resources"] = static_resources(settings)
+    if settings.switches.get("CONTROL_PLANE") and not settings.on("NEVER_READY"):
+        add_control_plane(document, settings)
     return document
 
 

@@ -24,27 +24,36 @@ def header(name, value):
     return bytes([0, len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
 
 
-def refusal(stream):
+def refusal(stream, message):
     status_200 = b"\x88"
     block = status_200 + header("content-type", "application/grpc")
-    block += header("grpc-status", GRPC_UNKNOWN) + header("grpc-message", MESSAGE)
+    block += header("grpc-status", GRPC_UNKNOWN) + header("grpc-message", message)
     return frame(HEADERS, END_STREAM | END_HEADERS, stream, block)
+
+
+async def frames(reader):
+    while True:
+        head = await reader.readexactly(9)
+        kind, flags, stream = struct.unpack("!BBI", head[3:])
+        yield kind, flags, stream, await reader.readexactly(int.from_bytes(head[:3], "big"))
+
+
+def housekeeping(writer, kind, flags, payload):
+    """Answers what is of the connection; whether it was."""
+    if kind not in (SETTINGS, PING):
+        return False
+    if not flags & ACK:
+        writer.write(frame(kind, ACK, 0, payload if kind == PING else b""))
+    return True
 
 
 async def handle(reader, writer):
     try:
         await reader.readexactly(PREFACE)
         writer.write(frame(SETTINGS, 0, 0))
-        while True:
-            head = await reader.readexactly(9)
-            kind, flags, stream = struct.unpack("!BBI", head[3:])
-            payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
-            if kind == SETTINGS and not flags & ACK:
-                writer.write(frame(SETTINGS, ACK, 0))
-            elif kind == PING and not flags & ACK:
-                writer.write(frame(PING, ACK, 0, payload))
-            elif kind == HEADERS:
-                writer.write(refusal(stream))
+        async for kind, flags, stream, payload in frames(reader):
+            if not housekeeping(writer, kind, flags, payload) and kind == HEADERS:
+                writer.write(refusal(stream, MESSAGE))
             await writer.drain()
     except (ConnectionError, asyncio.IncompleteReadError):
         pass

@@ -11,6 +11,7 @@ from .options import Refused
 SWITCHES = (
     "NEVER_READY", "CP_UNREACHABLE", "CP_VALID_FROM", "EXIT_AT_ONCE", "EXIT_AFTER_MS", "EXIT_STATUS", "NO_INBOUND",
     "NO_OUTBOUND", "NO_DNS", "IGNORE_TERM", "READY_DELAY_MS", "IPV4_ONLY", "ENGINE", "ROUTES", "HTTP_PORTS", "VERSION",
+    "CONTROL_PLANE",
 )
 
 
@@ -23,6 +24,8 @@ class Settings:
         self.engine = self.switches.get("ENGINE", "builtin")
         if self.engine not in ("builtin", "envoy"):
             raise Refused(f'STANDIN_ENGINE is "{self.engine}": it has to be builtin or envoy')
+        if self.switches.get("CONTROL_PLANE") and self.engine != "envoy":
+            raise Refused("STANDIN_CONTROL_PLANE is for the engine envoy")
         # The order of kuma-dp: a bad file for the redirect is refused before the resource is looked at.
         self.redirect = documents.transparent_proxy_files(values.get("transparent-proxy-config", []))
         self.redirect_given = bool(values.get("transparent-proxy-config") or values.get("transparent-proxy"))
