@@ -48,11 +48,10 @@ def test_nothing_gathers_over_crashes(host, tproxyd, tmp_path, victim):
     for crash in range(CRASHES):
         if crash == WARM:
             before = Load(daemon)
-        processes = daemon.status()["processes"]
-        pid = processes["kuma-dp"]["pid"] if victim == "kuma-dp" else daemon.child("envoy")
-        said = len(daemon.said)
-        os.kill(pid, signal.SIGKILL)
-        daemon.await_("STATUS=Redirecting", said)
+        former = daemon.status()["processes"]["kuma-dp"]["pid"]
+        os.kill(former if victim == "kuma-dp" else daemon.child("envoy"), signal.SIGKILL)
+        daemon.await_status(lambda found, former=former: found["phase"] == "redirecting" and
+                            found["processes"]["kuma-dp"]["pid"] not in (0, former))
     after, took = Load(daemon), time.monotonic() - begin
     n = CRASHES - WARM
     print(f"{n} crashes of {victim}: {took / CRASHES:.2f} s each, {1000 * (after.cpu - before.cpu) / n:.1f} ms CPU "
