@@ -54,6 +54,7 @@ class Daemon:
         end = time.monotonic() + PATIENCE
         while not condition(found := self.status()):
             assert time.monotonic() < end, found
+            time.sleep(0.1)
 
     def status(self):
         return json.loads(self.host.run([PROGRAM, "status", "--json"], check=False).stdout)
