@@ -158,7 +158,8 @@ static void look_at_tables(struct daemon *d)
 		(void)repairs_made(&d->drift.takeovers, s->now_usec);
 		next = repairs_next(&d->drift.takeovers);
 	}
-	if (!d->current->facts.nft_nat_foreign && !d->drift.told_foreign && d->ops->foreign()) {
+	if (!d->redirect.backend->in_tables && !d->current->facts.nft_nat_foreign &&
+	    !d->drift.told_foreign && d->ops->foreign()) {
 		d->drift.told_foreign = true;
 		log_event(LOG_LEVEL_WARNING, MSG_FOREIGN_RULES, NULL,
 			  "nat rules of others are in nf_tables now, last changed by %s: they may "

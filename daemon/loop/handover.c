@@ -257,6 +257,9 @@ static void add_descriptors(const struct daemon *d, struct strbuf *out)
 	char name[24];
 
 	crossing_add_fd(out, "", "instance", d->reexec.instance);
+	/* The tables of nf_tables go with it. */
+	if (d->redirect.channel.fd >= 0)
+		crossing_add_fd(out, "", "nftables", d->redirect.channel.fd);
 	control_add_facts(d->control, out);
 	if (d->child[CHILD_KUMA_DP].relay)
 		relay_add_facts(d->child[CHILD_KUMA_DP].relay, RELAY_KUMA_DP, out);

@@ -25,10 +25,10 @@ static void on_news(enum netfilter_news news, const char *whom, void *userdata)
 
 	if (news == NEWS_TABLES)
 		daemon_tables_changed(d, whom);
-	else if (news == NEWS_IPV6)
+	if (news == NEWS_IPV6)
 		tell_of_ipv6(d);
-	else
-		daemon_disturbed(d, NULL);
+	else if (news != NEWS_TABLES || d->redirect.backend->in_tables)
+		daemon_disturbed(d, whom);
 }
 
 static void on_firewalld(bool reloaded, void *userdata)

@@ -83,6 +83,8 @@ static int rules_up(struct daemon *d, struct error *err)
 		(void)unlink(RECORD_RUN);
 		r = redirect_open(&d->redirect, backend, RECORD_RUN, err);
 	}
+	d->redirect.all = netfilter_backends;
+	d->redirect.channel.owned = true;
 	return r == NETFILTER_ABSENT ? err->code : r;
 }
 
@@ -205,6 +207,7 @@ void daemon_init(struct daemon *d, struct generation *generation, const struct d
 {
 	d->ops = ops;
 	d->current = generation;
+	d->redirect.channel.fd = -EBADF;
 	d->carry.said = d->phase.is = PHASE_COUNT;
 }
 

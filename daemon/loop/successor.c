@@ -27,7 +27,7 @@ struct heir {
 	bool other_rules; /* of the current one, or of the one applied */
 	const char *version;
 	unsigned ticket;
-	int instance, envoy, reserved[RESERVE_MAX];
+	int instance, envoy, nftables, reserved[RESERVE_MAX];
 	size_t n_reserved;
 };
 
@@ -85,7 +85,11 @@ static int take_descriptors(struct heir *heir, struct error *err)
 
 	if (crossing_take_fd(&heir->from, "", "instance", &heir->instance) < 0)
 		return error_set(err, -EBADMSG, "the state lacks the lock");
-	heir->envoy = -1;
+	heir->envoy = heir->nftables = -1;
+	if (handover_has(&heir->from, "", "nftables") &&
+	    crossing_take_fd(&heir->from, "", "nftables", &heir->nftables) < 0)
+		return error_set(err, -EBADMSG,
+				 "the state does not tell the descriptor of nf_tables");
 	if (handover_has(&heir->from, "", "envoy") &&
 	    crossing_take_fd(&heir->from, "", "envoy", &heir->envoy) < 0)
 		return error_set(err, -EBADMSG, "the state does not tell Envoy's descriptor");
@@ -227,6 +231,7 @@ static int build(struct heir *heir, struct daemon *d, struct error *err)
 	d->reexec.ticket = heir->ticket;
 	reserve_inherit(&d->reserve, heir->reserved, heir->n_reserved, d->current->plan.user.uid);
 	r = daemon_build(d, &heir->from, err);
+	d->redirect.channel.fd = heir->nftables;
 	if (r == 0)
 		r = daemon_take_facts(d, &heir->from, err);
 	if (r == 0)

@@ -87,6 +87,8 @@ static inline void netfilter_report_done(struct netfilter_report *report)
 
 struct netfilter_backend {
 	const char *name;
+	unsigned kinds; /* of items in the record that are its own, a bit each */
+	bool in_tables; /* it works in nf_tables, whose every transaction is told of */
 
 	/* What this host can do through it for the family: its own abilities, and docker_output. No side
 	 * effects in the kernel. */

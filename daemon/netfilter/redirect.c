@@ -8,6 +8,7 @@
 
 #include "common/base/array.h"
 #include "daemon/netfilter/loopback.h"
+#include "daemon/os/fd.h"
 
 #define PAUSE_USEC ((uint64_t)10 * 1000) /* between two tries */
 
@@ -16,9 +17,9 @@ int redirect_open(struct redirect *redirect, const struct netfilter_backend *bac
 {
 	int r;
 
-	*redirect = (struct redirect){ .backend = backend };
+	*redirect = (struct redirect){ .backend = backend, .channel.fd = -EBADF };
 	r = record_load(record_path, &redirect->record, err);
-	if (r < 0)
+	if (r < 0 || !backend)
 		return r;
 	r = backend->find(err);
 	if (r != 0)
@@ -29,6 +30,8 @@ int redirect_open(struct redirect *redirect, const struct netfilter_backend *bac
 void redirect_done(struct redirect *redirect)
 {
 	record_done(&redirect->record);
+	close_fdp(&redirect->channel.fd);
+	redirect->channel.fd = -EBADF;
 }
 
 static int save_address(struct record *record, bool address, struct error *err)
@@ -93,12 +96,78 @@ static int without_address(struct record *record, struct error *err, int r)
 	return error_wrap(err, r, "take back ::6/128: %.120s", why.text);
 }
 
+static bool lists_any(const struct record *record, unsigned kinds)
+{
+	for (size_t i = 0; i < record->n; i++)
+		if (kinds & 1U << record->items[i].kind)
+			return true;
+	return false;
+}
+
+/* Where there is nothing of it, nothing is waited for. */
+static int clear_other(struct redirect *redirect, const struct netfilter_backend *other,
+		       const struct netfilter_wish *clear, struct netfilter_report *report,
+		       struct error *err)
+{
+	_strbuf_ struct strbuf difference = { 0 };
+	bool listed = lists_any(&redirect->record, other->kinds);
+	int r = 0;
+
+	if (!listed && clear->scope == SCOPE_RECORDED)
+		return 0;
+	r = other->find(err);
+	if (r == NETFILTER_ABSENT)
+		return 0;
+	if (r == 0 && !listed && redirect->backend) {
+		r = other->differs(clear, &redirect->record, &difference, err);
+		if (r == 0 && difference.len == 0)
+			return 0;
+	}
+	return r == 0 ? other->apply(clear, &redirect->record, report, err) : r;
+}
+
+/* Brings all other backends to nothing, whatever becomes of each. */
+static int clear_others(struct redirect *redirect, const struct netfilter_wish *wish,
+			struct netfilter_report *report, struct error *err)
+{
+	static const struct ruleset nothing = { .level = LEVEL_NONE };
+	struct netfilter_wish clear = *wish;
+	int result = 0;
+
+	clear.rules = &nothing;
+	for (enum backend_choice i = BACKEND_IPTABLES; redirect->all && i < BACKEND_COUNT; i++) {
+		const struct netfilter_backend *other = redirect->all[i];
+		struct error why = { 0 };
+		int r = other && other != redirect->backend
+				? clear_other(redirect, other, &clear, report, &why)
+				: 0;
+
+		if (r == 0 || result < 0)
+			continue;
+		result = r;
+		(void)error_set(err, why.code, "%s", why.text);
+	}
+	return result;
+}
+
+/* Our own rules first. What the others have in sends traffic to the same ports, if anywhere: it
+ * undoes nothing of ours. */
+static int change_rules(struct redirect *redirect, const struct netfilter_wish *wish,
+			struct netfilter_report *report, struct error *err)
+{
+	struct netfilter_wish own = *wish;
+
+	own.channel = &redirect->channel;
+	return redirect->backend ? redirect->backend->apply(&own, &redirect->record, report, err)
+				 : 0;
+}
+
 int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 		   struct netfilter_report *report, struct error *err)
 {
 	const struct ruleset *rules = wish->rules;
 	bool added = false;
-	int r = 0;
+	int r = 0, cleared;
 
 	if (rules->loopback_v6 && !wish->dry_run) {
 		/* The address would be added and removed again with each try. */
@@ -108,17 +177,24 @@ int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 			r = add_address(&redirect->record, rules->loopback, &added, err);
 	}
 	if (r == 0)
-		r = redirect->backend->apply(wish, &redirect->record, report, err);
+		r = change_rules(redirect, wish, report, err);
 	if (r < 0)
 		r = error_wrap(err, r, "apply rules");
 	if (r != 0)
 		return added ? without_address(&redirect->record, err, r) : r;
-	if (!rules->loopback_v6 && !wish->dry_run) {
-		r = remove_address(&redirect->record, err);
-		if (r < 0)
+	cleared = clear_others(redirect, wish, report, err);
+	if (cleared < 0)
+		cleared = error_wrap(err, cleared,
+				     redirect->backend ? "remove rules of another backend"
+						       : "remove rules");
+	if (!rules->loopback_v6 && !wish->dry_run && cleared <= 0) {
+		struct error late;
+
+		r = remove_address(&redirect->record, cleared < 0 ? &late : err);
+		if (r < 0 && cleared == 0)
 			return error_wrap(err, r, "remove ::6/128");
 	}
-	return r;
+	return cleared;
 }
 
 int redirect_differs(const struct redirect *redirect, const struct netfilter_wish *wish,
@@ -198,7 +274,7 @@ static int remove_recognised(const struct redirect_removal *removal,
 			     struct error *err)
 {
 	const char *const paths[] = { removal->record, removal->record_installed };
-	struct redirect redirect = { .backend = removal->backend };
+	struct redirect redirect = { .all = removal->all, .channel.fd = -EBADF };
 	struct record claimed;
 	int r = 0;
 
@@ -206,11 +282,7 @@ static int remove_recognised(const struct redirect_removal *removal,
 		r = add_record(paths[i], &redirect.record, ret, err);
 	claimed = redirect.record;
 	if (r == 0)
-		r = redirect.backend->find(err);
-	if (r == 0)
 		r = redirect_apply_wait(&redirect, wish, &removal->patience, ret, err);
-	else if (r == NETFILTER_ABSENT)
-		r = removal->dry_run ? 0 : remove_address(&redirect.record, err);
 	if (r == 0)
 		report_address(&claimed, ret);
 	for (size_t i = 0; i < ELEMENTS(paths) && r == 0 && !removal->dry_run; i++)
@@ -235,9 +307,10 @@ int redirect_remove(const struct redirect_removal *removal, struct netfilter_rep
 	*ret = (struct netfilter_report){ 0 };
 	if (removal->scope == SCOPE_RECOGNISED)
 		return remove_recognised(removal, &wish, ret, err);
-	r = redirect_open(&redirect, removal->backend, removal->record, err);
+	r = redirect_open(&redirect, NULL, removal->record, err);
 	if (r != 0)
-		return r == NETFILTER_ABSENT ? 0 : r; /* no tables, no rules */
+		return r;
+	redirect.all = removal->all;
 	claimed = redirect.record;
 	r = redirect_apply_wait(&redirect, &wish, &removal->patience, ret, err);
 	if (r == 0)

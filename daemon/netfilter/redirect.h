@@ -11,11 +11,14 @@
 #include "daemon/netfilter/record.h"
 
 struct redirect {
-	const struct netfilter_backend *backend;
+	const struct netfilter_backend *backend; /* NULL: none */
+	/* BACKEND_COUNT of them, some NULL: what the others have in goes with each change; NULL: none */
+	const struct netfilter_backend *const *all;
 	struct record record;
+	struct netfilter_channel channel;
 };
 
-/* Looks for the backend and reads the record at record_path (borrowed). Returns 0, NETFILTER_ABSENT
+/* Looks for the backend, where there is one, and reads the record at record_path (borrowed). Returns 0, NETFILTER_ABSENT
  * (with the sentence), or a negative errno. */
 int redirect_open(struct redirect *redirect, const struct netfilter_backend *backend,
 		  const char *record_path, struct error *err) _must_check_;
@@ -46,15 +49,16 @@ int redirect_apply_wait(struct redirect *redirect, const struct netfilter_wish *
 /* Taking everything out: what the daemon's record lists, or (SCOPE_RECOGNISED) what the records of
  * the daemon and of the one-shot install list and whatever can be recognised, with the records. */
 struct redirect_removal {
-	const struct netfilter_backend *backend;
-	const char *record;           /* the daemon's */
-	const char *record_installed; /* for SCOPE_RECOGNISED */
+	const struct netfilter_backend *const *all; /* as in struct redirect */
+	const char *record;                         /* the daemon's */
+	const char *record_installed;               /* for SCOPE_RECOGNISED */
 	enum scope scope;
 	bool dry_run;
 	struct redirect_patience patience;
 };
 
-/* Returns 0 (a host without the backend has nothing to remove), NETFILTER_BUSY, or a negative
+/* Returns 0 (a host without a backend has nothing of it to remove; one that fails keeps none of the
+ * others from being done), NETFILTER_BUSY, or a negative
  * errno. The report is set whatever is returned. */
 int redirect_remove(const struct redirect_removal *removal, struct netfilter_report *ret,
 		    struct error *err) _must_check_;

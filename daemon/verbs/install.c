@@ -79,6 +79,7 @@ static int redirect(const struct generation *g, struct error *err)
 	int r = redirect_open(&redirect, netfilter_backends[g->plan.backend], RECORD_INSTALL, err);
 
 	if (r == 0) {
+		redirect.all = netfilter_backends;
 		r = apply_patiently(g, &redirect, err);
 		redirect_done(&redirect);
 	}

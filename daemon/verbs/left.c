@@ -54,7 +54,7 @@ static int look_at(struct look *look, const char *whose, const char *record, enu
 		   struct error *err)
 {
 	const struct redirect_removal removal = {
-		.backend = netfilter_backends[BACKEND_IPTABLES],
+		.all = netfilter_backends,
 		.record = record,
 		.record_installed = RECORD_INSTALL,
 		.scope = scope,

@@ -90,7 +90,7 @@ static int supervise(struct generation **g, struct error *err)
 static void take_rules_out(void)
 {
 	const struct redirect_removal removal = {
-		.backend = netfilter_backends[BACKEND_IPTABLES],
+		.all = netfilter_backends,
 		.record = RECORD_RUN,
 		.scope = SCOPE_RECORDED,
 		.patience = { .timeout_usec = LAST_TRY_USEC },

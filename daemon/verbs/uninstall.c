@@ -51,7 +51,7 @@ static uint64_t patience_of(const struct request *request)
 static int remove_rules(const struct request *request, struct error *err)
 {
 	const struct redirect_removal removal = {
-		.backend = netfilter_backends[BACKEND_IPTABLES],
+		.all = netfilter_backends,
 		.record = RECORD_RUN,
 		.record_installed = RECORD_INSTALL,
 		.scope = request->recorded ? SCOPE_RECORDED : SCOPE_RECOGNISED,

@@ -20,6 +20,7 @@ static struct {
 	unsigned readied, applied;
 	unsigned busy; /* so many times at first */
 	bool address, dry_run;
+	bool keeps; /* what the record lists of others */
 	size_t listed;
 	enum scope scope;
 } fake;
@@ -79,7 +80,8 @@ static int fake_apply(const struct netfilter_wish *wish, struct record *record,
 		array_push(&report->arena, &report->removed, "everything");
 	if (wish->dry_run)
 		return 0;
-	record->n = 0;
+	if (!fake.keeps)
+		record->n = 0;
 	if (wish->rules->level != LEVEL_NONE)
 		array_push(&record->arena, record, item);
 	return record_save(record, err);
@@ -87,10 +89,64 @@ static int fake_apply(const struct netfilter_wish *wish, struct record *record,
 
 static const struct netfilter_backend backend = {
 	.name = "fake",
+	.kinds = ~0U,
 	.find = fake_find,
 	.ready = fake_ready,
 	.apply = fake_apply,
 };
+
+/* The other backend. */
+static struct {
+	unsigned applied, looked;
+	int apply, level;
+	unsigned ours; /* applies of the other one that came before */
+	const char *difference;
+} second;
+
+static int second_find(struct error *err)
+{
+	(void)err;
+	return 0;
+}
+
+static int second_apply(const struct netfilter_wish *wish, struct record *record,
+			struct netfilter_report *report, struct error *err)
+{
+	(void)record;
+	(void)report;
+	second.applied++;
+	second.level = (int)wish->rules->level;
+	second.ours = fake.applied;
+	if (second.apply < 0)
+		return error_set(err, second.apply, "the other: no");
+	return second.apply > 0 ? busy(err) : 0;
+}
+
+static int second_differs(const struct netfilter_wish *wish, const struct record *record,
+			  struct strbuf *difference, struct error *err)
+{
+	(void)wish;
+	(void)record;
+	(void)err;
+	second.looked++;
+	strbuf_add(difference, second.difference ? second.difference : "");
+	return 0;
+}
+
+static const struct netfilter_backend second_backend = {
+	.name = "second",
+	.kinds = 1U << RECORD_NFT_TABLE,
+	.find = second_find,
+	.apply = second_apply,
+	.differs = second_differs,
+};
+
+static const struct netfilter_backend *const both[BACKEND_COUNT] = {
+	[BACKEND_IPTABLES] = &backend,
+	[BACKEND_NFTABLES] = &second_backend,
+};
+
+static const struct netfilter_backend *const all[BACKEND_COUNT] = { [BACKEND_IPTABLES] = &backend };
 
 static struct redirect redirect;
 
@@ -258,6 +314,68 @@ Test(redirect, waits_no_longer_than_it_may_and_says_how_long)
 	cr_expect_lt(err.code, 0);
 }
 
+static int apply_recognised(const struct ruleset *rules, struct error *err)
+{
+	const struct netfilter_wish wish = { .rules = rules, .scope = SCOPE_RECOGNISED };
+
+	redirect.all = both;
+	return redirect_apply(&redirect, &wish, NULL, err);
+}
+
+Test(redirect, what_another_backend_has_goes_once_the_rules_are_in)
+{
+	struct error err = { 0 };
+
+	cr_expect_eq(apply_recognised(&full, &err), 0, "%s", err.text);
+	cr_expect_eq(second.looked, 1);
+	cr_expect_eq(second.applied, 0, "there is nothing");
+	second.difference = "a rule";
+	cr_expect_eq(apply_recognised(&full, &err), 0, "%s", err.text);
+	cr_expect_eq(second.applied, 1);
+	cr_expect_eq(second.level, LEVEL_NONE);
+	cr_expect_eq(second.ours, 2, "ours are in before");
+}
+
+Test(redirect, what_the_record_lists_of_another_backend_goes_with_any_change)
+{
+	redirect.all = both;
+	expect_apply(&full);
+	cr_expect_eq(second.looked + second.applied, 0);
+	array_push(&redirect.record.arena, &redirect.record,
+		   (struct record_item){ .kind = RECORD_NFT_TABLE, .table = TABLE_COUNT });
+	fake.keeps = true;
+	expect_apply(&none);
+	cr_expect_eq(second.applied, 1);
+}
+
+Test(redirect, another_backend_that_is_busy_undoes_nothing)
+{
+	struct error err = { 0 };
+
+	second.difference = "a rule";
+	second.apply = NETFILTER_BUSY;
+	cr_expect_eq(apply_recognised(&full, &err), NETFILTER_BUSY);
+	cr_expect_str_eq(err.text, "others are at it");
+	cr_expect(has_address());
+	cr_expect(recorded());
+}
+
+Test(redirect, a_backend_that_fails_keeps_no_other_from_being_done)
+{
+	struct redirect_removal how = {
+		both, path, path_installed, SCOPE_RECOGNISED, false, { 0 }
+	};
+	struct netfilter_report report;
+	struct error err = { 0 };
+
+	expect_apply(&full);
+	fake.apply = -EIO;
+	cr_expect_eq(redirect_remove(&how, &report, &err), -EIO);
+	cr_expect_str_eq(err.text, "remove rules: table nat: no");
+	netfilter_report_done(&report);
+	cr_expect_eq(second.applied, 1);
+}
+
 Test(redirect, says_why_the_backend_is_absent)
 {
 	struct redirect other;
@@ -270,7 +388,7 @@ Test(redirect, says_why_the_backend_is_absent)
 
 static struct redirect_removal removal(enum scope scope, bool dry_run)
 {
-	return (struct redirect_removal){ &backend, path, path_installed, scope, dry_run, { 0 } };
+	return (struct redirect_removal){ all, path, path_installed, scope, dry_run, { 0 } };
 }
 
 static int take_out(enum scope scope, bool dry_run, struct error *err)
@@ -338,7 +456,8 @@ Test(redirect, without_the_backend_the_address_goes_all_the_same)
 	expect_apply(&full);
 	answer_open = NETFILTER_ABSENT;
 	cr_expect_eq(take_out(SCOPE_RECORDED, false, &err), 0, "nothing to do");
-	cr_expect(has_address());
+	cr_expect_not(has_address());
+	cr_expect(recorded());
 	cr_expect_eq(take_out(SCOPE_RECOGNISED, false, &err), 0, "%s", err.text);
 	cr_expect_not(has_address());
 	cr_expect_not(recorded());

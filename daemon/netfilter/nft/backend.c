@@ -332,6 +332,8 @@ static int backend_ready(_unused_ struct error *err)
 
 const struct netfilter_backend backend_nft = {
 	.name = "nftables",
+	.kinds = RECORD_NFT_KINDS,
+	.in_tables = true,
 	.probe = backend_probe,
 	.print = backend_print,
 	.prepare = backend_prepare,

@@ -274,6 +274,7 @@ static int backend_find(struct error *err)
 
 const struct netfilter_backend backend_xt = {
 	.name = "iptables",
+	.kinds = RECORD_XT_KINDS,
 	.probe = xt_probe,
 	.print = print_dry_run,
 	.prepare = xtables_lock_prepare,
