@@ -28,6 +28,7 @@ struct daemon_heir {
 	char **argv;      /* as the former one's: argv[0] is the verb */
 	const char *text; /* of common/supervise/handover.h */
 	size_t len;
+	const char *why; /* it is the former one's own, back in its place: who could not take it */
 };
 
 int daemon_inherit(const struct daemon_heir *given, struct daemon **ret, struct error *err)
@@ -36,10 +37,13 @@ int daemon_inherit(const struct daemon_heir *given, struct daemon **ret, struct 
 /* Whether it could; without a descriptor or a child of its own. */
 int daemon_could_inherit(const struct daemon_heir *given, struct error *err) _must_check_;
 
-/* How the binary that is tried says so, and how the one that is executed knows its state. */
+/* How the binary that is tried says so, and how the one that is executed knows its state, and the program
+ * that it can give the place back to: descriptors. Then that one knows why. */
 #define REEXEC_READY    "tproxyd-ready "
-#define REEXEC_VARIABLE "TPROXYD_STATE"
 #define REEXEC_CHECK    "--check-state"
+#define REEXEC_VARIABLE "TPROXYD_STATE"
+#define REEXEC_FORMER   "TPROXYD_FORMER"
+#define REEXEC_WHY      "TPROXYD_WHY"
 
 /* Starts the children and runs until everything is undone again; serves the instance's socket
  * (borrowed). Returns the exit status, or a negative errno when the loop itself failed. */

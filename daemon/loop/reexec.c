@@ -64,7 +64,7 @@ static json_t *refuse(struct daemon *d, const char *why)
 	return json_refusal(text);
 }
 
-static void give_up(struct daemon *d, const char *why)
+void daemon_not_replaced(struct daemon *d, const char *why)
 {
 	control_reply(d->control, d->reexec.ticket, refuse(d, why));
 	d->reexec.ticket = 0;
@@ -92,15 +92,27 @@ static int write_down(struct daemon *d, int *ret_fd, struct error *err)
 	return crossing_seal(&text, ret_fd, err);
 }
 
+/* Lets the descriptor cross, and says which it is. */
+static bool hand_on(const char *variable, int fd)
+{
+	char number[16];
+
+	(void)snprintf(number, sizeof(number), "%d", fd);
+	return fcntl(fd, F_SETFD, 0) == 0 && setenv(variable, number, 1) == 0;
+}
+
 static void execute(struct daemon *d, int state)
 {
 	const struct itimerval limit = { .it_value.tv_sec = SUCCEED_SEC }, none = { 0 };
 	_free_ char **argv = arguments(d, NULL);
-	char number[16], text[300];
+	/* What we run, whatever has become of its file: it can be given the place back. */
+	_close_ int former = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	char text[300];
 	int r = -ENOMEM;
 
-	(void)snprintf(number, sizeof(number), "%d", state);
-	if (argv && setenv(REEXEC_VARIABLE, number, 1) == 0 && fcntl(state, F_SETFD, 0) == 0) {
+	if (argv && hand_on(REEXEC_VARIABLE, state)) {
+		if (former >= 0)
+			(void)hand_on(REEXEC_FORMER, former);
 		log_flush();
 		(void)setitimer(ITIMER_REAL, &limit, NULL);
 		(void)execve(d->reexec.program, argv, environ);
@@ -108,8 +120,9 @@ static void execute(struct daemon *d, int state)
 		(void)setitimer(ITIMER_REAL, &none, NULL);
 	}
 	(void)unsetenv(REEXEC_VARIABLE);
+	(void)unsetenv(REEXEC_FORMER);
 	utf8_print(text, sizeof(text), "execute %s: %s", d->reexec.program, strerror(-r));
-	give_up(d, text);
+	daemon_not_replaced(d, text);
 }
 
 /* All that had come before was seen to. */
@@ -122,13 +135,13 @@ static int on_go(_unused_ sd_event_source *source, void *userdata)
 
 	daemon_forget_candidate(d);
 	if (d->stop.ended) {
-		give_up(d, "the service is stopping");
+		daemon_not_replaced(d, "the service is stopping");
 		return 0;
 	}
 	if (told)
 		notify_reloading(d->ops->now(d));
 	if (write_down(d, &state, &err) < 0)
-		give_up(d, err.text);
+		daemon_not_replaced(d, err.text);
 	else
 		execute(d, state);
 	crossing_close();
@@ -164,12 +177,12 @@ static int on_tried(_unused_ sd_event_source *source, const siginfo_t *si, void 
 		d->reexec.timer = sd_event_source_disable_unref(d->reexec.timer);
 		log_notice("tproxyd %s takes the place of " TPROXYD_VERSION, said + ready);
 		if (sd_event_source_set_enabled(d->reexec.go, SD_EVENT_ONESHOT) < 0)
-			give_up(d, "no event can be made");
+			daemon_not_replaced(d, "no event can be made");
 		return 0;
 	}
 	utf8_print(why, sizeof(why), "%s %s when it was tried%s%s", d->reexec.program, end,
 		   *said ? ": " : " and said nothing", said);
-	give_up(d, why);
+	daemon_not_replaced(d, why);
 	return 0;
 }
 
@@ -180,7 +193,7 @@ static int on_late(_unused_ sd_event_source *source, _unused_ uint64_t usec, voi
 
 	utf8_print(why, sizeof(why), "%s did not answer within %llu s when it was tried",
 		   d->reexec.program, (unsigned long long)(CHECK_USEC / 1000000));
-	give_up(d, why);
+	daemon_not_replaced(d, why);
 	return 0;
 }
 

@@ -33,6 +33,9 @@ bool daemon_reexec(struct daemon *d, json_t **ret);
 void daemon_forget_candidate(struct daemon *d);
 void daemon_find_program(struct daemon *d);
 
+/* Tells whoever asked that we go on, and why. */
+void daemon_not_replaced(struct daemon *d, const char *why);
+
 /* setup.c: the parts of the real daemon, which successor.c makes of a handover (else NULL). Those that
  * take a control socket and a relay over only look whether they could where there is no event loop. */
 #define RELAY_KUMA_DP  "kuma-dp.output."

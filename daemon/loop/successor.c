@@ -243,8 +243,7 @@ static int build(struct heir *heir, struct daemon *d, struct error *err)
 	return r < 0 ? r : watch_envoy(d, heir->envoy, err);
 }
 
-/* Whoever asked is told, and systemd that it is over. */
-static void tell(struct daemon *d, const char *former)
+static void tell_taken(struct daemon *d, const char *former)
 {
 	_strbuf_ struct strbuf text = { 0 };
 
@@ -254,6 +253,15 @@ static void tell(struct daemon *d, const char *former)
 		      json_pack("{s:b,s:o,s:s}", "ok", 1, "text", json_text(strbuf_text(&text)),
 				"version", TPROXYD_VERSION));
 	d->reexec.ticket = 0;
+}
+
+/* Whoever asked is told, and systemd that it is over. */
+static void tell(struct daemon *d, const struct heir *heir)
+{
+	if (heir->given->why)
+		daemon_not_replaced(d, heir->given->why);
+	else
+		tell_taken(d, heir->version);
 	if (d->carry.ready && situation_of(d)->wish == WISH_RUN && !d->reload.generation)
 		notify_ready();
 }
@@ -278,7 +286,7 @@ int daemon_inherit(const struct daemon_heir *given, struct daemon **ret, struct 
 	if (r < 0)
 		return r;
 	look_anew(d, &heir);
-	tell(d, heir.version);
+	tell(d, &heir);
 	*ret = take_ptr(d);
 	return 0;
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -6,8 +8,10 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "common/base/parse.h"
+#include "common/base/utf8.h"
 #include "daemon/load/generation.h"
 #include "daemon/loop/daemon.h"
 #include "daemon/os/crossing.h"
@@ -112,31 +116,76 @@ static int read_state(int fd, struct strbuf *text, struct daemon_heir *heir, str
 	return r;
 }
 
+/* The descriptor that the variable tells, which is nobody else's, nor a child's; -1: none. */
+static int take_number(const char *variable)
+{
+	const char *text = getenv(variable);
+	uint64_t number;
+	int fd = text && parse_decimal(text, INT_MAX, &number) ? (int)number : -1;
+
+	(void)unsetenv(variable);
+	return fd;
+}
+
+/* Executes the former one again, which has all that it had: nothing was touched yet. Returns where that
+ * cannot be. */
+static void give_back(const struct daemon_heir *heir, int state, int former, const char *why)
+{
+	_free_ char **argv = calloc((size_t)heir->argc + 2, sizeof(*argv));
+	char path[40], number[16];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", former);
+	(void)snprintf(number, sizeof(number), "%d", state);
+	if (!argv)
+		return;
+	argv[0] = program_invocation_name;
+	memcpy(argv + 1, heir->argv, (size_t)heir->argc * sizeof(*argv));
+	if (setenv(REEXEC_VARIABLE, number, 1) == 0 && setenv(REEXEC_WHY, why, 1) == 0 &&
+	    fcntl(former, F_SETFD, FD_CLOEXEC) == 0 && lseek(state, 0, SEEK_SET) == 0)
+		(void)execve(path, argv, environ);
+	(void)unsetenv(REEXEC_VARIABLE);
+	(void)unsetenv(REEXEC_WHY);
+}
+
+/* Takes the state; where that cannot be, the former one goes on with it. */
+static int inherit(struct daemon_heir *heir, int state, int former, struct daemon **ret,
+		   struct error *err)
+{
+	_strbuf_ struct strbuf text = { 0 };
+	char why[LOG_TEXT_MAX];
+	int r = read_state(state, &text, heir, err);
+
+	if (r >= 0 && former >= 0)
+		r = daemon_could_inherit(heir, err);
+	if (r < 0 && former >= 0) {
+		utf8_print(why, sizeof(why), "tproxyd %s cannot take over: %s", TPROXYD_VERSION,
+			   err->text);
+		give_back(heir, state, former, why);
+	}
+	crossing_close();
+	return r < 0 ? r : daemon_inherit(heir, ret, err);
+}
+
 /* In the place of the binary that has executed us. */
-static int succeed(int argc, char *argv[], const char *state, struct error *err)
+static int succeed(int argc, char *argv[], struct error *err)
 {
 	const struct itimerval none = { 0 };
-	struct daemon_heir heir = { .argc = argc, .argv = argv };
+	_close_ int state = take_number(REEXEC_VARIABLE), former = take_number(REEXEC_FORMER);
+	const char *told = getenv(REEXEC_WHY);
+	_free_ char *why = told ? strdup(told) : NULL;
+	struct daemon_heir heir = { .argc = argc, .argv = argv, .why = why };
 	_cleanup_(daemon_freep) struct daemon *d = NULL;
-	_strbuf_ struct strbuf text = { 0 };
-	_close_ int fd = -EBADF;
-	uint64_t number;
-	int r;
+	int r = block_signals(SIGTERM, SIGINT, err);
 
-	crossing_close();
-	if (!parse_decimal(state, INT_MAX, &number))
-		return error_set(err, -EINVAL, REEXEC_VARIABLE " is no descriptor");
-	fd = (int)number;
-	/* It is nobody else's, nor a child's. */
-	(void)unsetenv(REEXEC_VARIABLE);
-	r = block_signals(SIGTERM, SIGINT, err);
+	(void)unsetenv(REEXEC_WHY);
+	if (r >= 0 && state < 0)
+		r = error_set(err, -EINVAL, REEXEC_VARIABLE " is no descriptor");
 	if (r >= 0)
-		r = read_state(fd, &text, &heir, err);
-	if (r >= 0)
-		r = daemon_inherit(&heir, &d, err);
+		r = inherit(&heir, state, former, &d, err);
 	(void)setitimer(ITIMER_REAL, &none, NULL);
-	strbuf_done(&text);
-	(void)close(take_fd(&fd));
+	(void)close(take_fd(&state));
+	if (former >= 0)
+		(void)close(take_fd(&former));
 	if (r >= 0)
 		return daemon_run(d, err);
 	take_rules_out();
@@ -161,15 +210,14 @@ static int try_to_succeed(int argc, char *argv[], struct error *err)
 int verb_run(int argc, char *argv[], struct error *err)
 {
 	_cleanup_(generation_freep) struct generation *g = NULL;
-	const char *state = getenv(REEXEC_VARIABLE);
 	int r = block_signals(SIGHUP, SIGCHLD, err);
 
 	if (r < 0)
 		return r;
 	if (strcmp(argv[argc - 1], REEXEC_CHECK) == 0)
 		return try_to_succeed(argc - 1, argv, err);
-	if (state)
-		return succeed(argc, argv, state, err);
+	if (getenv(REEXEC_VARIABLE))
+		return succeed(argc, argv, err);
 	r = generation_new(argc, argv, GENERATION_RUN, &g, err);
 	if (r != 0)
 		return verb_end("run", r, err);

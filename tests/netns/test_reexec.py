@@ -154,6 +154,39 @@ def old_program(trial):
     trial.host.run(["cp", PROGRAM, "/run/old"])
 
 
+# Reads the state when it is tried; what is executed then does not know its form.
+FORGETFUL = """\
+#!/bin/sh
+[ "$*" != "run --check-state" ] || exec /run/old "$@"
+exec /run/other "$@"
+"""
+
+
+def test_one_that_cannot_read_the_state_when_it_matters_gives_the_place_back(subject, tproxyd, tmp_path):
+    host = subject.trial.host
+    with open(tproxyd, "rb") as file:
+        program = file.read()
+    assert program.count(b"\0tproxyd-state \0") == 1
+    (tmp_path / "other").write_bytes(program.replace(b"\0tproxyd-state \0", b"\0tproxyd-other \0"))
+    host.run(["install", "-m", "755", tmp_path / "other", "/run/other"])
+    children, descriptors = subject.children(), subject.descriptors()
+    rules = netfilter.without_counters(host.legacy(False))
+    replace(subject.trial, FORGETFUL)
+    with Load(host) as load:
+        for _ in range(3):
+            said = host.run(["/run/old", "reexec"], check=False)
+            assert said.returncode == 1 and re.search("cannot take over: .*; tproxyd [0-9.]+ goes on", said.stderr), said.stderr
+    load.assert_nobody_noticed()
+    assert any("Not replaced" in line and "cannot take over" in line for line in subject.daemon.log)
+    assert subject.children() == children and netfilter.without_counters(host.legacy(False)) == rules
+    assert subject.daemon.status()["phase"] == "redirecting"
+    install(subject.trial, tproxyd)
+    reexec(host)
+    assert subject.children() == children
+    await_descriptors(subject, descriptors)
+    subject.stop()
+
+
 def test_one_that_is_gone_is_said(subject):
     subject.trial.host.run(["rm", PROGRAM])
     said = subject.trial.host.run(["/run/old", "reexec"], check=False)
