@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from trial import PROGRAM
+from trial import BACKEND, PROGRAM
 
 # What does not come within so many seconds does not come: a limit to waiting, not to how long something may take.
 PATIENCE = 120
@@ -59,7 +59,18 @@ class Daemon:
     def status(self):
         return json.loads(self.host.run([PROGRAM, "status", "--json"], check=False).stdout)
 
+    def level_in_tables(self):
+        text = self.host.run(["nft", "list", "ruleset"]).stdout
+        if "table ip tproxyd" not in text:
+            return "none"
+        table = text[text.index("table ip tproxyd"):].partition("\n}")[0]
+        if not re.search(r"jump KUMA_MESH_OUTBOUND\b(?!_)", table):
+            return "drain"
+        return "full" if re.search("dport 53 .*redirect to", table) else "no-dns"
+
     def level(self):
+        if BACKEND == "nftables":
+            return self.level_in_tables()
         rules = "\n".join(line for tables in self.host.legacy(False).values() for lines in tables.values()
                           for line in lines)
         if "-j KUMA_MESH_OUTBOUND" not in re.sub(r"-A KUMA_MESH_\S+ .*", "", rules):

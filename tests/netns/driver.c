@@ -9,6 +9,7 @@
  *     driver read PLAN LEVEL RECORD
  *     driver cycle PLAN RECORD N                      from full to no-dns and back, N times
  *     driver bench PLAN N                             microseconds of N applies, in memory
+ *     driver probe                                    what nf_tables can do, a line for each family
  *     driver address add|remove|present INTERFACE
  *
  * PLAN may be followed by ":v4" (IPv6 disabled), ":bare" (no comments), ":ports" (other ports).
@@ -32,6 +33,7 @@
 
 #include "daemon/netfilter/loopback.h"
 #include "daemon/netfilter/backends/backends.h"
+#include "daemon/netfilter/nft/probe.h"
 #include "daemon/netfilter/record.h"
 #include "tests/unit/rules_plans.h"
 
@@ -359,6 +361,23 @@ static int run_bench(char **argv, struct error *err)
 	return r;
 }
 
+static int run_probe(struct error *err)
+{
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		struct facts_family facts = { 0 };
+		const struct facts_abilities *have = &facts.ability[BACKEND_NFTABLES];
+		int r = nft_probe(CHECK_INSTALL, f, &facts, err);
+
+		if (r < 0)
+			return r;
+		(void)printf("%s: %s; %s; %s\n", family_name(f),
+			     have->no_redirect ? have->no_redirect : "redirects",
+			     have->no_zones ? have->no_zones : "zones",
+			     have->no_drop_invalid ? have->no_drop_invalid : "states");
+	}
+	return 0;
+}
+
 static int run_address(char **argv, struct error *err)
 {
 	bool flag = false;
@@ -392,6 +411,8 @@ static int dispatch(int argc, char **argv, struct error *err)
 		return run_cycle(argv + 2, err);
 	if (argc == 4 && strcmp(argv[1], "bench") == 0)
 		return run_bench(argv + 2, err);
+	if (argc == 2 && strcmp(argv[1], "probe") == 0)
+		return run_probe(err);
 	if (argc == 4 && strcmp(argv[1], "address") == 0)
 		return run_address(argv + 2, err);
 	return die("usage: see driver.c");

@@ -169,3 +169,22 @@ def test_each_backend_keeps_what_the_record_says_of_the_other(fw):
     fw.backend = "iptables"
     fw.apply("default", "none")
     assert not fw.has_record()
+
+
+def test_the_probe_leaves_nothing_and_tells_nobody(fw):
+    fw.apply("default")
+    monitor = fw.start(["sh", "-c", "exec nft monitor"], stdout=subprocess.PIPE, text=True)
+    before = listed(fw)
+    generation = fw.run(["nft", "-a", "list", "ruleset"]).stdout
+    assert fw.drive("probe").stdout == "IPv4: redirects; zones; states\nIPv6: redirects; zones; states\n"
+    assert listed(fw) == before
+    assert fw.run(["nft", "-a", "list", "ruleset"]).stdout == generation
+    fw.run(["nft", "add", "table", "ip", "other"])
+    assert monitor.stdout.readline() == "add table ip other\n"
+    monitor.kill()
+    monitor.wait()
+
+
+def test_without_rights_the_probe_finds_nothing_wrong(fw):
+    said = fw.run(["setpriv", "--bounding-set=-net_admin", "--reuid=1", "--clear-groups", fw.driver, "probe"], check=False)
+    assert said.stdout.startswith("IPv4: redirects; "), said.stderr

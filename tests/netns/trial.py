@@ -45,6 +45,10 @@ SETTINGS = {
     "coreDNS.path": "/run/standin/coredns",
     "redirect.dns.enabled": True,
 }
+# The backend that all daemons here use, where it is not the one that is found.
+BACKEND = os.environ.get("TPROXYD_BACKEND")
+if BACKEND:
+    SETTINGS["backend"] = BACKEND
 
 
 def token(**claims):

@@ -11,6 +11,7 @@
 #include "daemon/netfilter/record.h"
 #include "daemon/os/fd.h"
 
+/* nft_probe() takes the place of backend_probe() once all of it is tested. */
 #define NOT_BUILT "nftables is not built yet"
 
 /* What is in and what is wanted, both as the kernel would list them. */

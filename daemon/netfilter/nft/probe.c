@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/netfilter/nft/probe.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "common/base/attr.h"
+#include "daemon/netfilter/nft/transport.h"
+#include "daemon/os/fd.h"
+
+/* Whoever owns the table that is in would keep us from replacing it. */
+#define PROBE_TABLE "tproxyd-probe"
+
+/* One rule of what is asked for, in a built-in chain. */
+struct question {
+	enum table table;
+	const char *chain;
+	struct rule rule;
+};
+
+static const struct question redirect = {
+	TABLE_NAT,
+	"OUTPUT",
+	{
+		.comment = "x",
+		.proto = IPPROTO_TCP,
+		.uid = { .op = OP_IS, .lo = 1, .hi = 2 },
+		.dport = 1,
+		.verdict = { VERDICT_REDIRECT, NULL, 15001 },
+	},
+};
+static const struct question zones = {
+	TABLE_RAW,
+	"OUTPUT",
+	{ .proto = IPPROTO_UDP, .dport = 53, .verdict = { VERDICT_CT_ZONE, NULL, 1 } },
+};
+static const struct question drop_invalid = {
+	TABLE_MANGLE,
+	"PREROUTING",
+	{ .ctstate_invalid = true, .verdict = { VERDICT_DROP, NULL, 0 } },
+};
+
+static int ask(enum family family, const struct question *question, struct error *err)
+{
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	_cleanup_(nft_batch_done) struct nft_batch batch = { 0 };
+	struct rule rule = question->rule;
+	struct chain chain = { question->chain, true, &rule, 1 };
+	struct ruleset rules = { .level = LEVEL_FULL };
+	struct netfilter_channel channel = { .fd = -EBADF };
+	struct nft_ruleset lowered;
+	int r;
+
+	rules.family[family].enabled = true;
+	rules.family[family].table[question->table] = (struct table_rules){ &chain, 1 };
+	lower_nft(&arena, &rules, &lowered);
+	lowered.table = PROBE_TABLE;
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		lowered.family[f].leave = f != family;
+	encode_nft(&lowered, NFT_UNOWNED, 0, &batch);
+	if (arena.failed)
+		return error_sys(err, -ENOMEM, "probe nf_tables");
+	r = nft_channel_open(&channel, err);
+	if (r == 0)
+		r = nft_transact(&channel, &batch, batch.end, err);
+	close_fdp(&channel.fd);
+	return r == NFT_UNANSWERED ? -EIO : r;
+}
+
+int nft_probe(_unused_ enum check_purpose purpose, enum family family, struct facts_family *ret,
+	      struct error *err)
+{
+	static const char *const none[FAMILY_COUNT] = {
+		"nf_tables of this kernel cannot redirect",
+		"nf_tables of this kernel cannot redirect IPv6",
+	};
+	struct facts_abilities *have = &ret->ability[BACKEND_NFTABLES];
+	struct error why;
+	int r = ask(family, &redirect, &why);
+
+	*have = (struct facts_abilities){ 0 };
+	if (r == -ENOMEM)
+		return error_set(err, r, "%s", why.text);
+	if (r == -EPROTONOSUPPORT || r == -EOPNOTSUPP || r == -EINVAL)
+		have->no_redirect = "this kernel has no nf_tables";
+	/* Without the right to look there is also none to change anything. */
+	else if (r < 0 && r != -EPERM)
+		have->no_redirect = none[family];
+	if (r < 0)
+		return 0;
+	if (ask(family, &zones, &why) < 0)
+		have->no_zones = "nf_tables of this kernel cannot set conntrack zones";
+	if (ask(family, &drop_invalid, &why) < 0)
+		have->no_drop_invalid = "nf_tables of this kernel does not know conntrack states";
+	return 0;
+}
