@@ -198,12 +198,9 @@ static void on_failed(struct proc *proc, const struct error *err, void *userdata
 
 const struct proc_owner daemon_owner = { prepare, on_waits, on_ended, on_changed, on_failed };
 
-/* The control plane refuses it, and the next one is to come when that is over. */
 static bool is_refused(const struct daemon *d, enum child_id id)
 {
-	const struct refusal *refusal = &d->control_plane.refusal;
-
-	return id == CHILD_KUMA_DP && refusal->start_usec && !refusal->started;
+	return id == CHILD_KUMA_DP && daemon_start_is_timed(d);
 }
 
 /* Why kuma-dp, or our coredns, is not waited for any longer. */

@@ -45,6 +45,21 @@ static void refused(struct daemon *d, uint64_t lead_usec)
 		   (double)(refusal->start_usec - now) / 1000000);
 }
 
+bool daemon_start_is_timed(const struct daemon *d)
+{
+	const struct refusal *refusal = &d->control_plane.refusal;
+
+	return refusal->start_usec && !refusal->started;
+}
+
+/* It was taken all the same: it has the time that any start has. */
+static void was_taken(struct daemon *d)
+{
+	refusal_ended(&d->control_plane.refusal);
+	situation_started(situation_of(d), PART_KUMA_DP, plan_readiness_usec(&latest_of(d)->plan),
+			  d->carry.child[CHILD_KUMA_DP].started_usec);
+}
+
 void daemon_refused(void *userdata)
 {
 	struct daemon *d = userdata;
@@ -103,6 +118,8 @@ void daemon_control_plane_probed(struct daemon *d, const struct probe_result *re
 	/* An Envoy without listeners says that it is ready, too. */
 	if (state == CONTROL_PLANE_LOST && !result->listeners && has_tried(d))
 		refused(d, LEAD_USEC);
+	if (result->listeners && daemon_start_is_timed(d) && !situation_of(d)->served)
+		was_taken(d);
 	/* Until it serves it tries to connect: it has not succeeded, nor lost anything. */
 	if (!result->listeners || state == before || state == CONTROL_PLANE_UNKNOWN)
 		return;

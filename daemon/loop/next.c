@@ -122,6 +122,22 @@ static void redirect_dns(struct situation *s, const struct plan *plan)
 	s->dns_redirected = dns;
 }
 
+/* A kuma-dp that is to be replaced gets its time from now on; one that stays has had a part of it. */
+static void renew_deadline(struct daemon *d)
+{
+	const struct carried_process *kuma_dp = &d->carry.child[CHILD_KUMA_DP];
+	struct situation *s = situation_of(d);
+	bool stays = kuma_dp->pid > 0 && memcmp(kuma_dp->digest, d->current->digest[CHILD_KUMA_DP],
+						sizeof(kuma_dp->digest)) == 0;
+
+	if (!stays)
+		situation_started(s, PART_KUMA_DP, plan_readiness_usec(&d->current->plan),
+				  s->now_usec);
+	else if (!daemon_start_is_timed(d))
+		situation_started(s, PART_KUMA_DP, plan_readiness_usec(&d->current->plan),
+				  kuma_dp->started_usec);
+}
+
 void daemon_adopt(struct daemon *d)
 {
 	struct situation *s = situation_of(d);
@@ -137,8 +153,7 @@ void daemon_adopt(struct daemon *d)
 		inherit_rules(d);
 	redirect_dns(s, &d->current->plan);
 	if (!s->served)
-		situation_started(s, PART_KUMA_DP, plan_readiness_usec(&d->current->plan),
-				  s->now_usec);
+		renew_deadline(d);
 	/* What an operator has set by hand stays, unless the setting was changed. */
 	if (before != after)
 		log_set_level(after);

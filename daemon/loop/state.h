@@ -365,11 +365,13 @@ void daemon_probe(struct daemon *d);
 void daemon_probe_anew(struct daemon *d);
 void daemon_probed(const struct probe_result *result, void *userdata);
 
-/* control_plane.c: what a round has found about it; its refusal shows in what Envoy says; the proxy's
- * connection has gone with its process; the part of the step that keeps an Envoy still which was
+/* control_plane.c: what a round has found about it; its refusal shows in what Envoy says; whether one more
+ * start is timed for the end of the refusal, and still to come; the proxy's connection has gone with its
+ * process; the part of the step that keeps an Envoy still which was
  * refused: returns until when, USEC_NEVER: it need not be. */
 void daemon_control_plane_probed(struct daemon *d, const struct probe_result *result);
 void daemon_refused(void *userdata);
+bool daemon_start_is_timed(const struct daemon *d);
 void daemon_disconnected(struct daemon *d);
 uint64_t daemon_keep_envoy_still(struct daemon *d);
 

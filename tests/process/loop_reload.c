@@ -337,6 +337,64 @@ Test(loop_reload, during_a_start_is_taken_over_at_once)
 	world_done(&w);
 }
 
+/* A host whose name servers change all the time would wait without end. */
+Test(loop_reload, that_leaves_kuma_dp_as_it_is_does_not_lengthen_its_start)
+{
+	struct world w;
+
+	world_init(&w, &usual);
+	turn(&w);
+	for (unsigned i = 0; i < 3; i++) {
+		pass(&w, 50 * SECOND, false, false);
+		(void)reload(&w, RULES, RELOAD_SIGNAL);
+	}
+	cr_expect_eq(w.d.current->number, 4);
+	cr_expect_null(strstr(w.d.status, "did not serve"), "%s", w.d.status);
+	pass(&w, 31 * SECOND, false, false);
+	cr_expect(strstr(w.d.status, "The proxy did not serve within 180 s"), "%s", w.d.status);
+	world_done(&w);
+}
+
+/* A start that is refused by the control plane, with the one more start timed. */
+static void start_that_is_refused(struct world *w)
+{
+	world_init(w, &usual);
+	turn(w);
+	advance(w, 500 * MSEC);
+	daemon_refused(&w->d);
+	turn(w);
+	cr_assert(daemon_start_is_timed(&w->d));
+	w->book[0] = '\0';
+}
+
+Test(loop_reload, leaves_the_timed_start_where_it_is)
+{
+	struct world w;
+
+	start_that_is_refused(&w);
+	(void)reload(&w, RULES, RELOAD_SIGNAL);
+	pass(&w, 5 * SECOND, false, false);
+	cr_expect_null(strstr(w.book, "TERM"), "%s", w.book);
+	pass(&w, 5 * SECOND, false, false);
+	cr_expect(strstr(w.book, "TERM:kuma-dp"), "%s", w.book);
+	child_exits(&w, CHILD_KUMA_DP, 0);
+	world_done(&w);
+}
+
+Test(loop, times_no_start_for_a_proxy_that_was_taken_all_the_same)
+{
+	struct world w;
+
+	start_that_is_refused(&w);
+	/* It has listeners, and DNS does not answer yet. */
+	pass(&w, 100 * SECOND, true, false);
+	cr_expect_null(strstr(w.book, "TERM"), "%s", w.book);
+	cr_expect_not(daemon_start_is_timed(&w.d));
+	pass(&w, 81 * SECOND, true, false);
+	cr_expect(strstr(w.d.status, "The proxy did not serve within 180 s"), "%s", w.d.status);
+	world_done(&w);
+}
+
 Test(loop_reload, tells_after_a_while_that_kuma_dp_does_not_serve)
 {
 	struct world w;
