@@ -90,8 +90,14 @@ static void somebody_loops(struct world *w)
 
 static void loops_end(struct world *w)
 {
-	for (size_t i = 0; i < P_COUNT; i++)
-		w->process[i].mute = w->process[i].deaf = false;
+	for (size_t i = 0; i < P_COUNT; i++) {
+		struct process *p = &w->process[i];
+		bool hears = p->deaf && !p->stopped && !p->killed;
+
+		p->mute = p->deaf = false;
+		if (hears && p->terms)
+			process_hears(w, (enum process_id)i);
+	}
 }
 
 static void dns_fails(struct world *w)

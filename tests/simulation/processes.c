@@ -128,7 +128,7 @@ void process_ended(struct world *w, enum process_id id)
 		process_end(w, P_KUMA_DP, some_time(w, chance(w, 80) ? 300 * MSEC : 5 * SECOND));
 }
 
-static void hears_term(struct world *w, enum process_id id)
+void process_hears(struct world *w, enum process_id id)
 {
 	struct process *p = &w->process[id];
 
@@ -151,14 +151,14 @@ void process_signal(struct world *w, enum process_id id, int sig)
 	} else if (sig == SIGCONT) {
 		p->stopped = false;
 		if (p->terms)
-			hears_term(w, id);
+			process_hears(w, id);
 	} else if (sig == SIGSTOP) {
 		p->stopped = true;
 		if (!p->killed)
 			w->due[SLOT_ENDS + id] = USEC_NEVER;
 	} else {
 		p->terms++;
-		hears_term(w, id);
+		process_hears(w, id);
 	}
 }
 

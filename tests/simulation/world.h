@@ -208,6 +208,7 @@ void freeze(struct world *w, uint64_t usec);
 pid_t process_start(struct world *w, enum process_id id);
 void process_end(struct world *w, enum process_id id, uint64_t after_usec);
 void process_signal(struct world *w, enum process_id id, int sig);
+void process_hears(struct world *w, enum process_id id); /* the SIGTERMs that it has got */
 void process_ended(struct world *w, enum process_id id);
 int processes_sweep(struct world *w, pid_t session);
 bool proxy_is_renewed(const struct world *w);
