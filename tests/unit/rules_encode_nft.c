@@ -2,6 +2,8 @@
 
 /* What the messages are together; each of them is judged by the kernel in tests/netns/test_nftables.py. */
 
+#include <stdlib.h>
+
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -59,6 +61,16 @@ static const struct nlattr *attribute(const struct nlmsghdr *message, unsigned t
 	return NULL;
 }
 
+/* Of a message that is there. */
+static const struct nlmsghdr *nth(const struct nft_batch *batch, size_t n)
+{
+	const struct nlmsghdr *message = message_at(batch, n);
+
+	if (!message)
+		abort();
+	return message;
+}
+
 static unsigned type_of(const struct nlmsghdr *message)
 {
 	return message->nlmsg_type & 0xff;
@@ -78,8 +90,8 @@ Test(encode_nft, messages_are_numbered_and_the_last_one_is_answered)
 	}
 	cr_expect_eq(n, m.batch.n);
 	cr_expect_eq(answered, n - 2);
-	cr_expect_eq(message_at(&m.batch, 0)->nlmsg_type, NFNL_MSG_BATCH_BEGIN);
-	cr_expect_eq(message_at(&m.batch, n - 1)->nlmsg_type, NFNL_MSG_BATCH_END);
+	cr_expect_eq(nth(&m.batch, 0)->nlmsg_type, NFNL_MSG_BATCH_BEGIN);
+	cr_expect_eq(nth(&m.batch, n - 1)->nlmsg_type, NFNL_MSG_BATCH_END);
 	cr_expect_eq((const char *)message_at(&m.batch, n - 1), m.batch.bytes.text + m.batch.end);
 	made_done(&m);
 }
@@ -94,8 +106,8 @@ Test(encode_nft, both_tables_go_and_come_in_one_batch)
 	make(&m, &plan, LEVEL_NONE, NFT_OWNED);
 	cr_assert_eq(m.batch.n, 2 + ELEMENTS(none));
 	for (size_t i = 0; i < ELEMENTS(none); i++) {
-		cr_expect_eq(type_of(message_at(&m.batch, i + 1)), none[i]);
-		cr_expect_null(attribute(message_at(&m.batch, i + 1), NFTA_TABLE_FLAGS));
+		cr_expect_eq(type_of(nth(&m.batch, i + 1)), none[i]);
+		cr_expect_null(attribute(nth(&m.batch, i + 1), NFTA_TABLE_FLAGS));
 	}
 	made_done(&m);
 }
@@ -107,7 +119,7 @@ Test(encode_nft, the_new_table_is_owned)
 	const struct nlattr *flags;
 
 	make(&m, &plan, LEVEL_FULL, NFT_OWNED);
-	flags = attribute(message_at(&m.batch, 3), NFTA_TABLE_FLAGS);
+	flags = attribute(nth(&m.batch, 3), NFTA_TABLE_FLAGS);
 	cr_assert_not_null(flags);
 	cr_expect_eq(ntohl(mnl_attr_get_u32(flags)), NFT_TABLE_F_OWNER);
 	made_done(&m);
