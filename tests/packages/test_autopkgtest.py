@@ -3,6 +3,7 @@
 
 import glob
 import shutil
+import tempfile
 
 import deb
 import machine as machines
@@ -18,7 +19,10 @@ def test_the_package_redirects_where_it_is_installed(packages):
         pytest.skip(reason)
     [source] = glob.glob(f"{packages}/tproxyd_*.dsc")
     paths = [path.replace(packages, "/packages", 1) for path in (source, deb.path(packages))]
-    with machines.Machine(standin=None, nspawn=[f"--bind-ro={packages}:/packages"]) as machine:
+    # What is under /tmp is out of a machine's sight.
+    with (tempfile.TemporaryDirectory(dir="/var/tmp") as seen,
+          machines.Machine(standin=None, nspawn=[f"--bind-ro={seen}:/packages"]) as machine):
+        shutil.copytree(packages, seen, dirs_exist_ok=True)
         # Its addresses are those of the network that the test makes for itself.
         machine.sh("ip link del eth0; rmdir /etc/tproxyd 2>/dev/null || :; mkdir -p /var/log/apt")
         done = machine.run(["sh", "-c", COMMAND.format(*paths)], check=False, timeout=600)
