@@ -187,14 +187,11 @@ int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 		cleared = error_wrap(err, cleared,
 				     redirect->backend ? "remove rules of another backend"
 						       : "remove rules");
-	if (!rules->loopback_v6 && !wish->dry_run && cleared <= 0) {
-		struct error late;
-
-		r = remove_address(&redirect->record, cleared < 0 ? &late : err);
-		if (r < 0 && cleared == 0)
-			return error_wrap(err, r, "remove ::6/128");
-	}
-	return cleared;
+	/* Rules that are left may need it. */
+	if (cleared != 0 || rules->loopback_v6 || wish->dry_run)
+		return cleared;
+	r = remove_address(&redirect->record, err);
+	return r < 0 ? error_wrap(err, r, "remove ::6/128") : 0;
 }
 
 int redirect_differs(const struct redirect *redirect, const struct netfilter_wish *wish,
