@@ -167,6 +167,7 @@ int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 {
 	const struct ruleset *rules = wish->rules;
 	bool added = false;
+	struct error late = { 0 };
 	int r = 0, cleared;
 
 	if (rules->loopback_v6 && !wish->dry_run) {
@@ -188,10 +189,11 @@ int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 				     redirect->backend ? "remove rules of another backend"
 						       : "remove rules");
 	/* Rules that are left may need it. */
-	if (cleared != 0 || rules->loopback_v6 || wish->dry_run)
+	if (cleared > 0 || (cleared < 0 && redirect->record.n) || rules->loopback_v6 ||
+	    wish->dry_run)
 		return cleared;
-	r = remove_address(&redirect->record, err);
-	return r < 0 ? error_wrap(err, r, "remove ::6/128") : 0;
+	r = remove_address(&redirect->record, cleared < 0 ? &late : err);
+	return r < 0 && cleared == 0 ? error_wrap(err, r, "remove ::6/128") : cleared;
 }
 
 int redirect_differs(const struct redirect *redirect, const struct netfilter_wish *wish,
