@@ -24,7 +24,7 @@ OWN = ("/etc/tproxyd", "/usr/share/tproxyd")
 
 
 def rpm_path(rpms):
-    [path] = [name for name in glob.glob(f"{rpms}/tproxyd-*.rpm") if not name.endswith(".src.rpm")]
+    [path] = [name for name in glob.glob(f"{rpms}/tproxyd-[0-9]*.rpm") if not name.endswith(".src.rpm")]
     return path
 
 
