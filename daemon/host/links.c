@@ -14,9 +14,8 @@
 static void read_kind(struct arena *arena, const struct nlattr *info, struct link *link)
 {
 	const struct nlattr *a = mnl_attr_get_payload(info);
-	const char *end = (const char *)info + mnl_attr_get_len(info);
 
-	for (; mnl_attr_ok(a, (int)(end - (const char *)a)); a = mnl_attr_next(a))
+	for (; netlink_is_in(a, info); a = mnl_attr_next(a))
 		if (mnl_attr_get_type(a) == IFLA_INFO_KIND)
 			link->kind = arena_strdup(arena, mnl_attr_get_str(a));
 }

@@ -152,8 +152,7 @@ int host_nft_leftovers(bool ret[static FAMILY_COUNT], struct error *err)
 	struct scan scan;
 	int r = scan_all(&scan, err);
 
-	/* A kernel without nfnetlink, or without nf_tables behind it. */
-	if (r == -EPROTONOSUPPORT || r == -EINVAL || r == -EOPNOTSUPP)
+	if (netlink_nft_is_absent(r))
 		return 0;
 	if (r == 0)
 		memcpy(ret, scan.mesh, sizeof(scan.mesh));

@@ -57,6 +57,11 @@ int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, voi
 	return 0;
 }
 
+bool netlink_nft_is_absent(int r)
+{
+	return r == -EPROTONOSUPPORT || r == -EINVAL || r == -EOPNOTSUPP;
+}
+
 int netlink_list_nft(uint16_t what, mnl_cb_t on_message, void *userdata)
 {
 	_Alignas(struct nlmsghdr) char request[64];

@@ -3,6 +3,7 @@
 
 /* Questions to the kernel by netlink(7), through libmnl; nf_tables' by libnftnl. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <libmnl/libmnl.h>
@@ -16,6 +17,13 @@
 				       (const char *)(attr)));                             \
 	     (attr) = mnl_attr_next(attr))
 
+/* Whether the attribute lies in the one that holds others. */
+static inline bool netlink_is_in(const struct nlattr *attr, const struct nlattr *holder)
+{
+	return mnl_attr_ok(attr,
+			   (int)((const char *)holder + holder->nla_len - (const char *)attr));
+}
+
 /* Others keep changing what is listed: so often a listing is begun anew. */
 #define NETLINK_TRIES 5
 
@@ -26,6 +34,10 @@
 #define NETLINK_LOST 1
 int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, void *userdata)
 	_must_check_;
+
+/* Whether a question to nf_tables was refused so because this kernel has no nfnetlink, or no nf_tables behind
+ * it. */
+bool netlink_nft_is_absent(int r);
 
 /* Lists nf_tables' chains or rules of all families (NFT_MSG_GETCHAIN, NFT_MSG_GETRULE); the same
  * answers. */

@@ -10,6 +10,7 @@
 #include "daemon/netfilter/nft/transport.h"
 #include "daemon/netfilter/record.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/netlink.h"
 
 /* nft_probe() takes the place of backend_probe() once all of it is tested. */
 #define NOT_BUILT "nftables is not built yet"
@@ -318,7 +319,7 @@ static int backend_find(struct error *err)
 	uint32_t generation;
 	int r = nft_generation(&generation);
 
-	if (r == -EPROTONOSUPPORT || r == -EINVAL || r == -EOPNOTSUPP) {
+	if (netlink_nft_is_absent(r)) {
 		(void)error_set(err, -EOPNOTSUPP, "this kernel has no nf_tables");
 		return NETFILTER_ABSENT;
 	}

@@ -7,6 +7,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include "common/base/attr.h"
+#include "daemon/os/netlink.h"
 
 static bool same_payload(const struct nlattr *a, const struct nlattr *b)
 {
@@ -16,17 +17,12 @@ static bool same_payload(const struct nlattr *a, const struct nlattr *b)
 	       memcmp(mnl_attr_get_payload(a), mnl_attr_get_payload(b), len) == 0;
 }
 
-static bool is_in(const struct nlattr *a, const struct nlattr *holder)
-{
-	return mnl_attr_ok(a, (int)((const char *)holder + holder->nla_len - (const char *)a));
-}
-
 /* Whether `have` has everything that is in `want`. */
 static bool has_all(const struct nlattr *have, const struct nlattr *want)
 {
 	const struct nlattr *w, *h;
 
-	for (w = mnl_attr_get_payload(want); is_in(w, want); w = mnl_attr_next(w)) {
+	for (w = mnl_attr_get_payload(want); netlink_is_in(w, want); w = mnl_attr_next(w)) {
 		h = nft_nested(have, mnl_attr_get_type(w));
 		if (!h || !(w->nla_type & NLA_F_NESTED ? has_all(h, w) : same_payload(h, w)))
 			return false;
@@ -46,10 +42,11 @@ static bool same_expressions(const struct nlattr *have, const struct nlattr *wan
 {
 	const struct nlattr *h = mnl_attr_get_payload(have), *w = mnl_attr_get_payload(want);
 
-	for (; is_in(h, have) && is_in(w, want); h = mnl_attr_next(h), w = mnl_attr_next(w))
+	for (; netlink_is_in(h, have) && netlink_is_in(w, want);
+	     h = mnl_attr_next(h), w = mnl_attr_next(w))
 		if (!(is_counter(w) ? is_counter(h) : has_all(h, w)))
 			return false;
-	return !is_in(h, have) && !is_in(w, want);
+	return !netlink_is_in(h, have) && !netlink_is_in(w, want);
 }
 
 static bool same_attribute(const struct nft_message *have, const struct nft_message *want,
@@ -177,7 +174,7 @@ static uint64_t counted(const struct nft_message *rule, unsigned type)
 {
 	const struct nlattr *list = nft_attribute(rule->message, NFTA_RULE_EXPRESSIONS), *e;
 
-	for (e = list ? mnl_attr_get_payload(list) : NULL; e && is_in(e, list);
+	for (e = list ? mnl_attr_get_payload(list) : NULL; e && netlink_is_in(e, list);
 	     e = mnl_attr_next(e)) {
 		const struct nlattr *data = nft_nested(e, NFTA_EXPR_DATA);
 		const struct nlattr *value = data && is_counter(e) ? nft_nested(data, type) : NULL;

@@ -42,18 +42,13 @@ const struct nlattr *nft_attribute(const struct nlmsghdr *message, unsigned type
 	return NULL;
 }
 
-static bool is_in(const struct nlattr *a, const struct nlattr *holder)
-{
-	return mnl_attr_ok(a, (int)((const char *)holder + holder->nla_len - (const char *)a));
-}
-
 const struct nlattr *nft_nested(const struct nlattr *holder, unsigned type)
 {
 	const struct nlattr *a = mnl_attr_get_payload(holder);
 
-	while (is_in(a, holder) && mnl_attr_get_type(a) != type)
+	while (netlink_is_in(a, holder) && mnl_attr_get_type(a) != type)
 		a = mnl_attr_next(a);
-	return is_in(a, holder) ? a : NULL;
+	return netlink_is_in(a, holder) ? a : NULL;
 }
 
 static const char *text_of(const struct nlmsghdr *message, unsigned type)
@@ -92,7 +87,7 @@ static void add_elements(struct reading *r, struct nft_seen *seen, const struct 
 	const char *set = arena_strdup(r->arena, text_of(message, NFTA_SET_ELEM_LIST_SET));
 	const struct nlattr *a = list ? mnl_attr_get_payload(list) : NULL;
 
-	for (; a && is_in(a, list); a = mnl_attr_next(a))
+	for (; a && netlink_is_in(a, list); a = mnl_attr_next(a))
 		add_element(r, seen, set, a);
 }
 
@@ -246,8 +241,7 @@ int nft_look(struct arena *arena, struct nft_look *ret, struct error *err)
 
 	for (int i = 0; i < NETLINK_TRIES && r == -EINTR; i++)
 		r = read_all(&reading);
-	/* A kernel without nfnetlink, or without nf_tables behind it. */
-	if (r == -EPROTONOSUPPORT || r == -EINVAL || r == -EOPNOTSUPP) {
+	if (netlink_nft_is_absent(r)) {
 		*ret = (struct nft_look){ 0 };
 		return 0;
 	}

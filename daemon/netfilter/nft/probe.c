@@ -7,6 +7,7 @@
 #include "common/base/attr.h"
 #include "daemon/netfilter/nft/transport.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/netlink.h"
 
 /* Whoever owns the table that is in would keep us from replacing it. */
 #define PROBE_TABLE "tproxyd-probe"
@@ -81,7 +82,7 @@ int nft_probe(_unused_ enum check_purpose purpose, enum family family, struct fa
 	*have = (struct facts_abilities){ 0 };
 	if (r == -ENOMEM)
 		return error_set(err, r, "%s", why.text);
-	if (r == -EPROTONOSUPPORT || r == -EOPNOTSUPP || r == -EINVAL)
+	if (netlink_nft_is_absent(r))
 		have->no_redirect = "this kernel has no nf_tables";
 	/* Without the right to look there is also none to change anything. */
 	else if (r < 0 && r != -EPERM)
