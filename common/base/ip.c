@@ -14,6 +14,11 @@ const char *family_name(enum family family)
 	return family == FAMILY_V4 ? "IPv4" : "IPv6";
 }
 
+int family_domain(enum family family)
+{
+	return family == FAMILY_V4 ? AF_INET : AF_INET6;
+}
+
 bool ip_parse(const char *text, struct ip_addr *ret)
 {
 	static const uint8_t mapped[V4_MAPPED_LEN] = { [10] = 0xff, [11] = 0xff };

@@ -19,6 +19,9 @@ enum family {
 /* "IPv4", "IPv6". */
 const char *family_name(enum family family);
 
+/* AF_INET, AF_INET6. */
+int family_domain(enum family family);
+
 struct ip_addr {
 	enum family family;
 	uint8_t bytes[16]; /* network order; the first four for IPv4, the rest zero */

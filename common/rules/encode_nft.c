@@ -45,8 +45,7 @@ static struct nlmsghdr *begin(struct encoder *e, unsigned type, unsigned flags,
 	message->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
 	message->nlmsg_seq = e->first_seq + (uint32_t)e->batch->n;
 	head = mnl_nlmsg_put_extra_header(message, sizeof(*head));
-	head->nfgen_family =
-		subject->kind ? (e->family == FAMILY_V4 ? AF_INET : AF_INET6) : AF_UNSPEC;
+	head->nfgen_family = subject->kind ? (uint8_t)family_domain(e->family) : AF_UNSPEC;
 	head->version = NFNETLINK_V0;
 	array_push(&e->batch->arena, e->batch, *subject);
 	return message;

@@ -37,7 +37,7 @@ static int socket_of(const struct facts_user *user, enum family family, int type
 	int fd = as_user(user->uid, user->gid, NULL);
 
 	if (fd == 0)
-		fd = socket(family == FAMILY_V4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);
+		fd = socket(family_domain(family), type | SOCK_CLOEXEC, 0);
 	else
 		errno = EPERM;
 	as_ourselves();

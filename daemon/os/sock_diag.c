@@ -113,7 +113,7 @@ static int diag_ask(enum family family, const struct ip_addr *addr, uint16_t por
 
 	request->nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	request->nlmsg_flags = addr ? 0 : NLM_F_DUMP;
-	body->sdiag_family = family == FAMILY_V4 ? AF_INET : AF_INET6;
+	body->sdiag_family = (uint8_t)family_domain(family);
 	body->sdiag_protocol = ret->protocol ? ret->protocol : IPPROTO_TCP;
 	body->idiag_states = states;
 	body->id.idiag_sport = htons(port);

@@ -46,8 +46,7 @@ int connect_loopback(enum family family, int type, uint16_t port)
 				   .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	const void *addr = family == FAMILY_V4 ? (const void *)&v4 : (const void *)&v6;
 	socklen_t len = family == FAMILY_V4 ? sizeof(v4) : sizeof(v6);
-	_close_ int fd = socket(family == FAMILY_V4 ? AF_INET : AF_INET6,
-				type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_close_ int fd = socket(family_domain(family), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0 || (connect(fd, addr, len) < 0 && errno != EINPROGRESS))
 		return -1;

@@ -22,8 +22,6 @@ _Static_assert(NFTA_TABLE_NAME == TABLE_ATTRIBUTE && NFTA_CHAIN_TABLE == TABLE_A
 		       NFTA_SET_ELEM_LIST_TABLE == TABLE_ATTRIBUTE,
 	       "one number");
 
-static const uint8_t families[FAMILY_COUNT] = { AF_INET, AF_INET6 };
-
 struct reading {
 	struct arena *arena;
 	struct nft_look *ret;
@@ -161,7 +159,7 @@ static int list(struct reading *r, unsigned what, enum family family, const char
 
 	request->nlmsg_type = (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | what);
 	request->nlmsg_flags = NLM_F_DUMP;
-	head->nfgen_family = families[family];
+	head->nfgen_family = (uint8_t)family_domain(family);
 	if (what != NFT_MSG_GETTABLE)
 		mnl_attr_put_strz(request, TABLE_ATTRIBUTE, NFT_TABLE);
 	if (set)

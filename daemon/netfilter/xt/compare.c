@@ -204,8 +204,7 @@ static int add_size(const struct xt_table *table, int fd, struct digest *digest)
 static int add_sizes(enum family family, const struct record *record, struct digest *digest,
 		     struct error *err)
 {
-	static const int domains[FAMILY_COUNT] = { AF_INET, AF_INET6 };
-	_close_ int fd = socket(domains[family], SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	_close_ int fd = socket(family_domain(family), SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	unsigned tables;
 	int r = 0;
 
