@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -92,15 +91,6 @@ static int write_down(struct daemon *d, int *ret_fd, struct error *err)
 	return crossing_seal(&text, ret_fd, err);
 }
 
-/* Lets the descriptor cross, and says which it is. */
-static bool hand_on(const char *variable, int fd)
-{
-	char number[16];
-
-	(void)snprintf(number, sizeof(number), "%d", fd);
-	return fcntl(fd, F_SETFD, 0) == 0 && setenv(variable, number, 1) == 0;
-}
-
 static void execute(struct daemon *d, int state)
 {
 	const struct itimerval limit = { .it_value.tv_sec = SUCCEED_SEC }, none = { 0 };
@@ -110,9 +100,9 @@ static void execute(struct daemon *d, int state)
 	char text[300];
 	int r = -ENOMEM;
 
-	if (argv && hand_on(REEXEC_VARIABLE, state)) {
+	if (argv && crossing_hand_on(REEXEC_VARIABLE, state)) {
 		if (former >= 0)
-			(void)hand_on(REEXEC_FORMER, former);
+			(void)crossing_hand_on(REEXEC_FORMER, former);
 		log_flush();
 		(void)setitimer(ITIMER_REAL, &limit, NULL);
 		(void)execve(d->reexec.program, argv, environ);

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -67,6 +69,14 @@ void crossing_add_fd(struct strbuf *out, const char *prefix, const char *name, i
 	/* With a descriptor that is open it does not fail. */
 	(void)fcntl(fd, F_SETFD, 0);
 	handover_add_number(out, prefix, name, (uint64_t)fd);
+}
+
+bool crossing_hand_on(const char *variable, int fd)
+{
+	char number[16];
+
+	(void)snprintf(number, sizeof(number), "%d", fd);
+	return fcntl(fd, F_SETFD, 0) == 0 && setenv(variable, number, 1) == 0;
 }
 
 int crossing_take_fd(struct handover *handover, const char *prefix, const char *name, int *ret)

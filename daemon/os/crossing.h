@@ -20,6 +20,9 @@ int crossing_read(int fd, struct strbuf *ret, struct error *err) _must_check_;
 /* Adds the descriptor's number, as a fact, and lets it cross. */
 void crossing_add_fd(struct strbuf *out, const char *prefix, const char *name, int fd);
 
+/* Lets the descriptor cross, and says its number in the environment. */
+bool crossing_hand_on(const char *variable, int fd);
+
 /* Takes the number of a descriptor that may not be there in this process. */
 int crossing_take_fd(struct handover *handover, const char *prefix, const char *name, int *ret)
 	_must_check_;

@@ -132,15 +132,14 @@ static int take_number(const char *variable)
 static void give_back(const struct daemon_heir *heir, int state, int former, const char *why)
 {
 	_free_ char **argv = calloc((size_t)heir->argc + 2, sizeof(*argv));
-	char path[40], number[16];
+	char path[40];
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", former);
-	(void)snprintf(number, sizeof(number), "%d", state);
 	if (!argv)
 		return;
 	argv[0] = program_invocation_name;
 	memcpy(argv + 1, heir->argv, (size_t)heir->argc * sizeof(*argv));
-	if (setenv(REEXEC_VARIABLE, number, 1) == 0 && setenv(REEXEC_WHY, why, 1) == 0 &&
+	if (crossing_hand_on(REEXEC_VARIABLE, state) && setenv(REEXEC_WHY, why, 1) == 0 &&
 	    fcntl(former, F_SETFD, FD_CLOEXEC) == 0 && lseek(state, 0, SEEK_SET) == 0)
 		(void)execve(path, argv, environ);
 	(void)unsetenv(REEXEC_VARIABLE);
