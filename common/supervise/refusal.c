@@ -57,6 +57,11 @@ uint64_t refusal_shows(struct refusal *r, uint64_t started_usec, uint64_t tried_
 	return r->start_usec > now_usec + END_USEC ? r->start_usec - END_USEC : now_usec;
 }
 
+bool refusal_start_is_timed(const struct refusal *r)
+{
+	return r->start_usec && !r->started;
+}
+
 void refusal_restarts(struct refusal *r)
 {
 	r->started = true;

@@ -31,6 +31,9 @@ void refusal_ended(struct refusal *r);
 uint64_t refusal_shows(struct refusal *r, uint64_t started_usec, uint64_t tried_usec,
 		       uint64_t now_usec);
 
+/* Whether the one more start is due and not made yet. */
+bool refusal_start_is_timed(const struct refusal *r);
+
 /* The kuma-dp is being ended for it. */
 void refusal_restarts(struct refusal *r);
 

@@ -22,6 +22,11 @@ static uint64_t readiness_usec(const struct daemon *d)
 	return plan_readiness_usec(&latest_of(d)->plan);
 }
 
+void daemon_give_time(struct daemon *d, uint64_t since_usec)
+{
+	situation_started(situation_of(d), PART_KUMA_DP, readiness_usec(d), since_usec);
+}
+
 static enum child_id id_of(const struct daemon *d, const struct proc *proc)
 {
 	return proc == &d->child[CHILD_KUMA_DP].proc ? CHILD_KUMA_DP : CHILD_CORE_DNS;
@@ -200,7 +205,7 @@ const struct proc_owner daemon_owner = { prepare, on_waits, on_ended, on_changed
 
 static bool is_refused(const struct daemon *d, enum child_id id)
 {
-	return id == CHILD_KUMA_DP && daemon_start_is_timed(d);
+	return id == CHILD_KUMA_DP && refusal_start_is_timed(&d->control_plane.refusal);
 }
 
 /* Why kuma-dp, or our coredns, is not waited for any longer. */

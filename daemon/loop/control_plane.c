@@ -45,21 +45,6 @@ static void refused(struct daemon *d, uint64_t lead_usec)
 		   (double)(refusal->start_usec - now) / 1000000);
 }
 
-bool daemon_start_is_timed(const struct daemon *d)
-{
-	const struct refusal *refusal = &d->control_plane.refusal;
-
-	return refusal->start_usec && !refusal->started;
-}
-
-/* It was taken all the same: it has the time that any start has. */
-static void was_taken(struct daemon *d)
-{
-	refusal_ended(&d->control_plane.refusal);
-	situation_started(situation_of(d), PART_KUMA_DP, plan_readiness_usec(&latest_of(d)->plan),
-			  d->carry.child[CHILD_KUMA_DP].started_usec);
-}
-
 void daemon_refused(void *userdata)
 {
 	struct daemon *d = userdata;
@@ -118,8 +103,12 @@ void daemon_control_plane_probed(struct daemon *d, const struct probe_result *re
 	/* An Envoy without listeners says that it is ready, too. */
 	if (state == CONTROL_PLANE_LOST && !result->listeners && has_tried(d))
 		refused(d, LEAD_USEC);
-	if (result->listeners && daemon_start_is_timed(d) && !situation_of(d)->served)
-		was_taken(d);
+	/* It was taken all the same: it has the time that any start has. */
+	if (result->listeners && refusal_start_is_timed(&d->control_plane.refusal) &&
+	    !situation_of(d)->served) {
+		refusal_ended(&d->control_plane.refusal);
+		daemon_give_time(d, d->carry.child[CHILD_KUMA_DP].started_usec);
+	}
 	/* Until it serves it tries to connect: it has not succeeded, nor lost anything. */
 	if (!result->listeners || state == before || state == CONTROL_PLANE_UNKNOWN)
 		return;

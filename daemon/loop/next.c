@@ -126,16 +126,13 @@ static void redirect_dns(struct situation *s, const struct plan *plan)
 static void renew_deadline(struct daemon *d)
 {
 	const struct carried_process *kuma_dp = &d->carry.child[CHILD_KUMA_DP];
-	struct situation *s = situation_of(d);
 	bool stays = kuma_dp->pid > 0 && memcmp(kuma_dp->digest, d->current->digest[CHILD_KUMA_DP],
 						sizeof(kuma_dp->digest)) == 0;
 
 	if (!stays)
-		situation_started(s, PART_KUMA_DP, plan_readiness_usec(&d->current->plan),
-				  s->now_usec);
-	else if (!daemon_start_is_timed(d))
-		situation_started(s, PART_KUMA_DP, plan_readiness_usec(&d->current->plan),
-				  kuma_dp->started_usec);
+		daemon_give_time(d, situation_of(d)->now_usec);
+	else if (!refusal_start_is_timed(&d->control_plane.refusal))
+		daemon_give_time(d, kuma_dp->started_usec);
 }
 
 void daemon_adopt(struct daemon *d)

@@ -365,25 +365,25 @@ void daemon_probe(struct daemon *d);
 void daemon_probe_anew(struct daemon *d);
 void daemon_probed(const struct probe_result *result, void *userdata);
 
-/* control_plane.c: what a round has found about it; its refusal shows in what Envoy says; whether one more
- * start is timed for the end of the refusal, and still to come; the proxy's connection has gone with its
- * process; the part of the step that keeps an Envoy still which was
+/* control_plane.c: what a round has found about it; its refusal shows in what Envoy says; the proxy's
+ * connection has gone with its process; the part of the step that keeps an Envoy still which was
  * refused: returns until when, USEC_NEVER: it need not be. */
 void daemon_control_plane_probed(struct daemon *d, const struct probe_result *result);
 void daemon_refused(void *userdata);
-bool daemon_start_is_timed(const struct daemon *d);
 void daemon_disconnected(struct daemon *d);
 uint64_t daemon_keep_envoy_still(struct daemon *d);
 
-/* children.c: their lives and ends, Envoy's too; those that have had their time; a round of the sweep
- * of a session (0: of everything): returns the microseconds after which the next one is due, or 0
- * where none is left, or they would not end. */
 /* Something happens that was due then: where it comes much too late, we were stopped or frozen. */
 void daemon_was_due(struct daemon *d, uint64_t due_usec);
+
+/* children.c: their lives and ends, Envoy's too; those that have had their time; a round of the sweep
+ * of a session (0: of everything): returns the microseconds after which the next one is due, or 0
+ * where none is left, or they would not end; kuma-dp has the time of a start, counted from then. */
 extern const struct proc_owner daemon_owner;
 void daemon_envoy_ended(struct daemon *d);
 void daemon_give_up_overdue(struct daemon *d);
 int daemon_sweep(struct daemon *d, pid_t session, int *rounds);
+void daemon_give_time(struct daemon *d, uint64_t since_usec);
 
 /* stop.c: asked to stop, once or again; the part of the step that ends things. */
 void daemon_stop(struct daemon *d);

@@ -363,7 +363,7 @@ static void start_that_is_refused(struct world *w)
 	advance(w, 500 * MSEC);
 	daemon_refused(&w->d);
 	turn(w);
-	cr_assert(daemon_start_is_timed(&w->d));
+	cr_assert(refusal_start_is_timed(&w->d.control_plane.refusal));
 	w->book[0] = '\0';
 }
 
@@ -389,7 +389,7 @@ Test(loop, times_no_start_for_a_proxy_that_was_taken_all_the_same)
 	/* It has listeners, and DNS does not answer yet. */
 	pass(&w, 100 * SECOND, true, false);
 	cr_expect_null(strstr(w.book, "TERM"), "%s", w.book);
-	cr_expect_not(daemon_start_is_timed(&w.d));
+	cr_expect_not(refusal_start_is_timed(&w.d.control_plane.refusal));
 	pass(&w, 81 * SECOND, true, false);
 	cr_expect(strstr(w.d.status, "The proxy did not serve within 180 s"), "%s", w.d.status);
 	world_done(&w);
