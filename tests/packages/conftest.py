@@ -24,29 +24,28 @@ def repository():
     return REPOSITORY
 
 
-@pytest.fixture(scope="session")
-def packages(tmp_path_factory):
-    """A directory with the Debian packages."""
+def built(script, tool, package, tmp_path_factory):
+    """A directory with what the script builds, or TPROXYD_PACKAGES; skips where the package with its tool is missing."""
     place = os.environ.get("TPROXYD_PACKAGES")
     if place:
         return place
-    if shutil.which("dh") is None:
-        pytest.skip("debhelper is not installed")
-    place = tmp_path_factory.mktemp("packages")
-    subprocess.run([*BEHIND, f"{REPOSITORY}/packaging/build-deb", place], check=True)
+    if shutil.which(tool) is None:
+        pytest.skip(f"{package} is not installed")
+    place = tmp_path_factory.mktemp(script)
+    subprocess.run([*BEHIND, f"{REPOSITORY}/packaging/{script}", place], check=True)
     return str(place)
 
 
 @pytest.fixture(scope="session")
-def rpms(packages, tmp_path_factory):
+def packages(tmp_path_factory):
+    """A directory with the Debian packages."""
+    return built("build-deb", "dh", "debhelper", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def rpms(tmp_path_factory):
     """A directory with the RPMs."""
-    if os.environ.get("TPROXYD_PACKAGES"):
-        return packages
-    if shutil.which("rpmbuild") is None:
-        pytest.skip("rpmbuild is not installed")
-    place = tmp_path_factory.mktemp("rpms")
-    subprocess.run([*BEHIND, f"{REPOSITORY}/packaging/build-rpm", place], check=True)
-    return str(place)
+    return built("build-rpm", "rpmbuild", "rpmbuild", tmp_path_factory)
 
 
 @pytest.fixture
