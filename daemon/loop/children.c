@@ -22,11 +22,6 @@ static uint64_t readiness_usec(const struct daemon *d)
 	return plan_readiness_usec(&latest_of(d)->plan);
 }
 
-void daemon_give_time(struct daemon *d, uint64_t since_usec)
-{
-	situation_started(situation_of(d), PART_KUMA_DP, readiness_usec(d), since_usec);
-}
-
 static enum child_id id_of(const struct daemon *d, const struct proc *proc)
 {
 	return proc == &d->child[CHILD_KUMA_DP].proc ? CHILD_KUMA_DP : CHILD_CORE_DNS;

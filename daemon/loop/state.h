@@ -289,6 +289,13 @@ static inline uint64_t daemon_hold_usec(const struct daemon *d)
 	return nsec == DURATION_INFINITY ? USEC_NEVER : (uint64_t)nsec / 1000;
 }
 
+/* kuma-dp has the time of a start, counted from then. */
+static inline void daemon_give_time(struct daemon *d, uint64_t since_usec)
+{
+	situation_started(situation_of(d), PART_KUMA_DP, plan_readiness_usec(&latest_of(d)->plan),
+			  since_usec);
+}
+
 /* The whole seconds until then, a part of one counted too; 0: it is over, or never comes. */
 static inline uint64_t daemon_seconds_until(struct daemon *d, uint64_t usec)
 {
@@ -378,12 +385,11 @@ void daemon_was_due(struct daemon *d, uint64_t due_usec);
 
 /* children.c: their lives and ends, Envoy's too; those that have had their time; a round of the sweep
  * of a session (0: of everything): returns the microseconds after which the next one is due, or 0
- * where none is left, or they would not end; kuma-dp has the time of a start, counted from then. */
+ * where none is left, or they would not end. */
 extern const struct proc_owner daemon_owner;
 void daemon_envoy_ended(struct daemon *d);
 void daemon_give_up_overdue(struct daemon *d);
 int daemon_sweep(struct daemon *d, pid_t session, int *rounds);
-void daemon_give_time(struct daemon *d, uint64_t since_usec);
 
 /* stop.c: asked to stop, once or again; the part of the step that ends things. */
 void daemon_stop(struct daemon *d);
