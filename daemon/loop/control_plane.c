@@ -45,6 +45,12 @@ static void refused(struct daemon *d, uint64_t lead_usec)
 		   (double)(refusal->start_usec - now) / 1000000);
 }
 
+bool daemon_seeks_envoy(struct daemon *d)
+{
+	return d->probe.envoy == 0 &&
+	       refusal_still_until(&d->control_plane.refusal, d->ops->now(d)) > 0;
+}
+
 void daemon_refused(void *userdata)
 {
 	struct daemon *d = userdata;
@@ -54,6 +60,9 @@ void daemon_refused(void *userdata)
 	if (!d->carry.ready && refusal->crash_usec == 0 && child_lives(d, CHILD_KUMA_DP))
 		refusal_crashed(refusal, d->carry.child[CHILD_KUMA_DP].started_usec);
 	refused(d, d->ops->now(d) - d->carry.child[CHILD_KUMA_DP].started_usec);
+	/* The round under way began before that Envoy, and would wait for answers that do not come. */
+	if (daemon_seeks_envoy(d))
+		d->ops->hurry(d);
 }
 
 uint64_t daemon_keep_envoy_still(struct daemon *d)

@@ -374,11 +374,12 @@ void daemon_probed(const struct probe_result *result, void *userdata);
 
 /* control_plane.c: what a round has found about it; its refusal shows in what Envoy says; the proxy's
  * connection has gone with its process; the part of the step that keeps an Envoy still which was
- * refused: returns until when, USEC_NEVER: it need not be. */
+ * refused: returns until when, USEC_NEVER: it need not be; whether nobody knows which process that is. */
 void daemon_control_plane_probed(struct daemon *d, const struct probe_result *result);
 void daemon_refused(void *userdata);
 void daemon_disconnected(struct daemon *d);
 uint64_t daemon_keep_envoy_still(struct daemon *d);
+bool daemon_seeks_envoy(struct daemon *d);
 
 /* Something happens that was due then: where it comes much too late, we were stopped or frozen. */
 void daemon_was_due(struct daemon *d, uint64_t due_usec);

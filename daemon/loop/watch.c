@@ -16,6 +16,8 @@
  * round that ends with the last answer. */
 #define WATCH_USEC ((uint64_t)2 * 1000 * 1000)
 #define PROBE_USEC ((uint64_t)1000 * 1000)
+/* One that finds out no more than who is Envoy, which shows when it begins. */
+#define SEEK_USEC ((uint64_t)100 * 1000)
 
 /* Envoy looks at all its figures to find the one about the control plane, so it is asked every 10 s
  * only while it serves. */
@@ -121,8 +123,10 @@ void daemon_was_due(struct daemon *d, uint64_t due_usec)
 	daemon_probe_anew(d);
 }
 
-static uint64_t round_usec(const struct daemon *d)
+static uint64_t round_usec(struct daemon *d)
 {
+	if (daemon_seeks_envoy(d))
+		return SEEK_USEC;
 	return d->probe.lazy ? WATCH_USEC : PROBE_USEC;
 }
 

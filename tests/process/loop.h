@@ -26,11 +26,12 @@ struct world {
 	int64_t wall_offset; /* what the wall clock says beyond `now`, in seconds */
 	uint64_t now, timer[TIMER_COUNT], proc_timer[CHILD_COUNT];
 	bool woken, probing, ended, reserved;
-	uint16_t dns_port;   /* where the last round asks; 0: it does not */
-	bool hurried;        /* the round under way */
-	unsigned wakeups;    /* timers that fired, and ends of rounds */
-	uint64_t round_usec; /* when it ends by itself; 0: when all have answered */
-	int status;          /* of the end */
+	uint16_t dns_port;     /* where the last round asks; 0: it does not */
+	bool hurried;          /* the round under way */
+	uint64_t timeout_usec; /* and the longest that it may take */
+	unsigned wakeups;      /* timers that fired, and ends of rounds */
+	uint64_t round_usec;   /* when it ends by itself; 0: when all have answered */
+	int status;            /* of the end */
 	char book[2000];
 
 	/* How the world answers. */
@@ -104,6 +105,7 @@ static inline int paper_probe(struct daemon *d, const struct probe_target *targe
 	cr_assert_not(w->probing, "a second round at once");
 	w->probing = true;
 	w->dns_port = target->dns_family[FAMILY_V4] ? target->dns_port : 0;
+	w->timeout_usec = target->timeout_usec;
 	w->round_usec = target->lazy ? w->now + target->timeout_usec : 0;
 	return 0;
 }

@@ -54,10 +54,16 @@ Test(loop, times_one_more_start_where_the_control_plane_refuses)
 	/* It is refused once more, and there is no third one. */
 	advance(&w, lead);
 	daemon_refused(&w.d);
-	turn(&w);
-	/* A round that began after the start tells who is Envoy. */
+	/* The round under way ends at once; the next one tells who is Envoy, and waits for no more. */
+	cr_expect(w.hurried);
+	answered(&w, &(struct probe_result){ .admin = true });
+	while (!w.probing)
+		advance(&w, 10 * MSEC);
+	cr_expect_eq(w.timeout_usec, 100 * MSEC);
 	refused(&w);
+	cr_expect(w.d.control_plane.still);
 	refused(&w);
+	cr_expect_eq(w.timeout_usec, SECOND);
 	did(&w, "STOP:envoy");
 	cr_expect(strstr(w.d.status, "about 1 s") || strstr(w.d.status, "about 2 s"), "%s",
 		  w.d.status);
