@@ -331,7 +331,7 @@ const struct setting settings[] = {
 		.flag = "core-dns-mode",
 		AS_ENUM(core_dns.mode, enum core_dns_mode, core_dns_modes, "auto"),
 		.affects = AFFECTS_KUMA_DP | AFFECTS_START,
-		.help = "Who answers redirected DNS queries: a coredns that kuma-dp runs, a coredns that tproxyd runs, kuma-dp itself (embedded), or nobody. auto: off where DNS is not redirected, else embedded with kuma-dp 3 and kuma-dp before that.",
+		.help = "Who answers redirected DNS queries: a coredns that kuma-dp runs, a coredns that tproxyd runs, kuma-dp itself (embedded), or nobody. auto: off where DNS is not redirected, else embedded with kuma-dp 3; before that kuma-dp where coredns is of Kuma's build, tproxyd with another.",
 	},
 	{
 		OWN("coreDNS.path", "CORE_DNS_PATH"),

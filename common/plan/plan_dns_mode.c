@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/plan/planner.h"
 
-/* Who answers DNS. What works differs by kuma-dp's version: only 2.11 and later can answer
- * themselves, 3.0 runs no coredns any more. */
+/* Who answers DNS. What works differs by kuma-dp's version (only 2.11 and later can answer
+ * themselves, 3.0 runs no coredns any more) and by the build of coredns: the Corefile that
+ * kuma-dp writes needs the plugin `alternate` of Kuma's. */
 
 #define MODE "coreDNS.mode"
 
 #define STOCK_MAJOR 1 /* coredns whose `forward` has `next` and several per block */
 #define STOCK_MINOR 12
+
+/* Whether coredns is known to end at once with what kuma-dp itself writes into a Corefile. */
+static bool lacks_alternate(const struct planner *p)
+{
+	const struct facts_program *core_dns = &p->facts->core_dns;
+
+	return core_dns->major && !core_dns->version_problem && !core_dns->has_alternate &&
+	       !*p->config->core_dns.corefile;
+}
 
 static enum core_dns_mode resolve(const struct planner *p)
 {
@@ -18,7 +28,9 @@ static enum core_dns_mode resolve(const struct planner *p)
 		return config->core_dns.mode;
 	if (!config->redirect.dns.enabled && !config->redirect.dns.capture_all)
 		return CORE_DNS_OFF;
-	return kuma_dp->major >= 3 ? CORE_DNS_EMBEDDED : CORE_DNS_KUMA_DP;
+	if (kuma_dp->major >= 3)
+		return CORE_DNS_EMBEDDED;
+	return lacks_alternate(p) ? CORE_DNS_TPROXYD : CORE_DNS_KUMA_DP;
 }
 
 /* Queries of virtual networks are redirected also where DNS is not. */
@@ -43,6 +55,11 @@ static void judge_kuma_dp(struct planner *p, enum core_dns_mode mode)
 		say(p, HOST_ERROR, MODE,
 		    "kuma-dp %u.%u runs no coredns any more: use embedded or tproxyd",
 		    kuma_dp->major, kuma_dp->minor);
+	else if (mode == CORE_DNS_KUMA_DP && lacks_alternate(p))
+		say(p, HOST_ERROR, MODE,
+		    "the Corefile of kuma-dp needs the plugin alternate, which %s lacks: use "
+		    "tproxyd or auto, or Kuma's build of coredns",
+		    p->facts->core_dns.path);
 }
 
 /* Our own Corefile needs `alternate` of Kuma's build, or `next` of a recent one. */

@@ -132,6 +132,21 @@ static bool has_plugin(const char *list, const char *plugin)
 	return false;
 }
 
+/* Whether coredns may be run, and what it can do therefore counts. */
+static bool may_run_core_dns(const struct config *config, const struct facts_program *kuma_dp)
+{
+	switch (config->core_dns.mode) {
+	case CORE_DNS_OFF:
+	case CORE_DNS_EMBEDDED:
+		return false;
+	case CORE_DNS_AUTO:
+		return kuma_dp->major < 3 &&
+		       (config->redirect.dns.enabled || config->redirect.dns.capture_all);
+	default:
+		return true;
+	}
+}
+
 void host_programs(struct arena *arena, const struct config *config, struct facts *facts)
 {
 	const struct facts_user *user = &facts->asked;
@@ -149,8 +164,8 @@ void host_programs(struct arena *arena, const struct config *config, struct fact
 	/* `kuma-dp version` prints "PRODUCT: VERSION"; the product differs between distributions. */
 	if (facts->kuma_dp.path && !facts->kuma_dp.file.problem && !recall(&known, &facts->kuma_dp))
 		ask_version(arena, user, "version", ": ", &facts->kuma_dp);
-	if (mode != CORE_DNS_TPROXYD || !core_dns->path || core_dns->file.problem ||
-	    recall(&known_core_dns, core_dns))
+	if (!may_run_core_dns(config, &facts->kuma_dp) || !core_dns->path ||
+	    core_dns->file.problem || recall(&known_core_dns, core_dns))
 		return;
 	ask_version(arena, user, "-version", "CoreDNS-", core_dns);
 	if (!core_dns->version_problem)

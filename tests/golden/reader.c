@@ -233,8 +233,10 @@ static bool programs_store(const struct entry *entry, struct facts *facts)
 	if (strcmp(entry->path, "envoy") == 0)
 		return program_store(entry->arena, &facts->envoy, entry->text);
 	if (strcmp(entry->path, "coreDNS") == 0) {
+		if (!program_store(entry->arena, &facts->core_dns, entry->text))
+			return false;
 		facts->core_dns.has_alternate = true;
-		return program_store(entry->arena, &facts->core_dns, entry->text);
+		return true;
 	}
 	return false;
 }

@@ -331,6 +331,12 @@ def kuma_dp_is_too_new_to_run_coredns(s):
     s.set(coreDNS__mode="kuma-dp")
 
 
+@case(BAD_HOST, in_config("coreDNS.mode", "the Corefile of kuma-dp needs the plugin alternate, which /run/stock/coredns lacks: .*"))
+def kuma_dp_cannot_run_a_stock_coredns(s):
+    s.write("/run/stock/coredns", "#!/bin/sh\necho CoreDNS-1.14.6\n", "0755")
+    s.set(coreDNS__path="/run/stock/coredns", coreDNS__mode="kuma-dp")
+
+
 @case(BAD_HOST, in_config("coreDNS.path", "/run/old/coredns is CoreDNS 1.11.0: Kuma's build or 1.12 and later .*"))
 def our_own_coredns_is_too_old(s):
     s.write("/run/old/coredns", "#!/bin/sh\necho CoreDNS-1.11.0\n", "0755")

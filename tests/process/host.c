@@ -431,6 +431,34 @@ Test(host_programs, says_why_a_version_could_not_be_told)
 	place_done(&p);
 }
 
+/* Whether coredns is asked what it can in a mode, beside a kuma-dp of unknown version. */
+static bool asks_core_dns(enum core_dns_mode mode, bool dns)
+{
+	struct config config = { .core_dns.mode = mode, .redirect.dns.enabled = dns };
+	struct facts facts = { .asked = user };
+	struct place p;
+	bool asked;
+
+	place_init(&p);
+	judge(&p, 0, 0, 0755, "#!/bin/sh\necho CoreDNS-1.14.6\n", 0);
+	config.core_dns.path = p.path;
+	config.kuma_dp.path = config.kuma_dp.envoy_path = "/nonexistent/x";
+	host_programs(&p.arena, &config, &facts);
+	asked = facts.core_dns.major == 1;
+	place_done(&p);
+	return asked;
+}
+
+Test(host_programs, asks_coredns_where_it_may_be_run)
+{
+	cr_expect(asks_core_dns(CORE_DNS_AUTO, true));
+	cr_expect(asks_core_dns(CORE_DNS_KUMA_DP, true));
+	cr_expect(asks_core_dns(CORE_DNS_TPROXYD, true));
+	cr_expect_not(asks_core_dns(CORE_DNS_AUTO, false));
+	cr_expect_not(asks_core_dns(CORE_DNS_EMBEDDED, true));
+	cr_expect_not(asks_core_dns(CORE_DNS_OFF, false));
+}
+
 Test(host_programs, reads_version_and_plugins_of_our_own_coredns)
 {
 	struct config config = { .core_dns.mode = CORE_DNS_TPROXYD };

@@ -105,6 +105,8 @@ static void find_on_host(const struct config *config, struct facts *facts)
 		facts->kuma_dp.path = config->kuma_dp.path;
 	if (*config->kuma_dp.envoy_path)
 		facts->envoy.path = config->kuma_dp.envoy_path;
+	/* The Corefile for a stock coredns depends on more settings than that for Kuma's build. */
+	facts->core_dns.has_alternate = config->core_dns.mode != CORE_DNS_TPROXYD;
 	if (*config->core_dns.path)
 		facts->core_dns.path = config->core_dns.path;
 	if (*config->kuma_dp.ca_cert_file)

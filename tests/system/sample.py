@@ -18,6 +18,14 @@ UNIT = "tproxyd.service"
 CONFIG = "/etc/tproxyd/tproxyd.yaml"
 DROP_INS = f"/etc/systemd/system/{UNIT}.d"
 KUMA_DP = 5678
+# The real coredns is a stock one. The stand-in kuma-dp, whose Corefile has no `alternate`, can run it all the same:
+# with this in its place as if it were Kuma's build.
+KUMAS_CORE_DNS = "/usr/local/lib/kuma/coredns"
+KUMAS_CORE_DNS_TEXT = """\
+#!/bin/sh
+[ "$1" = -plugins ] && echo "  dns.alternate"
+exec /usr/local/bin/coredns "$@"
+"""
 DATAPLANE = """\
 type: Dataplane
 mesh: default
@@ -41,6 +49,7 @@ SETTINGS = {
         "dataplaneVars": {"name": "app-1", "address": machines.INSIDE4},
     },
     "redirect": {"dns": {"enabled": True}},
+    "coreDNS": {"path": KUMAS_CORE_DNS},
 }
 
 
@@ -71,6 +80,8 @@ def merged(base, changes):
 def settings(changes=None, standin=None):
     """The text of a configuration file. standin: switches of the stand-in, without "STANDIN_"."""
     result = merged(SETTINGS, changes or {})
+    if result["coreDNS"].get("mode") in ("tproxyd", "auto"):
+        del result["coreDNS"]["path"]
     if standin:
         switches = {f"STANDIN_{key}": str(value) for key, value in standin.items()}
         result["kumaDP"] = {**result["kumaDP"], "env": {**result["kumaDP"].get("env", {}), **switches}}
@@ -80,6 +91,7 @@ def settings(changes=None, standin=None):
 def configure(machine, changes=None, standin=None, dataplane=DATAPLANE, token_mode=0o600, path=CONFIG):
     """Writes the configuration and what it names; returns the token."""
     text = token()
+    machine.write(KUMAS_CORE_DNS, KUMAS_CORE_DNS_TEXT, 0o755)
     machine.write("/etc/tproxyd/token", text + "\n", token_mode)
     machine.write("/etc/tproxyd/dataplane.yaml", dataplane)
     machine.write(path, settings(changes, standin))

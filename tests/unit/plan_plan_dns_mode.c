@@ -40,6 +40,39 @@ Test(dns_mode, is_kuma_dp_up_to_2_14)
 	cr_expect_eq(fx.plan.children.envoy_dns_port, 15054);
 }
 
+Test(dns_mode, is_tproxyd_with_a_stock_coredns)
+{
+	fx.facts.core_dns.has_alternate = false;
+	build_mode("auto");
+	expect_accepted();
+	cr_expect_eq(fx.plan.children.dns_mode, CORE_DNS_TPROXYD);
+}
+
+Test(dns_mode, is_kuma_dp_with_a_stock_coredns_and_a_corefile_for_it)
+{
+	fx.facts.core_dns.has_alternate = false;
+	build_run("redirect: {dns: {enabled: true}}\ncoreDNS: {corefile: /c}\n");
+	expect_accepted();
+	cr_expect_eq(fx.plan.children.dns_mode, CORE_DNS_KUMA_DP);
+}
+
+Test(dns_mode, is_kuma_dp_with_a_coredns_that_does_not_tell_its_plugins)
+{
+	fx.facts.core_dns.has_alternate = false;
+	fx.facts.core_dns.version_problem = "it was ended by signal 11";
+	build_mode("auto");
+	expect_accepted();
+	cr_expect_eq(fx.plan.children.dns_mode, CORE_DNS_KUMA_DP);
+}
+
+Test(dns_mode, cannot_be_kuma_dp_with_a_stock_coredns)
+{
+	fx.facts.core_dns.has_alternate = false;
+	build_mode("kuma-dp");
+	expect_refused(MODE,
+		       "needs the plugin alternate, which /usr/bin/coredns lacks: use tproxyd");
+}
+
 Test(dns_mode, is_kuma_dp_with_capture_all)
 {
 	build_run("redirect: {dns: {captureAll: true}}\n");
@@ -79,6 +112,7 @@ Test(dns_mode, cannot_be_kuma_dp_in_3_0)
 
 Test(dns_mode, can_be_tproxyd_with_a_recent_coredns)
 {
+	fx.facts.core_dns.has_alternate = false;
 	build_mode("tproxyd");
 	expect_accepted();
 	cr_expect_eq(fx.plan.children.dns_mode, CORE_DNS_TPROXYD);
@@ -89,6 +123,7 @@ Test(dns_mode, can_be_tproxyd_with_a_recent_coredns)
 Test(dns_mode, cannot_be_tproxyd_with_an_old_stock_coredns)
 {
 	fx.facts.core_dns.minor = 11;
+	fx.facts.core_dns.has_alternate = false;
 	build_mode("tproxyd");
 	expect_refused("coreDNS.path",
 		       "is CoreDNS 1.11.2: Kuma's build or 1.12 and later is needed");
@@ -97,7 +132,6 @@ Test(dns_mode, cannot_be_tproxyd_with_an_old_stock_coredns)
 Test(dns_mode, can_be_tproxyd_with_any_build_of_kuma)
 {
 	fx.facts.core_dns.minor = 8;
-	fx.facts.core_dns.has_alternate = true;
 	build_mode("tproxyd");
 	expect_accepted();
 	cr_expect(fx.plan.children.core_dns_alternate);
@@ -106,12 +140,14 @@ Test(dns_mode, can_be_tproxyd_with_any_build_of_kuma)
 Test(dns_mode, can_be_tproxyd_with_an_old_coredns_and_a_corefile_for_it)
 {
 	fx.facts.core_dns.minor = 8;
+	fx.facts.core_dns.has_alternate = false;
 	build_run("redirect: {dns: {enabled: true}}\ncoreDNS: {mode: tproxyd, corefile: /c}\n");
 	expect_accepted();
 }
 
 Test(dns_mode, cannot_be_tproxyd_with_a_coredns_of_unknown_version)
 {
+	fx.facts.core_dns.has_alternate = false;
 	fx.facts.core_dns.version_problem = "it was ended by signal 11";
 	build_mode("tproxyd");
 	expect_refused("coreDNS.path",
