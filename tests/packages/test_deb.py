@@ -6,6 +6,7 @@ import time
 import deb
 import machine as machines
 import sample
+from witnesses import Witnesses
 
 # What dpkg, apt and their triggers write for themselves.
 BOOKS = ("/var/lib/dpkg", "/var/lib/apt", "/var/lib/PackageKit", "/var/log", "/var/cache", "/var/lib/systemd/catalog",
@@ -109,10 +110,16 @@ def test_removal_takes_out_what_install_put_in(host):
     assert not sample.is_redirected(host) and not host.exists("/run/tproxyd-install")
 
 
-def test_upgrade_leaves_the_proxy_running(host, packages, tmp_path):
+def test_upgrade_under_load_is_noticed_by_nobody(host, packages, tmp_path):
+    sample.drop_in(host, "dns", "[Service]\nEnvironment=KUMA_TRANSPARENT_PROXY_REDIRECT_DNS_ENABLED=true\n")
+    host.serve([80])
     host.systemctl("start", "tproxyd", timeout=60)
-    before = pids(host)
+    before, started = pids(host), len(host.messages("-t", "tproxyd"))
+    witnesses = Witnesses(host)
     deb.install(host, deb.newer(packages, tmp_path))
+    found, names = witnesses.end()
+    print(f"new connections {found}, answers {names}")
+    assert any("has taken the place of" in text for text in host.messages("-t", "tproxyd")[started:])
     assert pids(host) == before
     assert state(host) == ["disabled", "active"] and sample.is_redirected(host)
     assert host.show("tproxyd.service", "NeedDaemonReload") == "no"
