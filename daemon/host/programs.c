@@ -142,9 +142,11 @@ static bool may_run_core_dns(const struct config *config, const struct facts_pro
 	case CORE_DNS_AUTO:
 		return kuma_dp->major < 3 &&
 		       (config->redirect.dns.enabled || config->redirect.dns.capture_all);
-	default:
-		return true;
+	case CORE_DNS_KUMA_DP:
+	case CORE_DNS_TPROXYD:
+		break;
 	}
+	return true;
 }
 
 void host_programs(struct arena *arena, const struct config *config, struct facts *facts)
