@@ -276,6 +276,8 @@ static bool facts_store(const struct entry *entry)
 		  .lack = &f->family[FAMILY_V6].ability[BACKEND_IPTABLES].no_drop_invalid,
 		  .sentence = "this kernel has no mangle table for IPv6" },
 		{ "ip6tables.dockerOutput", .flag = &f->family[FAMILY_V6].docker_output },
+		{ "iptables.unnumbered", .text = &f->family[FAMILY_V4].unnumbered },
+		{ "ip6tables.unnumbered", .text = &f->family[FAMILY_V6].unnumbered },
 		{ "nftNatForeign", .flag = &f->nft_nat_foreign },
 		{ "resolvConf", .file = &f->resolv_conf },
 		{ "token", .file = &f->token },

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * The rules of a golden case for nf_tables, for test_nftables.py:
+ * The rules of a golden case, for nf_tables and for test_nftables.py unless said otherwise:
  *
  *     nft_case text DIRECTORY LEVEL    what nft -f is given
  *     nft_case send DIRECTORY LEVEL    puts them into the kernel as netlink messages
+ *     nft_case apply DIRECTORY LEVEL BACKEND RECORD
+ *                                      puts them into the kernel through that backend, for test_nft_equivalence.py
  *
  * DIRECTORY may be followed by ":strict" (inbounds closed where the mesh does not cover them) and ":lists" (long ones,
  * up to the last value).
  *
- * Exit 0; 1 with the sentence on stderr; 77 where the case's configuration is refused.
+ * Exit 0; 1 with the sentence on stderr; 77 where the case's configuration is refused, and why.
  */
 
 #include <errno.h>
@@ -24,6 +26,8 @@
 #include "common/base/cleanup.h"
 #include "common/rules/encode_nft.h"
 #include "common/rules/print_nft.h"
+#include "daemon/netfilter/backends/backends.h"
+#include "daemon/netfilter/record.h"
 #include "tests/golden/case.h"
 
 static enum level level_of(const char *name)
@@ -93,6 +97,34 @@ static void send_batch(const struct nft_batch *batch)
 	(void)mnl_socket_close(nl);
 }
 
+static int refuse(const struct diag_list *diags)
+{
+	_strbuf_ struct strbuf text = { 0 };
+
+	for (size_t i = 0; i < diags->n; i++) {
+		diag_print(&diags->items[i], &text);
+		strbuf_addc(&text, '\n');
+	}
+	(void)fputs(strbuf_text(&text), stderr);
+	return 77;
+}
+
+/* In place of what the record lists. */
+static void apply(const struct ruleset *rules, const char *backend, const char *path)
+{
+	const enum backend_choice choice =
+		strcmp(backend, "nftables") == 0 ? BACKEND_NFTABLES : BACKEND_IPTABLES;
+	struct netfilter_channel channel = { .fd = -EBADF };
+	const struct netfilter_wish wish = { .rules = rules, .channel = &channel };
+	struct record record = { 0 };
+	struct error err = { 0 };
+
+	if (record_load(path, &record, &err) < 0 ||
+	    netfilter_backends[choice]->apply(&wish, &record, NULL, &err) != NETFILTER_DONE)
+		die("%s", err.text);
+	record_done(&record);
+}
+
 int main(int argc, char *argv[])
 {
 	_cleanup_(arena_done) struct arena arena = { 0 };
@@ -103,15 +135,19 @@ int main(int argc, char *argv[])
 	struct nft_ruleset lowered;
 	char *directory = argv[2];
 
-	if (argc != 4)
-		die("usage: nft_case text|send DIRECTORY LEVEL");
+	if (argc != (argc > 1 && strcmp(argv[1], "apply") == 0 ? 6 : 4))
+		die("usage: see nft_case.c");
 	if (!case_build(&arena, strsep(&directory, ":"), &c, &plan, &diags))
-		return 77;
+		return refuse(&diags);
 	if (directory && strcmp(directory, "strict") == 0)
 		fill_strict(&plan);
 	else if (directory)
 		fill_lists(&arena, &plan);
 	ruleset_build(&arena, &plan, level_of(argv[3]), &rules);
+	if (strcmp(argv[1], "apply") == 0) {
+		apply(&rules, argv[4], argv[5]);
+		return arena.failed;
+	}
 	lower_nft(&arena, &rules, &lowered);
 	if (strcmp(argv[1], "text") == 0) {
 		_strbuf_ struct strbuf text = { 0 };
