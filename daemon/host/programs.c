@@ -111,7 +111,7 @@ static bool recall(const struct facts_program *known, struct facts_program *prog
 {
 	if (!known->path || strcmp(known->path, program->path) != 0 || !program->identity.inode ||
 	    memcmp(&known->identity, &program->identity, sizeof(known->identity)) != 0 ||
-	    !(known->major || known->minor || known->patch))
+	    !(known->major || known->minor || known->patch || known->has_alternate))
 		return false;
 	program->major = known->major;
 	program->minor = known->minor;
@@ -169,8 +169,9 @@ void host_programs(struct arena *arena, const struct config *config, struct fact
 	if (!may_run_core_dns(config, &facts->kuma_dp) || !core_dns->path ||
 	    core_dns->file.problem || recall(&known_core_dns, core_dns))
 		return;
-	ask_version(arena, user, "-version", "CoreDNS-", core_dns);
-	if (!core_dns->version_problem)
-		output = ask(arena, user, core_dns->path, "-plugins", &core_dns->version_problem);
+	output = ask(arena, user, core_dns->path, "-plugins", &core_dns->version_problem);
 	core_dns->has_alternate = output && has_plugin(output, "alternate");
+	/* Kuma's build can do all that is asked of it, whatever its version. */
+	if (output && !core_dns->has_alternate)
+		ask_version(arena, user, "-version", "CoreDNS-", core_dns);
 }

@@ -444,7 +444,8 @@ static bool asks_core_dns(enum core_dns_mode mode, bool dns)
 	config.core_dns.path = p.path;
 	config.kuma_dp.path = config.kuma_dp.envoy_path = "/nonexistent/x";
 	host_programs(&p.arena, &config, &facts);
-	asked = facts.core_dns.major == 1;
+	asked = facts.core_dns.major == 1 && facts.core_dns.minor == 14 &&
+		facts.core_dns.patch == 6 && !facts.core_dns.has_alternate;
 	place_done(&p);
 	return asked;
 }
@@ -459,7 +460,7 @@ Test(host_programs, asks_coredns_where_it_may_be_run)
 	cr_expect_not(asks_core_dns(CORE_DNS_OFF, false));
 }
 
-Test(host_programs, reads_version_and_plugins_of_our_own_coredns)
+Test(host_programs, knows_kumas_build_of_coredns_by_its_plugins)
 {
 	struct config config = { .core_dns.mode = CORE_DNS_TPROXYD };
 	struct facts facts = { .asked = user };
@@ -473,9 +474,8 @@ Test(host_programs, reads_version_and_plugins_of_our_own_coredns)
 	config.core_dns.path = p.path;
 	config.kuma_dp.path = config.kuma_dp.envoy_path = "/nonexistent/x";
 	host_programs(&p.arena, &config, &facts);
-	cr_expect(facts.core_dns.major == 1 && facts.core_dns.minor == 14 &&
-		  facts.core_dns.patch == 6);
 	cr_expect(facts.core_dns.has_alternate);
+	cr_expect_eq(facts.core_dns.major, 0, "asked for a version that does not matter");
 	cr_assert(facts.kuma_dp.file.problem != NULL);
 	cr_expect_str_eq(facts.kuma_dp.file.problem, "/nonexistent/x does not exist");
 	place_done(&p);
