@@ -42,7 +42,7 @@ void daemon_listen(struct daemon *d)
 {
 	const struct netfilter_watch_setup setup = {
 		.event = d->event,
-		.lock_file = xtables_lock_file(),
+		.lock_file = d->redirect.backend->in_tables ? NULL : xtables_lock_file(),
 		.iface = d->current->rules[LEVEL_FULL].loopback,
 		.happened = on_news,
 		.userdata = d,

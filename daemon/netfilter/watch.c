@@ -45,6 +45,8 @@ static int watch_lock(struct netfilter_watch *watch)
 	int r;
 
 	watch->lock = sd_event_source_disable_unref(watch->lock);
+	if (!watch->setup.lock_file)
+		return 0;
 	if (stat(watch->setup.lock_file, &watch->lock_file) < 0)
 		return -errno;
 	/* IN_CLOSE: the lock is a descriptor's, and ends with it. */
@@ -59,7 +61,7 @@ void netfilter_watch_renew(struct netfilter_watch *watch)
 {
 	struct stat now;
 
-	if (stat(watch->setup.lock_file, &now) < 0)
+	if (!watch->setup.lock_file || stat(watch->setup.lock_file, &now) < 0)
 		return;
 	if (watch->lock && now.st_ino == watch->lock_file.st_ino &&
 	    now.st_dev == watch->lock_file.st_dev)

@@ -26,7 +26,9 @@ struct netfilter_watch;
 
 struct netfilter_watch_setup {
 	sd_event *event;
-	const char *lock_file, *iface; /* borrowed for the watch's life */
+	/* Borrowed for the watch's life; NULL: the rules are not where the lock counts. */
+	const char *lock_file;
+	const char *iface; /* likewise */
 	/* Called from the event loop, once for a burst. whom is a program, "nft (process 4711)", or
 	 * NULL. */
 	void (*happened)(enum netfilter_news news, const char *whom, void *userdata);
