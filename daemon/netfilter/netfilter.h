@@ -38,6 +38,9 @@ struct netfilter_channel {
 	int fd; /* -EBADF: nothing yet */
 	uint32_t seq;
 	bool owned; /* what is put in goes with the descriptor, where the kernel can do that */
+	/* What the last change has left, and when: while nothing has changed since it is not read again. */
+	uint32_t generation; /* of nf_tables; 0: not known */
+	size_t rules[FAMILY_COUNT];
 };
 
 /* What is to be so. */

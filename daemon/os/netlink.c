@@ -15,7 +15,9 @@
 
 #define ANSWER_MAX 32768 /* the longest datagram that the kernel makes of a listing */
 
-DEFINE_CLEANUP(struct mnl_socket *, mnl_socket_close, NULL);
+/* To netfilter, between two questions: closing a socket to it waits until what was last changed in
+ * nf_tables, by anybody, is destroyed: 10 to 20 ms. */
+static struct mnl_socket *spare;
 
 static struct mnl_socket *open_socket(int protocol)
 {
@@ -26,19 +28,46 @@ static struct mnl_socket *open_socket(int protocol)
 	if (s)
 		(void)setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_RCVTIMEO, &limit,
 				 sizeof(limit));
+	if (!s || mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) >= 0)
+		return s;
+	(void)mnl_socket_close(s);
+	return NULL;
+}
+
+/* One question may be asked while the answer to another one is read. */
+static struct mnl_socket *take_socket(int protocol)
+{
+	struct mnl_socket *s = protocol == NETLINK_NETFILTER ? take_ptr(spare) : NULL;
+
+	if (!s)
+		return open_socket(protocol);
+	netlink_drain(mnl_socket_get_fd(s));
 	return s;
 }
 
-int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, void *userdata)
+static void give_socket(int protocol, struct mnl_socket *s)
 {
-	_cleanup_(mnl_socket_closep) struct mnl_socket *s = open_socket(protocol);
+	if (protocol == NETLINK_NETFILTER && !spare)
+		spare = s;
+	else
+		(void)mnl_socket_close(s);
+}
+
+void netlink_drain(int fd)
+{
+	char answer[64];
+
+	while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
+		continue;
+}
+
+static int ask(const struct mnl_socket *s, const struct nlmsghdr *request, mnl_cb_t on_message,
+	       void *userdata)
+{
 	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
 	int r = MNL_CB_OK;
 
-	request->nlmsg_flags |= NLM_F_REQUEST;
-	request->nlmsg_seq = 1;
-	if (!s || mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(s, request, request->nlmsg_len) < 0)
+	if (mnl_socket_sendto(s, request, request->nlmsg_len) < 0)
 		return -errno;
 	while (r > MNL_CB_STOP) {
 		ssize_t n = mnl_socket_recvfrom(s, answer, sizeof(answer));
@@ -48,13 +77,27 @@ int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, voi
 		if (n < 0)
 			return NETLINK_LOST;
 		errno = 0;
-		r = mnl_cb_run(answer, (size_t)n, 1, mnl_socket_get_portid(s), on_message,
-			       userdata);
+		r = mnl_cb_run(answer, (size_t)n, request->nlmsg_seq, mnl_socket_get_portid(s),
+			       on_message, userdata);
 	}
 	/* What reads messages may fail without an error of its own. */
 	if (r < 0)
 		return errno != 0 ? -errno : -EBADMSG;
 	return 0;
+}
+
+int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, void *userdata)
+{
+	struct mnl_socket *s = take_socket(protocol);
+	int r;
+
+	if (!s)
+		return -errno;
+	request->nlmsg_flags |= NLM_F_REQUEST;
+	request->nlmsg_seq = 1;
+	r = ask(s, request, on_message, userdata);
+	give_socket(protocol, s);
+	return r;
 }
 
 bool netlink_nft_is_absent(int r)

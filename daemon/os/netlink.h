@@ -28,12 +28,15 @@ static inline bool netlink_is_in(const struct nlattr *attr, const struct nlattr 
 #define NETLINK_TRIES 5
 
 /* Sends the request (mnl_nlmsg_put_header() and what belongs to it; flags and type are the caller's)
- * over a socket of its own, and calls on_message for each message of the answer. Returns 0, what the
+ * over a socket that is kept for the next one, and calls on_message for each message of the answer. Returns 0, what the
  * kernel refused it with, -EINTR where others have changed what was being listed, or NETLINK_LOST
  * where the answer did not come. on_message returns MNL_CB_OK, or MNL_CB_STOP where no more comes. */
 #define NETLINK_LOST 1
 int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, void *userdata)
 	_must_check_;
+
+/* Reads what nobody waits for any more. */
+void netlink_drain(int fd);
 
 /* Whether a question to nf_tables was refused so because this kernel has no nfnetlink, or no nf_tables behind
  * it. */

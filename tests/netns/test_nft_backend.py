@@ -130,6 +130,19 @@ def test_whoever_dies_leaves_the_old_state_or_the_new_one_and_a_record(fw, when,
     assert listed(fw) == "" and not fw.has_record()
 
 
+def test_what_others_change_between_two_changes_is_known(fw):
+    """The tables are not read again while nothing has changed: they are where something has."""
+    changing = fw.start([fw.driver, "cycle", "default", RECORD, "200"], env={"BACKEND": "nftables"})
+    while changing.poll() is None:
+        fw.run(["nft", "delete table ip tproxyd; add table ip other"], check=False)
+        fw.run(["nft", "delete table ip other; add table ip6 tproxyd; add chain ip6 tproxyd other"], check=False)
+    assert changing.returncode == 0
+    fw.apply("default")
+    assert differing(fw, "default", "full") == {}
+    fw.apply("default", "none")
+    assert "tproxyd" not in listed(fw)
+
+
 def test_an_owned_table_is_nobody_elses_and_goes_with_its_owner(fw):
     holder = fw.start(["sh", "-c", "nft -i"], stdin=subprocess.PIPE, text=True)
     holder.stdin.write("add table ip tproxyd { flags owner; }\n")

@@ -21,6 +21,7 @@ struct survey {
 	struct nft_ruleset rules;
 	struct nft_batch batch; /* that `want` points into */
 	struct nft_look have, want;
+	bool known; /* what we have is what we have put in: it was not read, nor is it compared */
 };
 
 struct transaction {
@@ -52,16 +53,65 @@ static bool is_to_stay(const struct survey *survey, const struct netfilter_wish 
 	       (wish->scope == SCOPE_RECORDED && !is_listed(record, family));
 }
 
+/* Whether nothing has changed since the channel's last change, which then tells what is in. */
+static bool recall(const struct netfilter_channel *channel, struct nft_look *ret)
+{
+	uint32_t port;
+
+	if (!channel || !channel->generation || nft_generation(&ret->generation) != 0 ||
+	    ret->generation != channel->generation)
+		return false;
+	port = nft_channel_port(channel);
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		ret->family[f] = (struct nft_seen){
+			.exists = channel->rules[f] > 0,
+			.owned = channel->owned,
+			.owner = port,
+			.rules.n = channel->rules[f],
+		};
+	return true;
+}
+
+static size_t count_rules(const struct nft_table *table)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < table->chains.n; i++)
+		n += table->chains.items[i]->n;
+	return n;
+}
+
+/* A change was made. Where it was not the first one after what was read, its number is another one. */
+static void remember(struct netfilter_channel *channel, const struct survey *survey)
+{
+	channel->generation = survey->have.generation + 1;
+	for (enum family f = 0; f < FAMILY_COUNT; f++) {
+		channel->rules[f] = count_rules(&survey->rules.family[f]);
+		/* Of one that stays nothing is known. */
+		if (survey->rules.family[f].leave && survey->have.family[f].exists)
+			channel->generation = 0;
+	}
+}
+
+static void encode_wanted(struct survey *survey)
+{
+	encode_nft(&survey->rules, NFT_UNOWNED, 0, &survey->batch);
+	nft_look_encoded(&survey->arena, &survey->batch, &survey->want);
+}
+
 static int survey(struct survey *survey, const struct netfilter_wish *wish,
 		  const struct record *record, struct error *err)
 {
-	int r = nft_look(&survey->arena, &survey->have, err);
+	int r = 0;
 
+	survey->known = recall(wish->channel, &survey->have);
+	if (!survey->known)
+		r = nft_look(&survey->arena, &survey->have, err);
 	if (r < 0)
 		return r;
 	lower_nft(&survey->arena, wish->rules, &survey->rules);
-	encode_nft(&survey->rules, NFT_UNOWNED, 0, &survey->batch);
-	nft_look_encoded(&survey->arena, &survey->batch, &survey->want);
+	if (!survey->known)
+		encode_wanted(survey);
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
 		survey->rules.family[f].leave = is_to_stay(survey, wish, record, f);
 	if (survey->arena.failed || survey->batch.failed)
@@ -73,7 +123,8 @@ static int survey(struct survey *survey, const struct netfilter_wish *wish,
 static bool differs(const struct survey *survey, enum family family)
 {
 	return !survey->rules.family[family].leave &&
-	       !nft_seen_equal(&survey->have.family[family], &survey->want.family[family]);
+	       (survey->known ||
+		!nft_seen_equal(&survey->have.family[family], &survey->want.family[family]));
 }
 
 static void list_table(struct record *record, enum family family)
@@ -148,6 +199,11 @@ static int look_again(struct survey *survey, struct error *err)
 	struct error unread;
 	int r = nft_look(&survey->arena, &survey->have, &unread);
 
+	if (survey->known)
+		encode_wanted(survey);
+	survey->known = false;
+	if (survey->arena.failed || survey->batch.failed)
+		return -ENOMEM;
 	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++)
 		if (differs(survey, f))
 			r = -EIO;
@@ -161,12 +217,15 @@ static int transact(struct survey *survey, struct netfilter_channel *channel, st
 
 	encode_nft(&survey->rules, channel->owned ? NFT_OWNED : NFT_UNOWNED, channel->seq, &batch);
 	channel->seq += (uint32_t)batch.n;
+	channel->generation = 0;
 	r = nft_transact(channel, &batch, batch.bytes.len, err);
 	/* A kernel before 5.12. */
 	if (r == -EINVAL && channel->owned) {
 		channel->owned = false;
 		r = transact(survey, channel, err);
 		channel->owned = r < 0;
+	} else if (r == 0) {
+		remember(channel, survey);
 	}
 	return r == NFT_UNANSWERED ? look_again(survey, err) : r;
 }

@@ -219,15 +219,16 @@ int nft_generation(uint32_t *ret)
 /* -EINTR: others have changed something meanwhile. */
 static int read_all(struct reading *r)
 {
-	uint32_t before = 0, after = 0;
-	int result = nft_generation(&before);
+	uint32_t after = 0;
+	int result;
 
 	*r->ret = (struct nft_look){ 0 };
+	result = nft_generation(&r->ret->generation);
 	for (enum family f = 0; f < FAMILY_COUNT && result == 0; f++)
 		result = read_family(r, f);
 	if (result == 0)
 		result = nft_generation(&after);
-	if (result == -ENOENT || (result == 0 && before != after))
+	if (result == -ENOENT || (result == 0 && r->ret->generation != after))
 		return -EINTR;
 	return result == NETLINK_LOST ? -EIO : result;
 }

@@ -37,6 +37,7 @@ struct nft_seen {
 };
 
 struct nft_look {
+	uint32_t generation; /* the number of the last transaction */
 	struct nft_seen family[FAMILY_COUNT];
 };
 

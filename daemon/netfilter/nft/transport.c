@@ -7,17 +7,10 @@
 #include <linux/netlink.h>
 
 #include "daemon/os/fd.h"
+#include "daemon/os/netlink.h"
 
 /* What a socket's buffer holds unless it is made larger; a batch has to fit as a whole. */
 #define SEND_BYTES 200000
-
-static void drain(int fd)
-{
-	char answer[64];
-
-	while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
-		continue;
-}
 
 int nft_channel_open(struct netfilter_channel *channel, struct error *err)
 {
@@ -25,7 +18,7 @@ int nft_channel_open(struct netfilter_channel *channel, struct error *err)
 	_close_ int fd = -EBADF;
 
 	if (channel->fd >= 0) {
-		drain(channel->fd);
+		netlink_drain(channel->fd);
 		return 0;
 	}
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
