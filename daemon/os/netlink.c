@@ -64,7 +64,7 @@ void netlink_drain(int fd)
 static int ask(const struct mnl_socket *s, const struct nlmsghdr *request, mnl_cb_t on_message,
 	       void *userdata)
 {
-	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
+	_Alignas(struct nlmsghdr) _unset_ char answer[ANSWER_MAX];
 	int r = MNL_CB_OK;
 
 	if (mnl_socket_sendto(s, request, request->nlmsg_len) < 0)
