@@ -13,6 +13,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <systemd/sd-login.h>
+
 #include "common/base/utf8.h"
 #include "common/config/schema.h"
 
@@ -26,6 +28,7 @@ static struct log_sink {
 	/* Where stderr is a stream to the journal, a socket for fields instead of text, which never
 	 * blocks; else -1. */
 	int journal;
+	char *unit;                         /* of systemd, that we are of */
 	struct strbuf waiting[WAITING_MAX]; /* messages that the journal has not taken yet */
 	size_t n_waiting;
 	unsigned lost; /* there was no room for them */
@@ -50,6 +53,8 @@ void log_init(void)
 		return;
 	log_sink.to_journal = true;
 	log_sink.journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sd_pid_get_unit(0, &log_sink.unit) < 0)
+		log_sink.unit = NULL;
 	/* What waits in the journal's queue counts against it; sd_journal_send(3) sets as much. */
 	if (log_sink.journal >= 0)
 		(void)setsockopt(log_sink.journal, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
@@ -174,6 +179,10 @@ static void emit(enum log_level level, const char *id, const char *const *fields
 	begin_message(&message, program_invocation_short_name, priority, text, strlen(text));
 	if (id)
 		strbuf_addf(&message, "MESSAGE_ID=%s\n", id);
+	/* journald asks of which unit we are when it reads the message, and we may have ended by then.
+	 * `journalctl -u` takes root's word for it: systemd.journal-fields(7). */
+	if (log_sink.unit)
+		strbuf_addf(&message, "OBJECT_SYSTEMD_UNIT=%s\n", log_sink.unit);
 	for (; fields && *fields; fields++) {
 		utf8_add_clean(&message, *fields, strlen(*fields));
 		strbuf_addc(&message, '\n');

@@ -17,7 +17,7 @@
 
 /* To netfilter, between two questions: closing a socket to it waits until what was last changed in
  * nf_tables, by anybody, is destroyed: 10 to 20 ms. */
-static struct mnl_socket *spare;
+static struct mnl_socket *spare_socket;
 
 static struct mnl_socket *open_socket(int protocol)
 {
@@ -37,7 +37,7 @@ static struct mnl_socket *open_socket(int protocol)
 /* One question may be asked while the answer to another one is read. */
 static struct mnl_socket *take_socket(int protocol)
 {
-	struct mnl_socket *s = protocol == NETLINK_NETFILTER ? take_ptr(spare) : NULL;
+	struct mnl_socket *s = protocol == NETLINK_NETFILTER ? take_ptr(spare_socket) : NULL;
 
 	if (!s)
 		return open_socket(protocol);
@@ -47,8 +47,8 @@ static struct mnl_socket *take_socket(int protocol)
 
 static void give_socket(int protocol, struct mnl_socket *s)
 {
-	if (protocol == NETLINK_NETFILTER && !spare)
-		spare = s;
+	if (protocol == NETLINK_NETFILTER && !spare_socket)
+		spare_socket = s;
 	else
 		(void)mnl_socket_close(s);
 }

@@ -138,7 +138,8 @@ def differences(before, after):
 
 
 def assert_as_before(machine, before):
-    assert differences(before, machine.state()) == []
+    found = differences(before, machine.state())
+    assert not found, found
 
 
 def rules(machine, tool="iptables-legacy-save"):

@@ -120,6 +120,8 @@ def test_a_bad_configuration_changes_nothing_on_a_host_that_kumactl_redirects(ma
     errors = machine.journal("-u", "tproxyd", "PRIORITY=3", "SYSLOG_IDENTIFIER=tproxyd")
     status = machine.show(sample.UNIT, "StatusText")
     assert errors[0]["MESSAGE"] in status
+    # journald may look for the process's unit when it has ended: then this makes `journalctl -u` find them.
+    assert {entry["OBJECT_SYSTEMD_UNIT"] for entry in errors} == {sample.UNIT}
     more = re.match(r"(\d+) mistakes, see the journal; the first is: ", status)
     assert int(more[1]) == len(errors) - 1 if more else len(errors) == 2, status
     rejected = [entry for entry in errors if entry.get("MESSAGE_ID") == "f1cf0a67be1343e2a9d3e0f39b9bfccc"]
