@@ -174,6 +174,14 @@ static int keep_next(struct transaction *t, struct record *record, struct error 
 	return 0;
 }
 
+/* What is done is done: the file lists all that is in, and what is gone does no harm there. */
+static void keep_done(struct transaction *t, struct record *record)
+{
+	bool saved = record_save(&t->next, NULL) == 0;
+
+	adopt(record, saved || t->next.n == 0 ? &t->next : &t->both);
+}
+
 /* A table whose owner has died goes by itself in a moment. */
 static int find_owner(const struct survey *survey, const struct netfilter_channel *channel,
 		      struct error *err)
@@ -242,8 +250,10 @@ static int commit(struct transaction *t, const struct netfilter_wish *wish, stru
 	if (r != 0)
 		return r;
 	r = transact(&t->survey, wish->channel, err);
-	if (r == 0)
-		return keep_next(t, record, err);
+	if (r == 0) {
+		keep_done(t, record);
+		return 0;
+	}
 	/* The old state is in; that the file claims more than that does no harm. */
 	if (record_save(record, &late) < 0)
 		return error_wrap(err, late.code, "%s", late.text);
