@@ -11,6 +11,7 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TESTS, "system"))
 from daemon import Daemon
 from machine import network
+from netfilter import skip_unless_built
 from trial import Trial
 
 _unavailable = []
@@ -69,9 +70,27 @@ def dns_servers():
     return network.DNS_SERVERS
 
 
+def pytest_generate_tests(metafunc):
+    """A file that names NF_BACKENDS is run with each of them; a test that is marked so, with those that its mark names."""
+    if "nf_backend" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("backends")
+        if backends := mark.args if mark else getattr(metafunc.module, "NF_BACKENDS", ()):
+            metafunc.parametrize("nf_backend", backends)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "backends(NAME…): netfilter backends to run the test with")
+
+
 @pytest.fixture
-def trial(host, tproxyd):
-    return Trial(host, tproxyd)
+def nf_backend():
+    """The netfilter backend that daemons use; None: the one that is found."""
+
+
+@pytest.fixture
+def trial(host, tproxyd, nf_backend):
+    skip_unless_built(tproxyd, nf_backend)
+    return Trial(host, tproxyd, nf_backend)
 
 
 @pytest.fixture

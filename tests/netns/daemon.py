@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from trial import BACKEND, PROGRAM
+from trial import PROGRAM
 
 # What does not come within so many seconds does not come: a limit to waiting, not to how long something may take.
 PATIENCE = 120
@@ -69,7 +69,7 @@ class Daemon:
         return "full" if re.search("dport 53 .*redirect to", table) else "no-dns"
 
     def level(self):
-        if BACKEND == "nftables":
+        if self.trial.settings.get("backend") == "nftables":
             return self.level_in_tables()
         rules = "\n".join(line for tables in self.host.legacy(False).values() for lines in tables.values()
                           for line in lines)

@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 
+import pytest
+
 from machine import network
 
 RECORD = "/run/record"
@@ -55,6 +57,13 @@ def find_driver():
         os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build", "dev", "tproxyd")
     return os.environ.get("NETFILTER_DRIVER") or os.path.join(
         os.path.dirname(os.path.abspath(program)), "tests", "netns", "netfilter_driver")
+
+
+def skip_unless_built(program, backend):
+    """Where it cannot be chosen yet."""
+    with open(program, "rb") as file:
+        if backend == "nftables" and b"nftables is not built yet" in file.read():
+            pytest.skip("nftables is not built yet")
 
 
 class Firewall(network.Namespace):
@@ -120,6 +129,15 @@ def without_counters(tables):
 
 def is_ours(line):
     return bool(re.search(r"(?<![A-Z_])KUMA_MESH_|\"kuma/mesh/transparent/proxy/", line))
+
+
+def our_rules(host):
+    """In their order and without counters, by whichever backend."""
+    legacy = [f"{family} {table} {line}" for family, found in host.legacy(counters=False).items()
+              for table, lines in found.items() for line in lines if is_ours(line)]
+    # Whose table it is may be told by the name of a thread.
+    shown = re.sub(r" # progname .*", "", host.nft())
+    return legacy + re.findall(r"^table ip6? tproxyd \{.*?^\}", shown, flags=re.M | re.S)
 
 
 def foreign(tables):

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from daemon import Daemon
-from trial import Trial
+from netfilter import our_rules
 
+NF_BACKENDS = ("iptables", "nftables")
 CRASHES = 1000 if os.environ.get("TPROXYD_TEST_THOROUGH") else 30
 WARM = 10  # crashes after which nothing new is taken any more
 ROUND = 6  # sockets of a round of probes, where one is under way
@@ -34,13 +35,11 @@ class Load:
             except OSError:
                 pass  # gone
         self.files = sorted(daemon.host.run(["find", "/run/tproxyd"]).stdout.split())
-        self.rules = [line.partition(" [")[0] for tables in daemon.host.legacy(False).values() for lines in tables.values()
-                      for line in lines]
+        self.rules = our_rules(daemon.host)
 
 
 @pytest.mark.parametrize("victim", ["envoy", "kuma-dp"])
-def test_nothing_gathers_over_crashes(host, tproxyd, tmp_path, victim):
-    trial = Trial(host, tproxyd)
+def test_nothing_gathers_over_crashes(trial, tproxyd, tmp_path, victim):
     trial.set(restart__delay="1ms", restart__maxDelay="2ms", failure__holdRules="infinity")
     daemon = Daemon(trial, tmp_path)
     daemon.await_("READY=1")

@@ -9,6 +9,7 @@ import pytest
 from daemon import Daemon
 from trial import PROGRAM
 
+NF_BACKENDS = ("iptables", "nftables")
 STRANGER = 4242
 
 # Answers whatever comes, as the DNS library of coredns would or in its own way.
@@ -106,6 +107,7 @@ def test_no_query_of_the_hosts_own_resolver_comes_back_to_it(trial, world, tmp_p
     assert daemon.level() == "none"
 
 
+@pytest.mark.backends("iptables")
 def test_names_of_the_mesh_are_warned_of_where_programs_ask_past_it(trial, tmp_path):
     trial.write("/etc/resolv.conf", names("127.0.0.53") + "options edns0 use-vc\n")
     trial.write("/run/names/servers", names("10.77.0.1"))
@@ -119,6 +121,7 @@ def test_names_of_the_mesh_are_warned_of_where_programs_ask_past_it(trial, tmp_p
         assert any(words in line for line in said.warnings), said.text
 
 
+@pytest.mark.backends("iptables")
 def test_a_resolver_of_root_is_warned_of_and_one_that_is_asked_alone_is_not(trial):
     trial.write("/etc/resolv.conf", names("127.0.0.1"))
     answerer(trial.host, "127.0.0.1", "53", 0)

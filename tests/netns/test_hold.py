@@ -13,6 +13,9 @@ import pytest
 from daemon import KNOCK, PATIENCE, Daemon, lock, unlock
 from trial import PROGRAM
 
+NF_BACKENDS = ("iptables", "nftables")
+
+
 def test_rules_are_held_then_released_and_return_when_the_proxy_serves_again(trial, tmp_path, world):
     """SIGSTOP: Envoy's listeners accept, and nothing answers. It lasts shorter than what counts as a crash."""
     trial.set(failure__holdRules="4s")
@@ -39,6 +42,7 @@ def test_rules_are_held_then_released_and_return_when_the_proxy_serves_again(tri
     assert daemon.level() == "none"
 
 
+@pytest.mark.backends("iptables")
 def test_one_round_without_an_answer_changes_nothing(daemon):
     envoy, before = daemon.child("envoy"), len(daemon.said)
     for _ in range(3):
@@ -90,6 +94,7 @@ def test_a_child_that_dies_is_started_again_and_the_rules_are_held_as_told(trial
     assert daemon.level() == "none"
 
 
+@pytest.mark.backends("iptables")
 @pytest.mark.parametrize("victim", ["envoy", "coredns", "kuma-dp"])
 def test_a_child_that_hangs_is_ended_and_started_again(daemon, victim):
     """With coredns run by kuma-dp a restart of kuma-dp is dear, and comes late."""
@@ -121,6 +126,7 @@ def test_a_stop_comes_through_while_nothing_serves(trial, tmp_path):
         os.unlink(tmp_path / "notify")
 
 
+@pytest.mark.backends("iptables")
 def test_a_start_waits_for_the_lock_and_says_so(trial, tmp_path):
     holder = lock(trial)
     daemon = Daemon(trial, tmp_path)
@@ -137,6 +143,7 @@ def test_a_start_waits_for_the_lock_and_says_so(trial, tmp_path):
     daemon.stop()
 
 
+@pytest.mark.backends("iptables")
 def test_a_start_that_never_gets_the_lock_fails_by_its_deadline(trial, tmp_path):
     trial.set(readiness__timeout="3s")
     holder = lock(trial)
@@ -147,6 +154,7 @@ def test_a_start_that_never_gets_the_lock_fails_by_its_deadline(trial, tmp_path)
     unlock(holder)
 
 
+@pytest.mark.backends("iptables")
 def test_a_stop_keeps_the_proxy_until_the_lock_is_free(daemon, world):
     holder = lock(daemon.trial)
     daemon.process.terminate()
@@ -173,6 +181,7 @@ def test_sigterm_at_any_moment_of_the_start_leaves_nothing(trial, tmp_path, dela
     assert left in ([], ["/run/tproxyd"])
 
 
+@pytest.mark.backends("iptables")
 def test_strangers_on_the_control_socket_do_not_keep_root_out(daemon):
     """More callers than there is room for, who say half a line and wait, again and again."""
     code = ("import socket, time\nheld = []\nprint('up', flush=True)\nwhile True:\n"
@@ -189,6 +198,7 @@ def test_strangers_on_the_control_socket_do_not_keep_root_out(daemon):
     daemon.stop()
 
 
+@pytest.mark.backends("iptables")
 def test_strangers_may_ask_for_the_status_and_nothing_else(daemon):
     said = daemon.host.run([PROGRAM, "log-level", "debug"], user=65534, check=False)
     assert said.returncode == 1 and "only root may ask for that" in said.stderr
@@ -203,6 +213,7 @@ def test_strangers_may_ask_for_the_status_and_nothing_else(daemon):
     daemon.stop()
 
 
+@pytest.mark.backends("iptables")
 def test_a_status_is_json_whatever_is_in_it(trial, tmp_path):
     trial.host.run(["sed", "-i", "s/^kuma-dp:/k\\xfc\\x9bma\\xc3\\xbc:/", "/etc/passwd"], env={"LANG": "C"})
     trial.set(kumaDPUser="5678")

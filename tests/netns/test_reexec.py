@@ -20,6 +20,7 @@ import netfilter
 from test_reload import Subject
 from trial import PROGRAM
 
+NF_BACKENDS = ("iptables", "nftables")
 REEXECS = int(os.environ.get("TPROXYD_TEST_REEXECS", "20"))
 KILLS = int(os.environ.get("TPROXYD_TEST_KILLS", "10"))
 SEED = int(os.environ.get("TPROXYD_TEST_SEED", "10"))
@@ -98,14 +99,14 @@ def test_nobody_notices_and_nothing_is_left(subject, tproxyd):
     host, daemon = subject.trial.host, subject.daemon
     reexec(host)
     children, descriptors, memory = subject.children(), subject.descriptors(), subject.memory()
-    rules = netfilter.without_counters(host.legacy(False))
+    rules = netfilter.our_rules(host)
     with Load(host) as load:
         for _ in range(REEXECS):
             install(subject.trial, tproxyd)
             said = reexec(host)
             assert re.fullmatch("tproxyd [0-9.]+ has taken the place of [0-9.]+\n", said.stdout)
     load.assert_nobody_noticed()
-    assert subject.children() == children and netfilter.without_counters(host.legacy(False)) == rules
+    assert subject.children() == children and netfilter.our_rules(host) == rules
     assert daemon.process.poll() is None and daemon.status()["phase"] == "redirecting"
     await_descriptors(subject, descriptors)
     grown = subject.memory() - memory
@@ -170,7 +171,7 @@ def test_one_that_cannot_read_the_state_when_it_matters_gives_the_place_back(sub
     (tmp_path / "other").write_bytes(program.replace(b"\0tproxyd-state \0", b"\0tproxyd-other \0"))
     host.run(["install", "-m", "755", tmp_path / "other", "/run/other"])
     children, descriptors = subject.children(), subject.descriptors()
-    rules = netfilter.without_counters(host.legacy(False))
+    rules = netfilter.our_rules(host)
     replace(subject.trial, FORGETFUL)
     with Load(host) as load:
         for _ in range(3):
@@ -178,7 +179,7 @@ def test_one_that_cannot_read_the_state_when_it_matters_gives_the_place_back(sub
             assert said.returncode == 1 and re.search("cannot take over: .*; tproxyd [0-9.]+ goes on", said.stderr), said.stderr
     load.assert_nobody_noticed()
     assert any("Not replaced" in line and "cannot take over" in line for line in subject.daemon.log)
-    assert subject.children() == children and netfilter.without_counters(host.legacy(False)) == rules
+    assert subject.children() == children and netfilter.our_rules(host) == rules
     assert subject.daemon.status()["phase"] == "redirecting"
     install(subject.trial, tproxyd)
     reexec(host)
@@ -213,8 +214,7 @@ def test_a_killed_one_leaves_one_that_runs_or_nothing(subject, tmp_path):
             assert time.monotonic() < end, f"kuma-dp lives on (turn {turn})"
             time.sleep(0.01)
         host.run([PROGRAM, "uninstall", "--recorded", "--quiet"])
-        assert not [line for tables in host.legacy(False).values() for lines in tables.values() for line in lines
-                    if "KUMA_MESH" in line], f"rules are left (turn {turn})"
+        assert not netfilter.our_rules(host), f"rules are left (turn {turn})"
         alive += 1
         if turn + 1 < KILLS:
             os.unlink(f"{tmp_path}/notify")

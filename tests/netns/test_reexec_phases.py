@@ -2,13 +2,19 @@
 """The daemon is replaced in the middle of something: it goes on with that, and a second time."""
 
 import os
+import re
 import signal
 import subprocess
 import time
 
+import pytest
+
 import test_reexec
 from daemon import PATIENCE, Daemon
+from netfilter import our_rules
 from trial import CONFIG, PROGRAM, TOKEN, token
+
+NF_BACKENDS = ("iptables", "nftables")
 
 
 def reexec(daemon, times=2):
@@ -113,7 +119,7 @@ with socket.create_connection((sys.argv[1], 7), 5) as s:
 
 
 def excludes(daemon):
-    return "--dport 9999" in "\n".join(daemon.host.legacy(False)["ipv4"]["nat"])
+    return re.search(r"\bdport 9999\b", "\n".join(our_rules(daemon.host)))
 
 
 def test_while_a_reload_waits_to_be_confirmed(daemon):
@@ -133,12 +139,11 @@ def test_while_a_reload_waits_to_be_confirmed(daemon):
 def test_the_configuration_is_the_one_that_was_read(daemon):
     """An edit waits for a reload, also one that is no good; and so does a token."""
     daemon.trial.write(CONFIG, "nonsense: 1\n")
-    rules = daemon.host.legacy(False)["ipv4"]["nat"]
+    rules = our_rules(daemon.host)
     daemon.trial.write(TOKEN, token(exp=int(time.time()) + 40 * 86400))
     daemon.await_status(lambda found: found["token"]["replaced"])
     assert reexec(daemon)["token"]["replaced"]
-    assert [line for line in daemon.host.legacy(False)["ipv4"]["nat"] if line[0] == "-"] == [
-        line for line in rules if line[0] == "-"]
+    assert our_rules(daemon.host) == rules
     assert daemon.host.run([PROGRAM, "reload"], check=False).returncode == 78
     daemon.trial.write(CONFIG, daemon.trial.config())
     said = daemon.host.run([PROGRAM, "reload"])
@@ -202,6 +207,7 @@ def test_sigterm_meanwhile_is_not_lost(trial, tmp_path):
         os.unlink(tmp_path / "notify")
 
 
+@pytest.mark.backends("iptables")
 def test_what_others_do_to_the_rules_is_put_right_and_counted(daemon):
     def spoil():
         daemon.host.run(["iptables-legacy", "-w", "-t", "nat", "-F", "KUMA_MESH_OUTBOUND"])

@@ -11,9 +11,11 @@ import subprocess
 import time
 
 from daemon import Daemon
+from netfilter import our_rules
 from traffic import Traffic
 from trial import CONFIG, PROGRAM, TOKEN, token
 
+NF_BACKENDS = ("iptables", "nftables")
 RELOADS = int(os.environ.get("TPROXYD_TEST_RELOADS", "30"))
 MANY_RELOADS = int(os.environ.get("TPROXYD_TEST_RELOADS", "100"))
 MANY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "reloads.py")
@@ -47,8 +49,7 @@ class Subject:
             return int(re.search(r"Pss: +(\d+)", file.read()).group(1))
 
     def excluded(self):
-        rules = self.trial.host.legacy()["ipv4"]["nat"]
-        return re.findall(r"-A KUMA_MESH_OUTBOUND .*--dport (9\d+) ", "\n".join(rules))
+        return sorted({*re.findall(r"\bdport (9\d+) (?:.*RETURN|counter .*return)", "\n".join(our_rules(self.trial.host)))})
 
     def stop(self):
         self.daemon.stop()
@@ -137,7 +138,7 @@ def test_a_token_restarts_kuma_dp_and_a_corefile_our_coredns_alone(trial, tmp_pa
     assert status == 0 and "the rules change, kuma-dp restarts" in said and "the token" in said, said
     third = subject.children()
     assert third["kuma-dp"] != second["kuma-dp"] and third["coredns"] == second["coredns"]
-    assert any("--to-ports 15011" in rule for rule in trial.host.legacy()["ipv4"]["nat"])
+    assert re.search("(--to-ports |redirect to :)15011", "\n".join(our_rules(trial.host)))
     subject.stop()
 
 

@@ -12,9 +12,11 @@ import threading
 import time
 
 from daemon import Daemon
+from netfilter import our_rules
 from traffic import Traffic
 from trial import CONFIG, PROGRAM
 
+NF_BACKENDS = ("iptables", "nftables")
 SECONDS = float(os.environ.get("TPROXYD_TEST_SOAK", "40"))
 SEED = int(os.environ.get("TPROXYD_TEST_SEED", str(int(time.time()))))
 NOTICED = 6.5  # seconds within which what others do without the lock is put right
@@ -183,6 +185,9 @@ class Soak:
             "iptables-legacy -w -t nat -F OUTPUT; iptables-legacy -w -t nat -F KUMA_MESH_OUTBOUND; true",
             "export XTABLES_LOCKFILE=/run/nobodys.lock; iptables-legacy -t nat -F; true",
             "ip address del ::6/128 dev lo; true",
+            "nft delete table ip tproxyd; true",
+            "nft insert rule ip6 tproxyd KUMA_MESH_OUTBOUND return; true",
+            "nft add table ip others; nft delete table ip others",
         ]
         self.disturb()
         script = self.chance.choice(scripts)
@@ -206,8 +211,7 @@ class Soak:
                     pass
 
     def nothing_is_left(self):
-        rules = str(self.host.legacy())
-        assert "KUMA_MESH" not in rules and "transparent/proxy" not in rules, rules
+        assert not our_rules(self.host)
         assert "::6/128" not in str(self.host.addresses())
         assert not self.proxies()
         assert self.host.run(["test", "-e", "/run/tproxyd-state/record"], check=False).returncode

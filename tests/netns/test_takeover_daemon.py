@@ -7,18 +7,11 @@ import time
 
 import netfilter
 import pytest
-from conftest import why_not
-from trial import CAPABILITIES, PROGRAM, Trial
+from trial import CAPABILITIES, PROGRAM
 
+NF_BACKENDS = ("iptables", "nftables")
 SAVE = {"ipv4": "iptables-nft-save", "ipv6": "ip6tables-nft-save"}
 RESTORE = {"ipv4": "iptables-nft-restore", "ipv6": "ip6tables-nft-restore"}
-
-
-@pytest.fixture
-def trial(host, tproxyd):
-    if why_not():
-        pytest.skip(why_not())
-    return Trial(host, tproxyd)
 
 
 def leftovers(host):
@@ -64,5 +57,4 @@ def test_the_first_rules_of_a_daemon_take_over_with_the_rights_of_the_unit(trial
     process.terminate()
     assert process.wait(20) == 0
     assert foreign(host) == before
-    assert not any(netfilter.is_ours(line) for tables in host.legacy().values() for lines in tables.values()
-                   for line in lines)
+    assert not netfilter.our_rules(host)

@@ -45,10 +45,6 @@ SETTINGS = {
     "coreDNS.path": "/run/standin/coredns",
     "redirect.dns.enabled": True,
 }
-# The backend that all daemons here use, where it is not the one that is found.
-BACKEND = os.environ.get("TPROXYD_BACKEND")
-if BACKEND:
-    SETTINGS["backend"] = BACKEND
 
 
 def token(**claims):
@@ -83,9 +79,10 @@ class Said:
 
 
 class Trial:
-    def __init__(self, host, tproxyd):
+    def __init__(self, host, tproxyd, backend=None):
+        """backend: the one that every daemon here uses; None: the one that is found."""
         self.host = host
-        self.settings = dict(SETTINGS)
+        self.settings = {**SETTINGS, **({"backend": backend} if backend else {})}
         self.arguments = []
         self.environment = {}
         self.before_exec = ""  # shell, before the program, for both verbs
