@@ -10,7 +10,8 @@
  * be followed by "+read": before each change it is looked whether the last one still holds; and by
  * "+recorded": only what the record lists gives way to it. Prints
  * for each command line the microseconds of an apply ("apply MEDIAN MIN MAX"), then "busy N" (the
- * lock was held) and "missing N" (something of ours was not as it was left).
+ * lock was held) and "missing N" (something of ours was not as it was left). BACKEND=nftables: by that
+ * one; OWNED=1: its tables go with the process, which then waits for the end of its stdin.
  */
 
 #include <errno.h>
@@ -21,8 +22,8 @@
 
 #include "common/base/cleanup.h"
 #include "daemon/load/generation.h"
+#include "daemon/netfilter/backends/backends.h"
 #include "daemon/netfilter/redirect.h"
-#include "daemon/netfilter/xt/backend.h"
 
 #define SIDES_MAX 4
 
@@ -145,12 +146,30 @@ static int apply(struct run *run, struct redirect *redirect, struct side *side, 
 	return error_set(err, -EBUSY, "the lock is never free");
 }
 
+static void print_times(const struct run *run)
+{
+	for (size_t s = 0; s < run->n_sides && run->times; s++) {
+		uint64_t *nsec = run->sides[s].nsec;
+
+		qsort(nsec, run->times, sizeof(*nsec), compare_u64);
+		(void)printf("apply %.1f %.1f %.1f\n", (double)nsec[run->times / 2] / 1e3,
+			     (double)nsec[0] / 1e3, (double)nsec[run->times - 1] / 1e3);
+	}
+	(void)printf("busy %u\nmissing %u\n", run->busy, run->missing);
+	(void)fflush(stdout);
+}
+
 static int cycle(struct run *run, const char *record, struct error *err)
 {
+	const char *backend = getenv("BACKEND");
+	const bool nft = backend && strcmp(backend, "nftables") == 0, owned = getenv("OWNED");
 	const struct ruleset *last = NULL;
 	struct redirect redirect;
-	int r = redirect_open(&redirect, &backend_xt, record[0] ? record : NULL, err);
+	int r = redirect_open(&redirect,
+			      netfilter_backends[nft ? BACKEND_NFTABLES : BACKEND_IPTABLES],
+			      record[0] ? record : NULL, err);
 
+	redirect.channel.owned = owned;
 	if (r != 0)
 		return r < 0 ? r : err->code;
 	for (size_t n = 0; n < run->times && r == 0; n++) {
@@ -162,20 +181,12 @@ static int cycle(struct run *run, const char *record, struct error *err)
 			last = run->sides[s].rules;
 		}
 	}
+	if (r == 0)
+		print_times(run);
+	while (owned && getchar() != EOF)
+		continue;
 	redirect_done(&redirect);
 	return r;
-}
-
-static void print_times(const struct run *run)
-{
-	for (size_t s = 0; s < run->n_sides && run->times; s++) {
-		uint64_t *nsec = run->sides[s].nsec;
-
-		qsort(nsec, run->times, sizeof(*nsec), compare_u64);
-		(void)printf("apply %.1f %.1f %.1f\n", (double)nsec[run->times / 2] / 1e3,
-			     (double)nsec[0] / 1e3, (double)nsec[run->times - 1] / 1e3);
-	}
-	(void)printf("busy %u\nmissing %u\n", run->busy, run->missing);
 }
 
 int main(int argc, char **argv)
@@ -194,9 +205,7 @@ int main(int argc, char **argv)
 	r = prepare(&run, argc - 3, argv + 3, &err);
 	if (r == 0)
 		r = cycle(&run, argv[2], &err);
-	if (r == 0)
-		print_times(&run);
-	else
+	if (r != 0)
 		(void)fprintf(stderr, "%s\n", err.text);
 	for (size_t s = 0; s < run.n_sides; s++) {
 		generation_free(run.sides[s].generation);

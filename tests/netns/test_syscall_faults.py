@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Each system call of `tproxyd install` and `tproxyd uninstall` fails in turn: it is as it was, or as it should be.
+"""Each system call of `tproxyd install` and `tproxyd uninstall` fails in turn, or is the last one before a SIGKILL: it is as it
+was, or as it should be.
 
 All tables of both families, ::6 and the record count. With TPROXYD_TEST_THOROUGH=1 there is one change more, and the calls
-before the first that is about rules fail, too.
+before the first that is about rules fail, too; without, nftables has its turn at every third call.
 """
 
 import collections
@@ -34,6 +35,7 @@ ERRORS = {
 # What the rules are; and what else a clean-up has to leave alone.
 STATE = """
 for v in ip ip6; do ${v}tables-legacy-save | sed 's/^#.*//; s/\\[.*\\]//'; done
+nft -s list ruleset
 ip -o -6 addr show lo | sed 's/ *valid_lft.*//'
 """
 FILES = "cd /run; ls | grep -vx tproxyd-state; ls -A tproxyd tproxyd-install 2>/dev/null || :"
@@ -115,20 +117,32 @@ def points_of(calls, names=tuple(ERRORS)):
     return [call for call in calls[0 if THOROUGH else first:] if call.name in names]
 
 
+def share_of(points, scenario, begin):
+    return points if THOROUGH or "nftables" not in scenario else points[begin::3]
+
+
 SETTINGS = ["install", "--redirect-dns"]
+NFT = "--backend=nftables"
 OTHER = [*SETTINGS, "--redirect-outbound-port=25001", "--drop-invalid-packets"]
 SCENARIOS = {
     "first-rules": ([], SETTINGS),
     "other-rules": ([SETTINGS], OTHER),
     "no-rules": ([SETTINGS], ["uninstall"]),
+    "nftables-first-rules": ([], [*SETTINGS, NFT]),
+    "nftables-other-rules": ([[*SETTINGS, NFT]], [*OTHER, NFT]),
+    "nftables-no-rules": ([[*SETTINGS, NFT]], ["uninstall"]),
 }
 if THOROUGH:
     SCENARIOS["one-family"] = ([SETTINGS], [*OTHER, "--ip-family-mode=ipv4"])
+    SCENARIOS["nftables-one-family"] = ([[*SETTINGS, NFT]], [*OTHER, NFT, "--ip-family-mode=ipv4"])
 
 
 class Trial:
-    def __init__(self, host, before, words, env=None):
-        self.host, self.before, self.words, self.env = host, before, words, env or {}
+    def __init__(self, host, scenario, env=None):
+        self.host = host
+        self.before, self.words = SCENARIOS[scenario]
+        netfilter.skip_unless_built(host.program, "nftables" if "nftables" in scenario else "iptables")
+        self.env = {"BACKEND": "nftables" if "nftables" in scenario else "iptables", **(env or {})}
         self.problems = []
 
     def record(self):
@@ -153,16 +167,16 @@ class Trial:
         self.host.run(["sh", "-c", "rm -rf /run/tproxyd*; ip -6 addr del ::6/128 dev lo"], check=False)
         self.host.restore_foreign()
 
-    def fail(self, what, *inject, half_told=None):
-        """half_told: words of an error that may leave neither state."""
+    def fail(self, what, *inject, half_told=None, killed=False):
+        """half_told: words of an error that may leave neither state. killed: the program has to die of it."""
         self.make_old()
         out = self.host.run(["sh", "-c", TRIAL, "sh", *inject, self.host.program, *self.words],
                             env={**self.env, "REAPPLY": beside_driver("reapply"), "RECORD": RECORD}).stdout
         said, status, injected, state, cleaning, left = re.split(r"^===\n", out, flags=re.M)
         sentences = [line for line in said.splitlines() if not re.match(r"info: |(.*: )?notice: ", line)]
         known = half_told is not None and half_told in said
-        problem = self.judge(int(status), sentences, self.old if known else state)
-        if int(injected) == 0:
+        problem = self.judge(int(status), sentences, self.old if known else state, killed)
+        if int(injected) == 0 and not killed:
             problem = "never came to it"
         if cleaning or left != self.host.clean:
             problem = f"{problem or 'then'}: the record leaves {cleaning} {difference(left, self.host.clean)}"
@@ -172,16 +186,21 @@ class Trial:
         if problem:
             self.problems.append(f"{what}: {status}: {problem}\n    {said.strip()}")
 
-    def judge(self, status, said, state):
-        if status >= 128:
-            return "died"
-        if state not in (self.old, self.new):
+    def judge(self, status, said, state, killed):
+        if (status >= 128) != killed:
+            return "died" if status >= 128 else "never came to it"
+        if state not in (self.old, self.new) and not (killed and rules_of(state) in map(rules_of, (self.old, self.new))):
             return f"not as it was: {difference(state, self.old)}, nor as it should be: {difference(state, self.new)}"
         if status == 0 and state != self.new:
             return "pretends to be done"
-        if status != 0 and (len(said) != 1 or not re.match(r".*\berror: .", said[0])):
+        if status != 0 and not killed and (len(said) != 1 or not re.match(r".*\berror: .", said[0])):
             return "not one sentence"
         return None
+
+
+def rules_of(state):
+    """Who is killed may have left the address that comes before the rules and goes after them."""
+    return [line for line in state.splitlines() if "::6/128" not in line]
 
 
 def difference(a, b):
@@ -191,19 +210,31 @@ def difference(a, b):
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_system_call_that_fails_leaves_the_old_state_or_the_new_one(host, scenario):
-    trial = Trial(host, *SCENARIOS[scenario])
+    trial = Trial(host, scenario)
     points = points_of(trial.record())
-    assert len(points) > 60
-    for name, number, _, line in points:
+    assert len(points) > 40
+    for name, number, _, line in share_of(points, scenario, 0):
         trial.fail(f"{name} {number} ({line})", "-e", f"trace={name}", "-e",
                    f"inject={name}:error={ERRORS[name]}:when={number}")
     assert not trial.problems, "\n".join(trial.problems)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if "nftables" in name])
+def test_a_kill_before_any_system_call_leaves_the_old_state_or_the_new_one(host, scenario):
+    trial = Trial(host, scenario)
+    calls = [call for call in trial.record() if call.name not in ("exit_group", "execve")]
+    points = points_of(calls, {call.name for call in calls})
+    assert len(points) > 40
+    for name, number, _, line in share_of(points, scenario, 1):
+        trial.fail(f"{name} {number} ({line})", "-e", f"trace={name}", "-e",
+                   f"inject={name}:signal=SIGKILL:when={number}", killed=True)
+    assert not trial.problems, "\n".join(trial.problems)
+
+
+@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if THOROUGH or "nftables" not in name])
 def test_memory_that_is_exhausted_is_told_and_the_record_cleans_up(host, scenario):
     """From each growth of the heap on, there is no more: not even for putting back."""
-    trial = Trial(host, *SCENARIOS[scenario], env={"MALLOC_TOP_PAD_": "0"})
+    trial = Trial(host, scenario, env={"MALLOC_TOP_PAD_": "0"})
     points = points_of(trial.record(), ["brk"])
     assert len(points) > 5
     for _, number, maps, line in points:
