@@ -9,6 +9,7 @@ import pytest
 
 sys.dont_write_bytecode = True
 import machine as machines
+import sample
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _unavailable = []
@@ -46,11 +47,38 @@ def proxies():
     return path
 
 
+def pytest_generate_tests(metafunc):
+    """A file that names NF_BACKENDS is run with each of them; a test that is marked so, with those that its mark names."""
+    if "nf_backend" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("backends")
+        if backends := mark.args if mark else getattr(metafunc.module, "NF_BACKENDS", ()):
+            metafunc.parametrize("nf_backend", backends)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "backends(NAME…): netfilter backends to run the test with")
+
+
 @pytest.fixture
-def boot(request):
+def nf_backend():
+    """The netfilter backend that the sample configuration names; None: none."""
+
+
+def skip_unless_built(build, backend):
+    """Where it cannot be chosen yet."""
+    with open(os.path.join(build, "tproxyd"), "rb") as file:
+        if backend == "nftables" and b"nftables is not built yet" in file.read():
+            pytest.skip("nftables is not built yet")
+
+
+@pytest.fixture
+def boot(request, nf_backend, monkeypatch):
     """boot(build=…, proxies=…) boots a machine that goes with the test; when the test fails, its journal is shown."""
     if why_not():
         pytest.skip(why_not())
+    if nf_backend:
+        skip_unless_built(request.getfixturevalue("build"), nf_backend)
+        monkeypatch.setitem(sample.SETTINGS, "backend", nf_backend)
     booted = []
 
     def start(**options):

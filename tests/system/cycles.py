@@ -32,8 +32,8 @@ def show(*names):
     return dict(line.split("=", 1) for line in lines)
 
 
-def save(tool):
-    lines = subprocess.run([tool], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+def save(*argv):
+    lines = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
     return [line.split(" [")[0] for line in lines if not line.startswith("#")]
 
 
@@ -55,6 +55,7 @@ def remains():
     with open("/proc/net/if_inet6", encoding="ascii") as file:
         addresses = sorted(line.split()[0] for line in file)
     return {"v4": save("iptables-legacy-save"), "v6": save("ip6tables-legacy-save"), "addresses": addresses,
+            "nft": save("nft", "-s", "list", "ruleset"),
             "processes": processes(), "runtime": os.path.exists("/run/tproxyd"),
             "run": sorted(name for name in os.listdir("/run") if name != "tproxyd"),
             "tmp": sorted(name for name in os.listdir("/tmp") if not name.startswith(SYSTEMDS_OWN))}

@@ -10,6 +10,7 @@
 
 import base64
 import json
+import re
 import time
 
 import machine as machines
@@ -147,8 +148,24 @@ def rules(machine, tool="iptables-legacy-save"):
     return [line.split(" [")[0] for line in machine.run([tool]).stdout.splitlines() if not line.startswith("#")]
 
 
+def nft_rules(machine):
+    """Of ours in nf_tables, with their counters."""
+    shown = machine.run(["nft", "list", "ruleset"]).stdout
+    return "\n".join(re.findall(r"^table ip6? tproxyd \{.*?^\}", shown, flags=re.M | re.S))
+
+
 def is_redirected(machine):
-    return any("KUMA_MESH" in line for line in rules(machine))
+    return any("KUMA_MESH" in line for line in rules(machine)) or nft_rules(machine) != ""
+
+
+def redirected(machine):
+    """How many connections met a REDIRECT: the nat tables see the first packet of each."""
+    found = [int(n) for n in re.findall(r"l4proto tcp counter packets (\d+) bytes \d+ redirect to", nft_rules(machine))]
+    for tool in ("iptables-legacy-save", "ip6tables-legacy-save"):
+        for line in machine.run([tool, "-c", "-t", "nat"]).stdout.splitlines():
+            if "-A KUMA_MESH_" in line and "_REDIRECT -p tcp" in line:
+                found.append(int(line[1:].split(":")[0]))
+    return sum(found)
 
 
 def processes(machine, user=KUMA_DP):

@@ -12,6 +12,7 @@ import pytest
 import machine as machines
 import sample
 
+NF_BACKENDS = ("iptables", "nftables")
 # The default of kumaDP.drainTime: what ends sooner did not wait for it.
 DRAIN_TIME = 30
 CROWD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "crowd.py")
@@ -102,13 +103,7 @@ class World:
         return crowd
 
     def redirected(self):
-        """How many connections met a REDIRECT: the nat tables see the first packet of each."""
-        found = 0
-        for tool in ("iptables-legacy-save", "ip6tables-legacy-save"):
-            for line in self.machine.run([tool, "-c", "-t", "nat"]).stdout.splitlines():
-                if "-A KUMA_MESH_" in line and "_REDIRECT -p tcp" in line:
-                    found += int(line[1:].split(":")[0])
-        return found
+        return sample.redirected(self.machine)
 
     def ask_to_stop(self):
         self.machine.systemctl("stop", "--no-block", sample.UNIT)
@@ -269,6 +264,7 @@ def ssh_rules(machine, tool):
     return [line for line in sample.rules(machine, tool) if line.startswith("-A KUMA_MESH_INBOUND ") and "SSH" in line]
 
 
+@pytest.mark.backends("iptables")
 def test_ssh_is_left_out_of_the_mesh_wherever_it_listens_and_whoever_is_logged_in(world):
     world = world()
     start_sshd(world.machine)
@@ -289,6 +285,7 @@ def test_ssh_is_left_out_of_the_mesh_wherever_it_listens_and_whoever_is_logged_i
     assert told[2].endswith("a session of sshd is open there")
 
 
+@pytest.mark.backends("iptables")
 def test_without_protection_ssh_goes_through_the_proxy_and_everybody_is_warned(world):
     world = world(changes={"safety": {"protectSSH": False}})
     start_sshd(world.machine)

@@ -17,6 +17,7 @@ import sample
 
 REDIRECTED, DIRECT = "redirected", "direct"
 HTTP, PLAIN, OTHER = 80, 8000, 8001  # Envoy takes the first for HTTP and passes the others on as bytes
+NF_BACKENDS = ("iptables", "nftables")
 APPLICATION, EXCLUDED = 7001, 7002  # ports of servers inside
 FAR = {"IPv4": machines.FAR4, "IPv6": machines.FAR6}
 INSIDE = {"IPv4": machines.INSIDE4, "IPv6": machines.INSIDE6}
@@ -194,6 +195,7 @@ def test_ip_family_mode_ipv4_leaves_ipv6_alone(world):
     assert visit_from_outside(machine) == only_v4
     assert resolve(machine, kinds=["A"]) == only_v4  # the mesh has no IPv6 addresses for such a host
     assert sample.rules(machine, "ip6tables-legacy-save") == before["rules"]["ip6tables-legacy-save"]
+    assert "ip6" not in sample.nft_rules(machine)
     assert machine.state()["addresses"] == before["addresses"]
     sample.stop(machine)
     sample.assert_as_before(machine, before)
