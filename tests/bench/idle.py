@@ -62,10 +62,10 @@ def rest(manager, seconds):
             pass
 
 
-def daemon(host, program, seconds=10):
+def daemon(host, program, seconds=10, backend=None):
     """Of a daemon that has its rules in and nothing to do: ms from its start until it was ready; its memory(); in a minute
     how often it wakes, and ms on a processor."""
-    trial = Trial(host, program)
+    trial = Trial(host, program, backend)
     if PROXIES:
         use_proxies(trial)
     trial.finish()

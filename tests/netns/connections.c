@@ -5,6 +5,7 @@
  *
  *     connections serve LETTER PORT         answers each connection with the letter
  *     connections make THREADS PORT ADDRESS…
+ *     connections time N PORT ADDRESS       how long a connect() takes: microseconds, the median of N
  *
  * `serve` says "ready" when it listens. `make` opens connection after connection, each thread to
  * one address after the other, until its stdin ends; then it prints how often it read which letter:
@@ -176,12 +177,50 @@ static int make_all(size_t n, const char *port, char **addresses, size_t n_addre
 	return 0;
 }
 
+static int compare_u64(const void *a, const void *b)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return (x > y) - (x < y);
+}
+
+static int time_all(size_t n, const char *port, const char *address)
+{
+	const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
+	uint64_t *nsec = calloc(n, sizeof(*nsec));
+	struct addrinfo *to;
+
+	if (!nsec || n == 0 || getaddrinfo(address, port, &hints, &to) != 0)
+		die(address);
+	for (size_t i = 0; i < n; i++) {
+		int fd = socket(to->ai_family, SOCK_STREAM, 0);
+		struct timespec begin, end;
+
+		(void)clock_gettime(CLOCK_MONOTONIC, &begin);
+		if (fd < 0 || connect(fd, to->ai_addr, to->ai_addrlen) < 0)
+			die(address);
+		(void)clock_gettime(CLOCK_MONOTONIC, &end);
+		nsec[i] = (uint64_t)((end.tv_sec - begin.tv_sec) * 1000000000 + end.tv_nsec -
+				     begin.tv_nsec);
+		hang_up(fd);
+	}
+	qsort(nsec, n, sizeof(*nsec), compare_u64);
+	(void)printf("%.2f\n", (double)nsec[n / 2] / 1e3);
+	freeaddrinfo(to);
+	free(nsec);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 4 && strcmp(argv[1], "serve") == 0)
 		return serve(argv[2], argv[3]);
 	if (argc >= 5 && strcmp(argv[1], "make") == 0)
 		return make_all((size_t)atoi(argv[2]), argv[3], argv + 4, (size_t)argc - 4);
+	if (argc == 5 && strcmp(argv[1], "time") == 0)
+		return time_all((size_t)atoi(argv[2]), argv[3], argv[4]);
 	(void)fputs("usage: see connections.c\n", stderr);
 	return 64;
 }
