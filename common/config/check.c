@@ -109,8 +109,6 @@ static void check_rules(struct check *c)
 		/* Without any effect, but kumactl's mistakes are mistakes here. */
 		{ config->ebpf.enabled && !*config->ebpf.instance_ip, SEVERITY_ERROR, "ebpf.instanceIP",
 		  "is needed where ebpf.enabled is true" },
-		{ config->backend == BACKEND_NFTABLES && (run || !config->dry_run), SEVERITY_ERROR, "backend",
-		  "nftables is not built yet; auto and iptables can be used" },
 		{ config->backend == BACKEND_NFTABLES && !run && config->store_firewalld, SEVERITY_ERROR, "storeFirewalld",
 		  "cannot be used with backend: nftables: what firewalld stores are rules of iptables" },
 		{ run && config->dry_run, SEVERITY_ERROR, "dryRun",

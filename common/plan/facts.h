@@ -121,6 +121,7 @@ struct facts {
 	uint16_t ephemeral_lo, ephemeral_hi; /* of connections of this host; 0: not known */
 	const char *reserved_ports;          /* taken out of these, "8080,9000-9010" */
 	const char *missing_capability;      /* without which rules cannot be changed; or NULL */
+	enum backend_choice backend;         /* that is in use; BACKEND_AUTO: none yet */
 	bool nft_nat_foreign;                /* nf_tables holds nat rules that are not kumactl's */
 	struct facts_firewall firewall;
 

@@ -97,6 +97,7 @@ struct plan {
 	struct facts_user user;
 	const char *loopback;
 	enum backend_choice backend; /* never BACKEND_AUTO */
+	const char *backend_why;     /* it is not iptables; NULL: nothing is to be said */
 	struct plan_family family[FAMILY_COUNT];
 	struct plan_direction inbound, outbound;
 	struct uid_exclusion_list exclude_uids; /* outbound */

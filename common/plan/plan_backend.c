@@ -64,12 +64,27 @@ static enum backend_choice choose(struct planner *p)
 			"tables is not certain";
 	nftables = lack_of(p, BACKEND_NFTABLES);
 	if (!nftables || (no_redirect(p, BACKEND_IPTABLES) && !no_redirect(p, BACKEND_NFTABLES))) {
-		say(p, HOST_NOTICE, "backend", "nftables is used: %s", iptables);
+		p->plan->backend_why = iptables;
 		return BACKEND_NFTABLES;
 	}
 	if (foreign && !no_redirect(p, BACKEND_IPTABLES))
-		say(p, HOST_NOTICE, "backend", "%s, and %s: iptables is used", iptables, nftables);
+		p->plan->backend_why = arena_printf(p->arena, "%s, and %s", iptables, nftables);
 	return BACKEND_IPTABLES;
+}
+
+/* Whatever has come since the start is for the next one. */
+static void choose_or_keep(struct planner *p)
+{
+	static const char *const names[] = {
+		[BACKEND_IPTABLES] = "iptables", [BACKEND_NFTABLES] = "nftables"
+	};
+	enum backend_choice best = choose(p), kept = p->facts->backend;
+
+	if (kept != BACKEND_AUTO && kept != best)
+		p->plan->backend_why = NULL;
+	else if (p->plan->backend_why)
+		say(p, HOST_NOTICE, "backend", "%s is used: %s", names[best], p->plan->backend_why);
+	p->plan->backend = kept != BACKEND_AUTO ? kept : best;
 }
 
 void plan_backend(struct planner *p)
@@ -77,7 +92,10 @@ void plan_backend(struct planner *p)
 	bool automatic = p->config->backend == BACKEND_AUTO;
 	const char *missing, *other = NULL;
 
-	p->plan->backend = automatic ? choose(p) : p->config->backend;
+	if (automatic)
+		choose_or_keep(p);
+	else
+		p->plan->backend = p->config->backend;
 	missing = no_redirect(p, p->plan->backend);
 	if (automatic)
 		other = no_redirect(p, BACKEND_NFTABLES);

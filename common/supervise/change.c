@@ -98,6 +98,8 @@ static const char *refusal(struct arena *arena, const struct change_side *former
 	const struct facts_user *was = &former->plan->user, *is = &next->plan->user;
 	const struct command *core_dns = &next->command[CHILD_CORE_DNS];
 
+	if (former->plan->backend != next->plan->backend)
+		return "backend: it is chosen when the service starts: restart the service";
 	if (was->uid != is->uid || was->gid != is->gid)
 		return arena_printf(arena,
 				    "kumaDPUser: the proxy runs as UID %u and GID %u, which would "

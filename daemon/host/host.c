@@ -79,6 +79,7 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 		.now_sec = (uint64_t)time(NULL),
 		.kuma_dp = ret->kuma_dp,
 		.core_dns = ret->core_dns,
+		.backend = ret->backend,
 	};
 	int r;
 

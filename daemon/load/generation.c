@@ -261,6 +261,7 @@ int generation_again(const struct generation *former, struct generation **ret, s
 	/* Asking a program for its version takes longer than all the rest, while the loop waits. */
 	g->facts.kuma_dp = former->facts.kuma_dp;
 	g->facts.core_dns = former->facts.core_dns;
+	g->facts.backend = former->plan.backend;
 	r = generation_fill(g, GENERATION_RUN, NULL, err);
 	/* The command line is what it was when it was understood. */
 	if (r != 0)

@@ -211,8 +211,7 @@ static int judge(const struct generation *g, const struct generation *known, str
 	}
 	if (g->plan.backend != known->plan.backend)
 		return error_set(err, -EINVAL,
-				 "this version, or this host as it is now, would keep the rules in "
-				 "another backend: restart the service");
+				 "the rules would be made by another backend: restart the service");
 	if (g->plan.user.uid != known->plan.user.uid || g->plan.user.gid != known->plan.user.gid)
 		return error_set(err, -EINVAL,
 				 "the proxy runs as UID %u and GID %u, and its user is UID %u and "
@@ -257,6 +256,7 @@ int generation_inherit(const struct generation_heir *heir, struct handover *hand
 	g->argv = heir->argv;
 	g->facts.kuma_dp = given.facts.kuma_dp;
 	g->facts.core_dns = given.facts.core_dns;
+	g->facts.backend = known->plan.backend;
 	r = generation_fill(g, GENERATION_RUN, &given, err);
 	if (r > 0)
 		return error_wrap(err, -EINVAL, "the command line is not understood");

@@ -163,13 +163,17 @@ exec /run/other "$@"
 """
 
 
-def test_one_that_cannot_read_the_state_when_it_matters_gives_the_place_back(subject, tproxyd, tmp_path):
-    host = subject.trial.host
+def give_back_program(subject, tproxyd, directory):
     with open(tproxyd, "rb") as file:
         program = file.read()
     assert program.count(b"\0tproxyd-state \0") == 1
-    (tmp_path / "other").write_bytes(program.replace(b"\0tproxyd-state \0", b"\0tproxyd-other \0"))
-    host.run(["install", "-m", "755", tmp_path / "other", "/run/other"])
+    (directory / "other").write_bytes(program.replace(b"\0tproxyd-state \0", b"\0tproxyd-other \0"))
+    subject.trial.host.run(["install", "-m", "755", directory / "other", "/run/other"])
+
+
+def test_one_that_cannot_read_the_state_when_it_matters_gives_the_place_back(subject, tproxyd, tmp_path):
+    host = subject.trial.host
+    give_back_program(subject, tproxyd, tmp_path)
     children, descriptors = subject.children(), subject.descriptors()
     rules = netfilter.our_rules(host)
     replace(subject.trial, FORGETFUL)
@@ -186,6 +190,53 @@ def test_one_that_cannot_read_the_state_when_it_matters_gives_the_place_back(sub
     assert subject.children() == children
     await_descriptors(subject, descriptors)
     subject.stop()
+
+
+@pytest.fixture
+def in_tables(trial, world, tmp_path):
+    """Its rules are in a table that the kernel removes with the socket that it belongs to."""
+    trial.set(kumaDP__env={"STANDIN_ROUTES": "shop.mesh=10.77.0.1:80"}, backend="nftables")
+    return Subject(trial, tmp_path)
+
+
+def handles(host):
+    """Those of the tables: one that went and came again has another one."""
+    text = host.run(["nft", "-a", "list", "ruleset"]).stdout
+    found = re.findall(r"^table (\S+) tproxyd \{ # handle (\d+)\b", text, re.M)
+    assert [family for family, _ in found] == ["ip", "ip6"] and text.count("flags owner") == 2, text
+    return found
+
+
+def test_tables_that_belong_to_the_daemon_cross(in_tables, tproxyd, tmp_path):
+    """To the next one, back from one that could not take them, and back where it cannot be executed."""
+    host = in_tables.trial.host
+    before, children, descriptors = handles(host), in_tables.children(), in_tables.descriptors()
+    give_back_program(in_tables, tproxyd, tmp_path)
+    with Load(host) as load:
+        for _ in range(3):
+            install(in_tables.trial, tproxyd)
+            reexec(host)
+            assert handles(host) == before
+            replace(in_tables.trial, FORGETFUL)
+            said = host.run(["/run/old", "reexec"], check=False)
+            assert said.returncode == 1 and "goes on" in said.stderr, said.stderr
+            assert handles(host) == before
+            replace(in_tables.trial, BROKEN["exits"][0])
+            assert host.run(["/run/old", "reexec"], check=False).returncode == 1
+            assert handles(host) == before
+    load.assert_nobody_noticed()
+    install(in_tables.trial, tproxyd)
+    reexec(host)
+    assert in_tables.children() == children
+    await_descriptors(in_tables, descriptors + 1)
+    # What it changes then goes over the socket that has crossed.
+    in_tables.trial.set(redirect__outbound__excludePorts="9999")
+    in_tables.trial.write("/etc/tproxyd/tproxyd.yaml", in_tables.trial.config())
+    assert host.run([PROGRAM, "reload"], check=False).returncode == 0
+    text = host.run(["nft", "list", "ruleset"]).stdout
+    assert "9999" in text and text.count("flags owner") == 2, text
+    in_tables.stop()
+    assert "tproxyd" not in host.run(["nft", "list", "ruleset"]).stdout
 
 
 def test_one_that_is_gone_is_said(subject):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts that cannot do what is asked: no legacy tables, rules of others, another instance, no right to change rules."""
 
+import json
 import signal
 import subprocess
 import time
@@ -9,7 +10,7 @@ import pytest
 
 from trial import PROGRAM, Trial
 
-# What the kernel says where ip_tables (or ip6_tables) is not loaded. The list of modules is hidden too.
+# What the kernel says where ip_tables (or ip6_tables) is not loaded, or nfnetlink. The list of modules is hidden too.
 WITHOUT_TABLES = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -29,6 +30,17 @@ int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 		return -1;
 	}
 	return next(fd, level, name, value, len);
+}
+
+int socket(int domain, int type, int protocol)
+{
+	int (*next)(int, int, int) = dlsym(RTLD_NEXT, "socket");
+
+	if (domain == AF_NETLINK && protocol == 12 && getenv("WITHOUT_NFNETLINK")) {
+		errno = EPROTONOSUPPORT;
+		return -1;
+	}
+	return next(domain, type, protocol);
 }
 
 FILE *fopen(const char *path, const char *mode)
@@ -52,7 +64,7 @@ def subject(host, tproxyd):
 
 @pytest.fixture
 def without_tables(subject):
-    """ONLY_IPV6 in the environment leaves those of IPv4."""
+    """ONLY_IPV6 in the environment leaves those of IPv4, WITHOUT_NFNETLINK takes nf_tables as well."""
     subject.write("/run/program/shim.c", WITHOUT_TABLES)
     subject.host.run(["cc", "-shared", "-fPIC", "-o", "/run/program/shim.so", "/run/program/shim.c"])
     subject.environment = {"LD_PRELOAD": "/run/program/shim.so", "ASAN_OPTIONS": "verify_asan_link_order=0"}
@@ -78,25 +90,59 @@ def stops(process):
     return text
 
 
-def test_a_kernel_without_legacy_tables_is_refused(without_tables):
+def tables(host):
+    return host.run(["nft", "list", "ruleset"]).stdout
+
+
+def test_a_kernel_with_neither_kind_of_tables_is_refused(without_tables):
+    without_tables.environment["WITHOUT_NFNETLINK"] = "1"
     without_tables.finish()
     before = without_tables.state()
     for said in (without_tables.check(), without_tables.run()):
         assert said.status == 1, said.text
-        assert said.errors == ["error: backend: this kernel has no legacy tables (ip_tables), and nftables is not "
-                               "built yet"]
+        assert said.errors == ["error: backend: this kernel has no legacy tables (ip_tables), and this kernel has no "
+                               "nf_tables"]
     assert without_tables.state() ^ before == set()
 
 
-def test_an_installation_without_legacy_tables_is_refused(without_tables):
+@pytest.mark.parametrize("name, missing", [("iptables", "this kernel has no legacy tables (ip_tables)"),
+                                           ("nftables", "this kernel has no nf_tables")])
+def test_a_backend_that_is_named_is_that_one_or_an_error(without_tables, name, missing):
+    without_tables.environment["WITHOUT_NFNETLINK"] = "1"
+    without_tables.set(backend=name)
+    without_tables.finish()
     before = without_tables.state()
-    said = without_tables.shell(f"exec {PROGRAM} install --kuma-dp-user=5678")
-    assert said.status == 1 and "this kernel has no legacy tables (ip_tables)" in said.text, said.text
+    for said in (without_tables.check(), without_tables.run()):
+        assert said.status == 1 and len(said.errors) == 1 and said.errors[0].endswith(missing), said.text
+    said = without_tables.shell(f"exec {PROGRAM} install --kuma-dp-user=5678 --backend {name}")
+    assert said.status == 1 and missing in said.text, said.text
     assert without_tables.state() ^ before == set()
+
+
+def test_without_legacy_tables_nftables_is_used(without_tables):
+    without_tables.finish()
+    said = without_tables.check()
+    assert (said.status, said.errors) == (0, []), said.text
+    assert any("notice: backend: nftables is used: this kernel has no legacy tables (ip_tables)" in line
+               for line in said.notices), said.text
+    process = starts(without_tables)
+    assert all(f"table {family} tproxyd" in tables(without_tables.host) for family in ("ip", "ip6"))
+    rules = json.loads(without_tables.host.run([PROGRAM, "status", "--json"]).stdout)["rules"]
+    assert rules["backend"] == "nftables" and "no legacy tables" in rules["backend-reason"], rules
+    stops(process)
+    assert not tables(without_tables.host)
+
+
+def test_an_installation_without_legacy_tables_uses_nftables(without_tables):
+    said = without_tables.shell(f"exec {PROGRAM} install --kuma-dp-user=5678")
+    assert said.status == 0 and "table ip tproxyd" in tables(without_tables.host), said.text
+    assert without_tables.shell(f"exec {PROGRAM} uninstall").status == 0
+    assert not tables(without_tables.host)
 
 
 def test_a_kernel_without_legacy_tables_for_ipv6_is_told_of_and_redirects_ipv4(without_tables):
     without_tables.environment["ONLY_IPV6"] = "1"
+    without_tables.set(backend="iptables")
     without_tables.finish()
     said = without_tables.check()
     assert (said.status, said.errors) == (0, []), said.text
@@ -116,8 +162,16 @@ def test_nat_rules_of_others_in_nf_tables_are_told_of(subject):
     subject.finish()
     said = subject.check()
     assert (said.status, said.errors) == (0, []), said.text
-    assert any("notice: backend: nat rules of others are in nf_tables" in line and "iptables is used" in line
+    assert any("notice: backend: nftables is used: nat rules of others are in nf_tables" in line
                for line in said.notices), said.text
+    process = starts(subject)
+    assert "table ip tproxyd" in tables(subject.host) and "KUMA_MESH" not in str(subject.host.legacy())
+    # Who reloads stays where he is.
+    subject.host.run(["nft", "delete table ip docker"])
+    assert subject.shell(f"exec {PROGRAM} reload").status == 0
+    assert "table ip tproxyd" in tables(subject.host) and "KUMA_MESH" not in str(subject.host.legacy())
+    stops(process)
+    assert "tproxyd" not in tables(subject.host)
 
 
 def test_a_second_instance_is_refused_with_the_pid_of_the_first(subject):

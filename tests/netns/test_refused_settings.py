@@ -60,7 +60,6 @@ VALUES = [
     ("ipFamilyMode", "ipv6", "ipv6.*dualstack.*ipv4"),
     ("coreDNS.mode", "on", "on.*auto, kuma-dp, tproxyd, embedded.* off"),
     ("backend", "ebpf", "ebpf.*auto, iptables.* nftables"),
-    ("backend", "nftables", "is not built yet; auto and iptables can be used"),
     ("logLevel", "loud", "loud.*error.*debug"),
     ("log.level", 9, "(9|7)"),
     ("dryRun", True, "cannot be used by the service; .*install --dry-run"),
@@ -254,7 +253,7 @@ def test_what_a_resource_says_does_nothing_to_a_terminal(fresh, field):
 
 
 def test_a_bad_configuration_leaves_a_redirect_of_kumactl_alone(fresh):
-    fresh.settings["backend"] = "nftables"
+    fresh.settings["backend"] = "ebpf"
     fresh.finish()
     assert fresh.shell(f"exec {PROGRAM} install --kuma-dp-user=5678 --redirect-dns").status == 0
     try:

@@ -100,6 +100,8 @@ static void find_on_host(const struct config *config, struct facts *facts)
 
 	fixture_init();
 	*facts = fx.facts;
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		facts->family[f].ability[BACKEND_NFTABLES] = (struct facts_abilities){ 0 };
 	facts->token = file_with(ANY_TOKEN);
 	if (*config->kuma_dp.path)
 		facts->kuma_dp.path = config->kuma_dp.path;
@@ -216,8 +218,6 @@ static const struct {
 	{ "waitInterval", AFFECTS_DAEMON },
 	{ "retry.maxRetries", AFFECTS_DAEMON },
 	{ "retry.sleepBetweenRetries", AFFECTS_DAEMON },
-	/* there is one backend only, and no other value is valid */
-	{ "backend", AFFECTS_START },
 	/* no value is valid */
 	{ "redirect.inbound.excludePortsForUIDs", AFFECTS_RULES },
 	/* a port may stand in the resource as a variable */

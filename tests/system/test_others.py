@@ -20,7 +20,7 @@ BAD = {
     "an unknown key": '{"kumaDP": {"cpAdress": "https://x:1"}}\n',
     "a value that is not allowed": '{"redirect": {"inbound": {"port": 70000}}}\n',
     "what is missing": "{}\n",
-    "a value that is not built yet": None,
+    "a value that is not there": None,
 }
 
 
@@ -107,7 +107,7 @@ def test_a_start_goes_on_with_what_a_stop_could_not_take_out(machine):
 @pytest.mark.parametrize("what", BAD)
 def test_a_bad_configuration_changes_nothing_on_a_host_that_kumactl_redirects(machine, what):
     apply_reference(machine)
-    sample.configure(machine, {"backend": "nftables"})
+    sample.configure(machine, {"backend": "ebpf"})
     if BAD[what] is not None:
         machine.write(sample.CONFIG, BAD[what])
     before = machine.state()

@@ -40,7 +40,25 @@ Test(backend, stays_iptables_where_nftables_cannot_be_used)
 {
 	fx.facts.nft_nat_foreign = true;
 	expect_backend("", BACKEND_IPTABLES);
-	expect_said(SEVERITY_NOTICE, "backend", "not certain, and no nf_tables: iptables is used");
+	expect_said(SEVERITY_NOTICE, "backend", "iptables is used: nat rules of others");
+}
+
+Test(backend, stays_what_is_in_use)
+{
+	with_nftables();
+	fx.facts.backend = BACKEND_IPTABLES;
+	fx.facts.nft_nat_foreign = true;
+	expect_backend("", BACKEND_IPTABLES);
+	expect_silent(SEVERITY_NOTICE, "nftables");
+	cr_expect_null(fx.plan.backend_why);
+	fx.facts.backend = BACKEND_NFTABLES;
+	expect_backend("", BACKEND_NFTABLES);
+	cr_expect(fx.plan.backend_why);
+	fx.facts.nft_nat_foreign = false;
+	expect_backend("", BACKEND_NFTABLES);
+	cr_expect_null(fx.plan.backend_why);
+	/* What the configuration names counts, and is refused by whoever compares. */
+	expect_backend("backend: iptables\n", BACKEND_IPTABLES);
 }
 
 Test(backend, is_not_questioned_where_it_was_chosen)

@@ -7,13 +7,11 @@
 #include "common/rules/print_nft.h"
 #include "daemon/netfilter/nft/compare.h"
 #include "daemon/netfilter/nft/look.h"
+#include "daemon/netfilter/nft/probe.h"
 #include "daemon/netfilter/nft/transport.h"
 #include "daemon/netfilter/record.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/netlink.h"
-
-/* nft_probe() takes the place of backend_probe() once all of it is tested. */
-#define NOT_BUILT "nftables is not built yet"
 
 /* What is in and what is wanted, both as the kernel would list them. */
 struct survey {
@@ -360,13 +358,6 @@ static int backend_sizes(_unused_ const struct record *record, uint64_t *ret, st
 	return r < 0 ? error_sys(err, r, "ask nf_tables for its generation") : 0;
 }
 
-static int backend_probe(_unused_ enum check_purpose purpose, _unused_ enum family family,
-			 struct facts_family *ret, _unused_ struct error *err)
-{
-	ret->ability[BACKEND_NFTABLES] = (struct facts_abilities){ .no_redirect = NOT_BUILT };
-	return 0;
-}
-
 static void backend_print(const struct ruleset *rules, struct strbuf *out)
 {
 	struct arena arena = { 0 };
@@ -405,7 +396,7 @@ const struct netfilter_backend backend_nft = {
 	.name = "nftables",
 	.kinds = RECORD_NFT_KINDS,
 	.in_tables = true,
-	.probe = backend_probe,
+	.probe = nft_probe,
 	.print = backend_print,
 	.prepare = backend_prepare,
 	.find = backend_find,
