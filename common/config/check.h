@@ -9,7 +9,7 @@
 #include "common/config/layers.h"
 
 enum check_purpose {
-	CHECK_RUN, /* the daemon: kumaDP.* needed, dryRun refused */
+	CHECK_RUN,     /* the daemon: kumaDP.* needed, dryRun refused */
 	CHECK_INSTALL, /* the one-shot form: only kumactl's settings, backend and safety.* count */
 };
 

@@ -30,11 +30,13 @@ struct facts_abilities {
 	const char *no_redirect;
 	const char *no_zones; /* conntrack zones for DNS */
 	const char *no_drop_invalid;
+	bool docker_output; /* the nat tables that it works in have a chain that begins so */
 };
 
 struct facts_family {
 	struct facts_abilities ability[BACKEND_COUNT]; /* of each but BACKEND_AUTO */
-	bool docker_output; /* nat has a chain whose name begins with DOCKER_OUTPUT */
+	/* The legacy nat table has a chain whose name begins with DOCKER_OUTPUT. */
+	bool docker_output;
 	/* an interface that is up has no address of this family */
 	const char *unnumbered; /* its name; NULL: none */
 };

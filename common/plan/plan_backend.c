@@ -12,6 +12,12 @@ const struct facts_abilities *planner_abilities(const struct planner *p, enum fa
 	return &p->facts->family[family].ability[p->plan->backend];
 }
 
+bool planner_docker_output(const struct planner *p, enum family family)
+{
+	return p->facts->family[family].docker_output ||
+	       planner_abilities(p, family)->docker_output;
+}
+
 bool planner_prints(const struct planner *p)
 {
 	return p->purpose == CHECK_INSTALL && p->config->dry_run;

@@ -35,12 +35,11 @@ static void choose_drop_invalid(struct planner *p, enum family family)
 
 static void choose_zones(struct planner *p, enum family family)
 {
-	const struct facts_family *have = &p->facts->family[family];
 	const char *reason = planner_abilities(p, family)->no_zones;
 
 	if (p->config->redirect.dns.skip_conntrack_zone_split)
 		return;
-	if (!reason && p->config->redirect.dns.capture_all && have->docker_output)
+	if (!reason && p->config->redirect.dns.capture_all && planner_docker_output(p, family))
 		reason = "not possible when all DNS is captured beside Docker's custom networks "
 			 "(chain DOCKER_OUTPUT)";
 	if (reason)
@@ -82,7 +81,7 @@ static void plan_dns(struct planner *p)
 		f->dns = true;
 		if (!all)
 			f->dns_servers = servers[family];
-		f->docker_output = p->facts->family[family].docker_output;
+		f->docker_output = planner_docker_output(p, family);
 		choose_zones(p, family);
 	}
 	if (!any)

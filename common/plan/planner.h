@@ -42,6 +42,9 @@ bool planner_kuma_dp_is(const struct planner *p, unsigned major, unsigned minor)
 /* What the plan's backend cannot do. */
 const struct facts_abilities *planner_abilities(const struct planner *p, enum family family);
 
+/* Whether Docker's resolver has its chain where that backend's rules meet it. */
+bool planner_docker_output(const struct planner *p, enum family family);
+
 /* Whether the plan is only made to be printed. */
 bool planner_prints(const struct planner *p);
 

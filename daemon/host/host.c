@@ -88,11 +88,11 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 		r = user_groups(arena, &facts.asked, err);
 	if (r == 0)
 		r = host_addresses(arena, &facts, err);
+	host_nft_look(&facts);
 	if (r == 0)
-		r = netfilter_probe(purpose, &facts, err);
+		r = netfilter_probe(config, purpose, &facts, err);
 	if (r < 0)
 		return r;
-	facts.nft_nat_foreign = host_nft_nat_foreign();
 	if (purpose == CHECK_RUN) {
 		host_resolv_conf(arena, config, &facts);
 	} else {

@@ -31,6 +31,8 @@ struct scan {
 	} chains;
 	bool any; /* chain at all: there are no rules without */
 	bool foreign;
+	bool docker
+		[FAMILY_COUNT]; /* the chain of Docker's resolver is in a nat table of iptables-nft */
 	bool mesh[FAMILY_COUNT]; /* something of kumactl's is in a table of iptables-nft */
 };
 
@@ -69,6 +71,14 @@ static void note_mesh(struct scan *scan, uint8_t family, const char *table)
 		}
 }
 
+static void note_docker(struct scan *scan, uint8_t family, const char *table, const char *chain)
+{
+	if (strcmp(table, "nat") != 0 || strncmp(chain, DOCKER_OUTPUT, strlen(DOCKER_OUTPUT)) != 0)
+		return;
+	scan->docker[FAMILY_V4] |= family == NFPROTO_IPV4;
+	scan->docker[FAMILY_V6] |= family == NFPROTO_IPV6;
+}
+
 static int on_chain(const struct nlmsghdr *message, void *userdata)
 {
 	const char *name = find_text(message, NFTA_CHAIN_NAME);
@@ -78,6 +88,7 @@ static int on_chain(const struct nlmsghdr *message, void *userdata)
 	scan->any = true;
 	if (mesh_chain(name))
 		note_mesh(scan, family_of(message), table);
+	note_docker(scan, family_of(message), table, name);
 	if (strcmp(find_text(message, NFTA_CHAIN_TYPE), "nat") == 0)
 		array_push(scan->arena, &scan->chains,
 			   (struct nat_chain){ .family = family_of(message),
@@ -145,6 +156,17 @@ bool host_nft_nat_foreign(void)
 	struct scan scan;
 
 	return scan_all(&scan, NULL) == 0 && scan.foreign;
+}
+
+void host_nft_look(struct facts *facts)
+{
+	struct scan scan;
+
+	if (scan_all(&scan, NULL) != 0)
+		return;
+	facts->nft_nat_foreign = scan.foreign;
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		facts->family[f].ability[BACKEND_NFTABLES].docker_output = scan.docker[f];
 }
 
 int host_nft_leftovers(bool ret[static FAMILY_COUNT], struct error *err)

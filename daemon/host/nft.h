@@ -9,12 +9,16 @@
 #include "common/base/attr.h"
 #include "common/base/error.h"
 #include "common/base/ip.h"
+#include "common/plan/facts.h"
 
 /* Whether a base chain of type nat holds a rule that is neither ours nor kumactl's (Docker through
  * iptables-nft, firewalld, the operator's own). kumactl's are known by their chains and comments;
  * what it puts into a base chain without a comment counts as foreign. A kernel
  * without nf_tables, and a caller without CAP_NET_ADMIN, have none to tell of. */
 bool host_nft_nat_foreign(void);
+
+/* Finds that, and the chain of Docker's resolver where iptables-nft puts it. */
+void host_nft_look(struct facts *facts);
 
 /* In which families chains of kumactl's name or rules with its comments are in the tables that
  * iptables-nft keeps; ret is false before. */

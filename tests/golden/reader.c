@@ -319,6 +319,7 @@ static bool facts_store(const struct entry *entry)
 void facts_read(struct arena *arena, const char *path, struct facts *ret)
 {
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
-		ret->family[f].ability[BACKEND_NFTABLES].no_redirect = "this kernel has no nf_tables";
+		ret->family[f].ability[BACKEND_NFTABLES].no_redirect =
+			"this kernel has no nf_tables";
 	file_walk(arena, path, facts_store, ret);
 }

@@ -140,7 +140,8 @@ def test_install_takes_over_and_nothing_else_changes(host, plan):
     before = host.state()
     host.leave(plan)
     policies = host.legacy()  # iptables has just set the counters of the policies to zero
-    done = host.tproxyd("install", "--redirect-dns", "--kuma-dp-user", "5678")
+    # In nf_tables are nat rules of others too.
+    done = host.tproxyd("install", "--backend", "iptables", "--redirect-dns", "--kuma-dp-user", "5678")
     assert "Took over what kumactl had put into nf_tables" in done.stderr
     assert host.nft_tables() == before["nft"]
     if ":" not in plan:
@@ -230,6 +231,20 @@ COMMIT
 -A OUTPUT -p udp -m udp --dport 53 -j REDIRECT --to-ports 15053
 COMMIT
 """
+
+
+@pytest.mark.parametrize("plan", ["e14", "e01:bare"])
+def test_install_takes_over_into_a_table_of_its_own_beside_nat_rules_of_others(host, plan):
+    host.restore_foreign_everywhere()
+    before = host.state()
+    host.leave(plan)
+    done = host.tproxyd("install", "--redirect-dns", "--kuma-dp-user", "5678")
+    assert "nftables is used: nat rules of others are in nf_tables" in done.stderr
+    assert "Took over what kumactl had put into nf_tables" in done.stderr
+    assert host.nft_tables() == before["nft"] and "KUMA_MESH_" not in str(host.legacy())
+    assert host.run(["nft", "list", "tables"]).stdout.count(" tproxyd\n") == 2
+    host.tproxyd("uninstall")
+    assert host.nft_tables() == before["nft"] and "tproxyd" not in host.run(["nft", "list", "tables"]).stdout
 
 
 @pytest.mark.parametrize("install", [None, [], ["--disable-comments", "--redirect-all-dns-traffic"]])

@@ -300,11 +300,12 @@ static void tables(const char *path, char *ret, size_t size)
 
 Test(host_net, finds_legacy_tables_without_making_one)
 {
+	const struct config config = { 0 };
 	struct facts facts = { 0 };
 	char names[64];
 
 	own_network();
-	cr_assert_eq(netfilter_probe(CHECK_INSTALL, &facts, NULL), 0);
+	cr_assert_eq(netfilter_probe(&config, CHECK_INSTALL, &facts, NULL), 0);
 	cr_expect(!facts.family[FAMILY_V4].ability[BACKEND_IPTABLES].no_redirect ==
 		  (access("/proc/self/net/ip_tables_names", F_OK) == 0));
 	cr_expect(!facts.family[FAMILY_V6].ability[BACKEND_IPTABLES].no_redirect ==
@@ -317,14 +318,36 @@ Test(host_net, finds_legacy_tables_without_making_one)
 
 Test(host_net, sees_the_chain_of_dockers_resolver_in_the_family_that_has_it)
 {
+	const struct config config = { 0 };
 	struct facts facts = { 0 };
 
 	own_network();
 	if (system("iptables-legacy -w -t nat -N DOCKER_OUTPUT 2>/dev/null") != 0)
 		cr_skip_test("needs iptables-legacy");
-	cr_assert_eq(netfilter_probe(CHECK_INSTALL, &facts, NULL), 0);
+	cr_assert_eq(netfilter_probe(&config, CHECK_INSTALL, &facts, NULL), 0);
 	cr_expect(facts.family[FAMILY_V4].docker_output);
 	cr_expect(!facts.family[FAMILY_V6].docker_output);
+}
+
+Test(host_net, sees_that_chain_where_iptables_nft_puts_it)
+{
+	struct facts facts = { 0 };
+	const struct facts_family *docker = facts.family;
+
+	own_network();
+	host_nft_look(&facts);
+	cr_expect(!facts.nft_nat_foreign &&
+		  !docker[FAMILY_V6].ability[BACKEND_NFTABLES].docker_output);
+	if (system("ip6tables-nft -w -t nat -N DOCKER_OUTPUT 2>/dev/null") != 0)
+		cr_skip_test("needs ip6tables-nft");
+	host_nft_look(&facts);
+	cr_expect(docker[FAMILY_V6].ability[BACKEND_NFTABLES].docker_output);
+	cr_expect(!docker[FAMILY_V4].ability[BACKEND_NFTABLES].docker_output &&
+		  !facts.nft_nat_foreign);
+	cr_assert(system("ip6tables-nft -w -t nat -A OUTPUT -p tcp --dport 9 -j DOCKER_OUTPUT") ==
+		  0);
+	host_nft_look(&facts);
+	cr_expect(facts.nft_nat_foreign);
 }
 
 static void expect_url(const char *url, size_t n, const char *first)

@@ -162,3 +162,16 @@ Test(backend, is_iptables_where_rules_are_only_printed)
 	expect_accepted();
 	cr_expect_eq(fx.plan.backend, BACKEND_IPTABLES);
 }
+
+#define DNS "redirect: { dns: { enabled: true } }\n"
+
+Test(backend, meets_dockers_resolver_where_its_own_rules_are)
+{
+	with_nftables();
+	NFTABLES_V4(docker_output) = true;
+	expect_backend(DNS "backend: iptables\n", BACKEND_IPTABLES);
+	cr_expect_not(fx.plan.family[FAMILY_V4].docker_output);
+	expect_backend(DNS "backend: nftables\n", BACKEND_NFTABLES);
+	cr_expect(fx.plan.family[FAMILY_V4].docker_output);
+	cr_expect_not(fx.plan.family[FAMILY_V6].docker_output);
+}

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 
 #include "common/base/attr.h"
 #include "daemon/netfilter/nft/transport.h"
@@ -19,42 +20,46 @@ struct question {
 	struct rule rule;
 };
 
-static const struct question redirect = {
-	TABLE_NAT,
-	"OUTPUT",
-	{
-		.comment = "x",
-		.proto = IPPROTO_TCP,
-		.uid = { .op = OP_IS, .lo = 1, .hi = 2 },
-		.dport = 1,
-		.verdict = { VERDICT_REDIRECT, NULL, 15001 },
-	},
-};
-static const struct question zones = {
-	TABLE_RAW,
-	"OUTPUT",
-	{ .proto = IPPROTO_UDP, .dport = 53, .verdict = { VERDICT_CT_ZONE, NULL, 1 } },
-};
-static const struct question drop_invalid = {
-	TABLE_MANGLE,
-	"PREROUTING",
-	{ .ctstate_invalid = true, .verdict = { VERDICT_DROP, NULL, 0 } },
+enum {
+	REDIRECT,
+	ZONES,
+	DROP_INVALID,
+	QUESTIONS,
 };
 
-static int ask(enum family family, const struct question *question, struct error *err)
+static const struct question questions[QUESTIONS] = {
+	[REDIRECT] = {
+		TABLE_NAT,
+		"OUTPUT",
+		{
+			.comment = "x",
+			.proto = IPPROTO_TCP,
+			.uid = { .op = OP_IS, .lo = 1, .hi = 2 },
+			.dport = 1,
+			.verdict = { VERDICT_REDIRECT, NULL, 15001 },
+		},
+	},
+	[ZONES] = {
+		TABLE_RAW,
+		"OUTPUT",
+		{ .proto = IPPROTO_UDP, .dport = 53, .verdict = { VERDICT_CT_ZONE, NULL, 1 } },
+	},
+	[DROP_INVALID] = {
+		TABLE_MANGLE,
+		"PREROUTING",
+		{ .ctstate_invalid = true, .verdict = { VERDICT_DROP, NULL, 0 } },
+	},
+};
+
+static int send_probe(const struct ruleset *rules, enum family family, struct error *err)
 {
 	_cleanup_(arena_done) struct arena arena = { 0 };
 	_cleanup_(nft_batch_done) struct nft_batch batch = { 0 };
-	struct rule rule = question->rule;
-	struct chain chain = { question->chain, true, &rule, 1 };
-	struct ruleset rules = { .level = LEVEL_FULL };
 	struct netfilter_channel channel = { .fd = -EBADF };
 	struct nft_ruleset lowered;
 	int r;
 
-	rules.family[family].enabled = true;
-	rules.family[family].table[question->table] = (struct table_rules){ &chain, 1 };
-	lower_nft(&arena, &rules, &lowered);
+	lower_nft(&arena, rules, &lowered);
 	lowered.table = PROBE_TABLE;
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
 		lowered.family[f].leave = f != family;
@@ -68,6 +73,23 @@ static int ask(enum family family, const struct question *question, struct error
 	return r == NFT_UNANSWERED ? -EIO : r;
 }
 
+/* Whether the kernel takes the rules of so many questions. */
+static int ask(enum family family, size_t first, size_t n, struct error *err)
+{
+	struct ruleset rules = { .level = LEVEL_FULL };
+	struct rule rule[QUESTIONS];
+	struct chain chain[QUESTIONS];
+
+	rules.family[family].enabled = true;
+	for (size_t i = first; i < first + n; i++) {
+		rule[i] = questions[i].rule;
+		chain[i] = (struct chain){ questions[i].chain, true, &rule[i], 1 };
+		rules.family[family].table[questions[i].table] =
+			(struct table_rules){ &chain[i], 1 };
+	}
+	return send_probe(&rules, family, err);
+}
+
 int nft_probe(_unused_ enum check_purpose purpose, enum family family, struct facts_family *ret,
 	      struct error *err)
 {
@@ -77,9 +99,11 @@ int nft_probe(_unused_ enum check_purpose purpose, enum family family, struct fa
 	};
 	struct facts_abilities *have = &ret->ability[BACKEND_NFTABLES];
 	struct error why;
-	int r = ask(family, &redirect, &why);
+	int r = ask(family, 0, QUESTIONS, &why);
 
-	*have = (struct facts_abilities){ 0 };
+	if (r == 0)
+		return 0;
+	r = ask(family, REDIRECT, 1, &why);
 	if (r == -ENOMEM)
 		return error_set(err, r, "%s", why.text);
 	if (netlink_nft_is_absent(r))
@@ -89,9 +113,9 @@ int nft_probe(_unused_ enum check_purpose purpose, enum family family, struct fa
 		have->no_redirect = none[family];
 	if (r < 0)
 		return 0;
-	if (ask(family, &zones, &why) < 0)
+	if (ask(family, ZONES, 1, &why) < 0)
 		have->no_zones = "nf_tables of this kernel cannot set conntrack zones";
-	if (ask(family, &drop_invalid, &why) < 0)
+	if (ask(family, DROP_INVALID, 1, &why) < 0)
 		have->no_drop_invalid = "nf_tables of this kernel does not know conntrack states";
 	return 0;
 }

@@ -61,7 +61,6 @@ int xt_probe(enum check_purpose purpose, enum family family, struct facts_family
 		return r;
 	/* Whether a table's own module is there shows only when it is made. */
 	ret->ability[BACKEND_IPTABLES] = (struct facts_abilities){ 0 };
-	ret->docker_output = false;
 	if (r == 0 && !(purpose == CHECK_RUN && is_loadable(family)))
 		ret->ability[BACKEND_IPTABLES].no_redirect = missing[family];
 	return tables & 1U << TABLE_NAT ? find_docker(family, &ret->docker_output, err) : 0;
