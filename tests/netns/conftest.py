@@ -11,7 +11,6 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TESTS, "system"))
 from daemon import Daemon
 from machine import network
-from netfilter import skip_unless_built
 from trial import Trial
 
 _unavailable = []
@@ -89,7 +88,6 @@ def nf_backend():
 
 @pytest.fixture
 def trial(host, tproxyd, nf_backend):
-    skip_unless_built(tproxyd, nf_backend)
     return Trial(host, tproxyd, nf_backend)
 
 

@@ -5,8 +5,6 @@ import os
 import re
 import subprocess
 
-import pytest
-
 from machine import network
 
 RECORD = "/run/record"
@@ -57,13 +55,6 @@ def find_driver():
         os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build", "dev", "tproxyd")
     return os.environ.get("NETFILTER_DRIVER") or os.path.join(
         os.path.dirname(os.path.abspath(program)), "tests", "netns", "netfilter_driver")
-
-
-def skip_unless_built(program, backend):
-    """Where it cannot be chosen yet."""
-    with open(program, "rb") as file:
-        if backend == "nftables" and b"nftables is not built yet" in file.read():
-            pytest.skip("nftables is not built yet")
 
 
 class Firewall(network.Namespace):

@@ -111,7 +111,6 @@ def without_rules(net, load):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_rules_of_ours_replace_rules_of_ours_without_a_gap(host, backend):
-    netfilter.skip_unless_built(find_program(), backend)
     load = Load(host)
     without_rules(host, load)
     install(host, A, f"--backend={backend}")
@@ -123,7 +122,6 @@ def test_rules_of_ours_replace_rules_of_ours_without_a_gap(host, backend):
 
 @pytest.mark.parametrize("backend, owned", [("iptables", False), ("nftables", False), ("nftables", True)])
 def test_rules_are_replaced_back_to_back_without_a_gap(host, backend, owned):
-    netfilter.skip_unless_built(find_program(), backend)
     load = Load(host)
     install(host, A, f"--backend={backend}")
     words = [beside_driver("reapply"), 10000 if THOROUGH else 200, "/run/tproxyd-install/record",

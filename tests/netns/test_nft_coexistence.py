@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-import netfilter
 from conftest import why_not
 from machine import network
 from test_drift import DOCKER, DOCKER_RESTARTS, OF_DOCKER
@@ -106,7 +105,6 @@ def fixture_world():
     ("nftables", "-nft", "docker"), ("nftables", "-nft", "tproxyd"), ("nftables", "nft", "docker"), ("nftables", "nft", "tproxyd")])
 @pytest.mark.parametrize("vnet", [False, True], ids=["", "vnet"])
 def test_a_port_that_docker_publishes_is_the_containers(world, backend, shape, first, vnet):
-    netfilter.skip_unless_built(find_program(), backend)
     host = world.host
     options = [f"--backend={backend}", *(["--vnet=docker0:172.17.0.0/16", "--vnet=docker0:fd17::/64"] if vnet else [])]
     # The jump to what is redirected stands before Docker's rules where there is a vnet.

@@ -64,20 +64,12 @@ def nf_backend():
     """The netfilter backend that the sample configuration names; None: none."""
 
 
-def skip_unless_built(build, backend):
-    """Where it cannot be chosen yet."""
-    with open(os.path.join(build, "tproxyd"), "rb") as file:
-        if backend == "nftables" and b"nftables is not built yet" in file.read():
-            pytest.skip("nftables is not built yet")
-
-
 @pytest.fixture
 def boot(request, nf_backend, monkeypatch):
     """boot(build=…, proxies=…) boots a machine that goes with the test; when the test fails, its journal is shown."""
     if why_not():
         pytest.skip(why_not())
     if nf_backend:
-        skip_unless_built(request.getfixturevalue("build"), nf_backend)
         monkeypatch.setitem(sample.SETTINGS, "backend", nf_backend)
     booted = []
 
