@@ -46,7 +46,7 @@ def test_upgrades_under_load_are_noticed_by_nobody(machine, engine):
     sample.start(machine)
     machine.run(["tproxyd", "reexec"])
     pid, children, rules = sample.main_pid(machine), sample.processes(machine), sample.rules(machine)
-    fds, private = descriptors(machine, pid), memory(machine, pid)
+    fds = descriptors(machine, pid)
     witnesses, took = Witnesses(machine), []
     for _ in range(REEXECS):
         install(machine)
@@ -54,6 +54,8 @@ def test_upgrades_under_load_are_noticed_by_nobody(machine, engine):
         said = machine.run(["tproxyd", "reexec"])
         took.append(time.monotonic() - begin)
         assert "has taken the place of" in said.stdout
+        if len(took) == 1:  # what a program needs under load it has had once
+            private = memory(machine, pid)
     found, names = witnesses.end()
     took.sort()
     print(f"{REEXECS} times: median {took[len(took) // 2] * 1000:.0f} ms, worst {took[-1] * 1000:.0f} ms; {found} {names}")
