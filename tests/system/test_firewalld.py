@@ -3,6 +3,7 @@
 
 import base64
 import glob
+import json
 import os
 import re
 import shutil
@@ -239,7 +240,7 @@ def test_a_daemons_rules_outlast_what_firewalld_does(machine):
 
     before = foreign()
     assert len(before) == 2
-    sample.configure(machine)
+    sample.configure(machine, {"backend": "iptables"})
     sample.start(machine)
 
     def redirected():
@@ -268,3 +269,27 @@ def test_a_daemons_rules_outlast_what_firewalld_does(machine):
     machine.systemctl("stop", "tproxyd")
     assert redirected() == {"ipv4": {}, "ipv6": {}}
     assert len(of_others(machine)) == 3
+
+
+@pytest.mark.parametrize("machine", ["nftables", "iptables"], indirect=True)
+def test_a_daemons_own_tables_are_left_alone_by_firewalld(machine):
+    """Its nat rules are in nf_tables with either backend, so that nftables is chosen."""
+    sample.configure(machine)
+    sample.start(machine)
+    rules = json.loads(machine.run(["tproxyd", "status", "--json"]).stdout)["rules"]
+    assert rules["backend"] == "nftables" and rules["backend-reason"], rules
+
+    def tables():
+        return [re.sub(r"packets \d+ bytes \d+", "", machine.run(["nft", "-a", "list", "table", family, "tproxyd"]).stdout)
+                for family in ("ip", "ip6")]
+
+    expected = tables()
+    for what in (["firewall-cmd", "--reload"], ["systemctl", "restart", "firewalld"], ["firewall-cmd", "--complete-reload"],
+                 ["nft", "flush", "ruleset"]):
+        machine.run(what)
+        assert tables() == expected, what
+        if what[0] != "nft":
+            wait_for_firewalld(machine)
+    assert "Put the rules right" not in machine.journal_text("-u", sample.UNIT)
+    machine.systemctl("stop", "tproxyd")
+    assert "tproxyd" not in machine.run(["nft", "list", "tables"]).stdout
