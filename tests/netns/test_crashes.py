@@ -11,7 +11,7 @@ from daemon import Daemon
 from netfilter import our_rules
 
 NF_BACKENDS = ("iptables", "nftables")
-CRASHES = 1000 if os.environ.get("TPROXYD_TEST_THOROUGH") else 30
+CRASHES = 1000 if os.environ.get("TPROXYD_TEST_THOROUGH") else 20
 WARM = 10  # crashes after which nothing new is taken any more
 ROUND = 6  # sockets of a round of probes, where one is under way
 TICKS = os.sysconf("SC_CLK_TCK")

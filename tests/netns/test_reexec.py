@@ -3,7 +3,7 @@
 that is no good costs nothing.
 
 Environment: TPROXYD_TEST_REEXECS, how often in a row (default 20); TPROXYD_TEST_KILLS, at how many moments around it the
-daemon is killed (default 10)."""
+daemon is killed (default 6)."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from trial import PROGRAM
 
 NF_BACKENDS = ("iptables", "nftables")
 REEXECS = int(os.environ.get("TPROXYD_TEST_REEXECS", "20"))
-KILLS = int(os.environ.get("TPROXYD_TEST_KILLS", "10"))
+KILLS = int(os.environ.get("TPROXYD_TEST_KILLS", "6"))
 SEED = int(os.environ.get("TPROXYD_TEST_SEED", "10"))
 HERE = os.path.dirname(os.path.abspath(__file__))
 CROWD = os.path.join(os.path.dirname(HERE), "system", "crowd.py")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Anything, for a while: what has to be true throughout, looked at from outside.
 
-Environment: TPROXYD_TEST_SOAK, for how many seconds (default 40; an hour is 3600); TPROXYD_TEST_SEED, what happens in which
+Environment: TPROXYD_TEST_SOAK, for how many seconds (default 20; an hour is 3600); TPROXYD_TEST_SEED, what happens in which
 order (printed)."""
 
 import json
@@ -17,7 +17,7 @@ from traffic import Traffic
 from trial import CONFIG, PROGRAM
 
 NF_BACKENDS = ("iptables", "nftables")
-SECONDS = float(os.environ.get("TPROXYD_TEST_SOAK", "40"))
+SECONDS = float(os.environ.get("TPROXYD_TEST_SOAK", "20"))
 SEED = int(os.environ.get("TPROXYD_TEST_SEED", str(int(time.time()))))
 NOTICED = 6.5  # seconds within which what others do without the lock is put right
 SETTLED = 0.3  # seconds in which a packet that passed the rules before they came in has left; its processor can be away
