@@ -43,13 +43,11 @@ static bool is_calm(const struct daemon *d)
 static void probe_later(struct daemon *d)
 {
 	uint64_t usec = (uint64_t)d->current->plan.readiness_interval_nsec / 1000;
-	/* A proxy that is awaited and slow to answer is busy: what the round found when it began is old. */
-	uint64_t since = situation_of(d)->proxy_serving ? d->ops->now(d) : d->probe.begun_usec;
 
 	/* Nothing is missed, or nothing can be found. */
 	if (is_calm(d) || (situation_of(d)->served && !child_lives(d, CHILD_KUMA_DP)))
 		usec = WATCH_USEC;
-	daemon_arm(d, TIMER_PROBE, since + usec);
+	daemon_arm(d, TIMER_PROBE, d->ops->now(d) + usec);
 }
 
 static void proxy_serves(struct daemon *d)
