@@ -59,11 +59,6 @@ struct rule {
 	const char *setting, *text;
 };
 
-static bool dns(const struct config *config)
-{
-	return config->redirect.dns.enabled || config->redirect.dns.capture_all;
-}
-
 /* A table: all its lines are alike. */
 static void check_rules(struct check *c)
 {
@@ -104,7 +99,7 @@ static void check_rules(struct check *c)
 		  "has no effect: redirect.outbound.includePorts is set" },
 		{ config->log.level > 7, SEVERITY_ERROR, "log.level",
 		  "is more than 7; 0 (emergency) to 7 (debug) can be used" },
-		{ !in->enabled && !out->enabled && !dns(config), SEVERITY_WARNING, "redirect.outbound.enabled",
+		{ !in->enabled && !out->enabled && !config_redirects_dns(config), SEVERITY_WARNING, "redirect.outbound.enabled",
 		  "nothing is redirected: redirect.inbound.enabled, redirect.outbound.enabled and redirect.dns.enabled are all false" },
 		/* Without any effect, but kumactl's mistakes are mistakes here. */
 		{ config->ebpf.enabled && !*config->ebpf.instance_ip, SEVERITY_ERROR, "ebpf.instanceIP",
@@ -113,9 +108,9 @@ static void check_rules(struct check *c)
 		  "cannot be used with backend: nftables: what firewalld stores are rules of iptables" },
 		{ run && config->dry_run, SEVERITY_ERROR, "dryRun",
 		  "cannot be used by the service; \"tproxyd install --dry-run\" prints the rules" },
-		{ run && dns(config) && mode == CORE_DNS_OFF, SEVERITY_ERROR, "coreDNS.mode",
+		{ run && config_redirects_dns(config) && mode == CORE_DNS_OFF, SEVERITY_ERROR, "coreDNS.mode",
 		  "is off while redirect.dns.enabled (or captureAll) is true: nobody would answer" },
-		{ run && !dns(config) && runs_coredns, SEVERITY_WARNING, "coreDNS.mode",
+		{ run && !config_redirects_dns(config) && runs_coredns, SEVERITY_WARNING, "coreDNS.mode",
 		  "starts a DNS server that nothing is redirected to: redirect.dns.enabled is false" },
 		{ run && *config->core_dns.corefile && runs_none, SEVERITY_ERROR, "coreDNS.corefile",
 		  "can be used only where coreDNS.mode is auto, kuma-dp or tproxyd" },
@@ -263,7 +258,8 @@ static void check_ports(struct check *c)
 		  c->config->redirect.inbound.port },
 		{ "redirect.outbound.port", c->config->redirect.outbound.enabled,
 		  c->config->redirect.outbound.port },
-		{ "redirect.dns.port", dns(c->config), c->config->redirect.dns.port },
+		{ "redirect.dns.port", config_redirects_dns(c->config),
+		  c->config->redirect.dns.port },
 	};
 
 	for (size_t i = 0; i < ELEMENTS(rows); i++)

@@ -146,3 +146,9 @@ struct config {
 	enum backend_choice backend;
 	enum log_level log_level;
 };
+
+/* Whether queries of this host are redirected: those to its own servers, or all. */
+static inline bool config_redirects_dns(const struct config *config)
+{
+	return config->redirect.dns.enabled || config->redirect.dns.capture_all;
+}

@@ -55,7 +55,7 @@ static const char *const core_dns_modes[] = {
 	[CORE_DNS_OFF] = "off",
 	NULL,
 };
-static const char *const backends[] = {
+const char *const backend_names[] = {
 	[BACKEND_AUTO] = "auto",
 	[BACKEND_IPTABLES] = "iptables",
 	[BACKEND_NFTABLES] = "nftables",
@@ -434,7 +434,7 @@ const struct setting settings[] = {
 	{
 		OWN("backend", "BACKEND"),
 		.flag = "backend",
-		AS_ENUM(backend, enum backend_choice, backends, "auto"),
+		AS_ENUM(backend, enum backend_choice, backend_names, "auto"),
 		.flags = SETTING_INSTALL | SETTING_UNINSTALL,
 		.affects = AFFECTS_START,
 		.help = "What makes the rules true in the kernel. Needs a restart of the service.",

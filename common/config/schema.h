@@ -64,6 +64,9 @@ struct setting {
 /* The names of enum log_level, NULL-terminated. */
 extern const char *const log_level_names[];
 
+/* The names of enum backend_choice, NULL-terminated. */
+extern const char *const backend_names[];
+
 extern const struct setting settings[];
 extern const size_t n_settings;
 

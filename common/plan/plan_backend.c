@@ -38,8 +38,8 @@ static const char *no_redirect(const struct planner *p, enum backend_choice back
 /* The first of the things that are asked for which it cannot do; NULL: it can do all of them. */
 static const char *lack_of(const struct planner *p, enum backend_choice backend)
 {
-	bool dns = p->config->redirect.dns.enabled || p->config->redirect.dns.capture_all;
-	bool zones = dns && !p->config->redirect.dns.skip_conntrack_zone_split;
+	bool zones = config_redirects_dns(p->config) &&
+		     !p->config->redirect.dns.skip_conntrack_zone_split;
 
 	for (enum family family = 0; family < FAMILY_COUNT; family++) {
 		const struct facts_abilities *have = &p->facts->family[family].ability[backend];
@@ -81,15 +81,13 @@ static enum backend_choice choose(struct planner *p)
 /* Whatever has come since the start is for the next one. */
 static void choose_or_keep(struct planner *p)
 {
-	static const char *const names[] = {
-		[BACKEND_IPTABLES] = "iptables", [BACKEND_NFTABLES] = "nftables"
-	};
 	enum backend_choice best = choose(p), kept = p->facts->backend;
 
 	if (kept != BACKEND_AUTO && kept != best)
 		p->plan->backend_why = NULL;
 	else if (p->plan->backend_why)
-		say(p, HOST_NOTICE, "backend", "%s is used: %s", names[best], p->plan->backend_why);
+		say(p, HOST_NOTICE, "backend", "%s is used: %s", backend_names[best],
+		    p->plan->backend_why);
 	p->plan->backend = kept != BACKEND_AUTO ? kept : best;
 }
 

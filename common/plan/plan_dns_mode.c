@@ -26,7 +26,7 @@ static enum core_dns_mode resolve(const struct planner *p)
 
 	if (config->core_dns.mode != CORE_DNS_AUTO)
 		return config->core_dns.mode;
-	if (!config->redirect.dns.enabled && !config->redirect.dns.capture_all)
+	if (!config_redirects_dns(config))
 		return CORE_DNS_OFF;
 	if (kuma_dp->major >= 3)
 		return CORE_DNS_EMBEDDED;

@@ -31,9 +31,8 @@ struct scan {
 	} chains;
 	bool any; /* chain at all: there are no rules without */
 	bool foreign;
-	bool docker
-		[FAMILY_COUNT]; /* the chain of Docker's resolver is in a nat table of iptables-nft */
-	bool mesh[FAMILY_COUNT]; /* something of kumactl's is in a table of iptables-nft */
+	/* In a table of iptables-nft: the chain of Docker's resolver, something of kumactl's. */
+	bool docker[FAMILY_COUNT], mesh[FAMILY_COUNT];
 };
 
 static uint8_t family_of(const struct nlmsghdr *message)

@@ -140,8 +140,7 @@ static bool may_run_core_dns(const struct config *config, const struct facts_pro
 	case CORE_DNS_EMBEDDED:
 		return false;
 	case CORE_DNS_AUTO:
-		return kuma_dp->major < 3 &&
-		       (config->redirect.dns.enabled || config->redirect.dns.capture_all);
+		return kuma_dp->major < 3 && config_redirects_dns(config);
 	case CORE_DNS_KUMA_DP:
 	case CORE_DNS_TPROXYD:
 		break;

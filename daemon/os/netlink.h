@@ -27,10 +27,10 @@ static inline bool netlink_is_in(const struct nlattr *attr, const struct nlattr 
 /* Others keep changing what is listed: so often a listing is begun anew. */
 #define NETLINK_TRIES 5
 
-/* Sends the request (mnl_nlmsg_put_header() and what belongs to it; flags and type are the caller's)
- * over a socket that is kept for the next one, and calls on_message for each message of the answer. Returns 0, what the
- * kernel refused it with, -EINTR where others have changed what was being listed, or NETLINK_LOST
- * where the answer did not come. on_message returns MNL_CB_OK, or MNL_CB_STOP where no more comes. */
+/* Sends the request (mnl_nlmsg_put_header() and what belongs to it; flags and type are the caller's),
+ * and calls on_message for each message of the answer; a socket to netfilter is kept for the next one.
+ * Returns 0, what the kernel refused it with, -EINTR where others have changed what was being listed,
+ * or NETLINK_LOST where the answer did not come. on_message returns MNL_CB_OK, or MNL_CB_STOP where no more comes. */
 #define NETLINK_LOST 1
 int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, void *userdata)
 	_must_check_;

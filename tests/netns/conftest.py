@@ -9,6 +9,7 @@ import pytest
 sys.dont_write_bytecode = True
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TESTS, "system"))
+from backends import pytest_configure, pytest_generate_tests  # noqa: F401
 from daemon import Daemon
 from machine import network
 from trial import Trial
@@ -67,18 +68,6 @@ def world(net):
 @pytest.fixture
 def dns_servers():
     return network.DNS_SERVERS
-
-
-def pytest_generate_tests(metafunc):
-    """A file that names NF_BACKENDS is run with each of them; a test that is marked so, with those that its mark names."""
-    if "nf_backend" in metafunc.fixturenames:
-        mark = metafunc.definition.get_closest_marker("backends")
-        if backends := mark.args if mark else getattr(metafunc.module, "NF_BACKENDS", ()):
-            metafunc.parametrize("nf_backend", backends)
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "backends(NAME…): netfilter backends to run the test with")
 
 
 @pytest.fixture

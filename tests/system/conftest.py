@@ -10,6 +10,7 @@ import pytest
 sys.dont_write_bytecode = True
 import machine as machines
 import sample
+from backends import pytest_configure, pytest_generate_tests  # noqa: F401
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _unavailable = []
@@ -45,18 +46,6 @@ def proxies():
     if not path or not os.path.exists(os.path.join(path, "envoy")):
         pytest.skip("no real proxies: TPROXYD_TEST_PROXIES names no directory with envoy")
     return path
-
-
-def pytest_generate_tests(metafunc):
-    """A file that names NF_BACKENDS is run with each of them; a test that is marked so, with those that its mark names."""
-    if "nf_backend" in metafunc.fixturenames:
-        mark = metafunc.definition.get_closest_marker("backends")
-        if backends := mark.args if mark else getattr(metafunc.module, "NF_BACKENDS", ()):
-            metafunc.parametrize("nf_backend", backends)
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "backends(NAME…): netfilter backends to run the test with")
 
 
 @pytest.fixture

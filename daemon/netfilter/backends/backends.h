@@ -11,7 +11,8 @@
 extern const struct netfilter_backend *const netfilter_backends[BACKEND_COUNT];
 
 /* What this host can do through each of them that may be used: the abilities of all families, and
- * docker_output where the legacy tables have it. nft_nat_foreign is known. Makes no table. For `run` a module that only has to be loaded counts: the unit sees to that. */
+ * docker_output where the legacy tables have it. nft_nat_foreign is known. Makes no table. For `run`
+ * a module that only has to be loaded counts: the unit sees to that. */
 int netfilter_probe(const struct config *config, enum check_purpose purpose, struct facts *facts,
 		    struct error *err) _must_check_;
 
