@@ -30,7 +30,8 @@ struct facts_abilities {
 	const char *no_redirect;
 	const char *no_zones; /* conntrack zones for DNS */
 	const char *no_drop_invalid;
-	bool docker_output; /* the nat tables that it works in have a chain that begins so */
+	const char *no_owner; /* tables that are a process's own; the legacy ones never are */
+	bool docker_output;   /* the nat tables that it works in have a chain that begins so */
 };
 
 struct facts_family {

@@ -98,6 +98,7 @@ struct plan {
 	const char *loopback;
 	enum backend_choice backend; /* never BACKEND_AUTO */
 	const char *backend_why;     /* it is not iptables; NULL: nothing is to be said */
+	const char *backend_limit;   /* what this kernel does not do for it; NULL: nothing */
 	struct plan_family family[FAMILY_COUNT];
 	struct plan_direction inbound, outbound;
 	struct uid_exclusion_list exclude_uids; /* outbound */

@@ -103,6 +103,11 @@ void plan_backend(struct planner *p)
 	missing = no_redirect(p, p->plan->backend);
 	if (automatic)
 		other = no_redirect(p, BACKEND_NFTABLES);
+	/* What install puts in outlives the process in any case. */
+	if (p->purpose == CHECK_RUN)
+		p->plan->backend_limit = planner_abilities(p, FAMILY_V4)->no_owner;
+	if (p->plan->backend_limit)
+		say(p, HOST_NOTICE, "backend", "%s", p->plan->backend_limit);
 	if (missing && !planner_prints(p))
 		say(p, HOST_ERROR, "backend", "%s%s%s", missing, other ? ", and " : "",
 		    other ? other : "");

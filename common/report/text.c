@@ -130,8 +130,8 @@ static void add_rules(struct page *page, const json_t *status)
 	if (json_is_true(json_object_get(repairs, "contested")))
 		strbuf_add(&line, ": another program keeps changing them");
 	page_add(page, "Rules", strbuf_text(&line), 2);
-	if (*text_of(rules, "backend-reason"))
-		page_add(page, "Backend", text_of(rules, "backend-reason"), 2);
+	page_add(page, "Backend", text_of(rules, "backend-reason"), 2);
+	page_add(page, "Limit", text_of(rules, "backend-limit"), 2);
 }
 
 static void add_traffic(struct page *page, const json_t *status)

@@ -91,7 +91,7 @@ int status_add_rules(json_t *answer, struct daemon *d)
 	enum level level = applied == LEVEL_UNKNOWN ? LEVEL_NONE : applied;
 	const struct generation *generation = d->applied ? d->applied : d->current;
 	const struct redirect *redirect = &d->redirect;
-	const char *why = d->current->plan.backend_why;
+	const char *why = d->current->plan.backend_why, *limit = d->current->plan.backend_limit;
 	struct snapshot snapshot = { 0 };
 	struct error err = { 0 };
 	json_t *missing = json_array(), *rules = json_object();
@@ -105,6 +105,7 @@ int status_add_rules(json_t *answer, struct daemon *d)
 	if (r < 0 ||
 	    json_object_set_new(rules, "backend", json_string(redirect->backend->name)) < 0 ||
 	    json_object_set_new(rules, "backend-reason", json_text(why ? why : "")) < 0 ||
+	    json_object_set_new(rules, "backend-limit", json_text(limit ? limit : "")) < 0 ||
 	    json_object_set_new(rules, "level", json_string(level_name(applied))) < 0 ||
 	    json_object_set_new(rules, "as-expected",
 				json_boolean(!err.code && json_array_size(missing) == 0)) < 0 ||

@@ -101,6 +101,10 @@ struct netfilter_backend {
 	/* Adds what a dry run prints: the rules as the backend's own tool takes them. */
 	void (*print)(const struct ruleset *rules, struct strbuf *out);
 
+	/* What the kernel thinks of the rules in both families: 0, they could go in now; NETFILTER_ABSENT,
+	 * this process may not ask; else why not. Nothing changes. NULL: it cannot be asked. */
+	int (*validate)(const struct ruleset *rules, struct error *err);
+
 	/* As root, before a daemon that may do less: makes what it will need. */
 	int (*prepare)(struct error *err);
 
@@ -109,6 +113,10 @@ struct netfilter_backend {
 
 	/* Whether apply could begin now: 0, or NETFILTER_BUSY. */
 	int (*ready)(struct error *err);
+
+	/* Adds "; and who it is" to what apply or validate has said when it found others there; it takes
+	 * long. NULL: nobody can tell. */
+	void (*whose)(struct strbuf *out);
 
 	/* Reaches the ruleset in every family and table, or puts the old state back. (At LEVEL_NONE
 	 * a chain that a rule of others jumps to is only emptied.) The record is brought up to date

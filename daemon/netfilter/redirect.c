@@ -211,6 +211,13 @@ int redirect_differs(const struct redirect *redirect, const struct netfilter_wis
 	return r;
 }
 
+static void add_whose(const struct redirect *redirect, struct strbuf *out)
+{
+	for (enum backend_choice i = BACKEND_IPTABLES; redirect->all && i < BACKEND_COUNT; i++)
+		if (redirect->all[i] && redirect->all[i]->whose)
+			redirect->all[i]->whose(out);
+}
+
 int redirect_apply_wait(struct redirect *redirect, const struct netfilter_wish *wish,
 			const struct redirect_patience *patience, struct netfilter_report *report,
 			struct error *err)
@@ -226,9 +233,12 @@ int redirect_apply_wait(struct redirect *redirect, const struct netfilter_wish *
 		if (r != NETFILTER_BUSY)
 			return r;
 		if (waited >= patience->timeout_usec) {
+			_strbuf_ struct strbuf whose = { 0 };
+
 			why = *err;
-			(void)error_set(err, why.code, "%.400s (waited %llu ms)", why.text,
-					(unsigned long long)(waited / 1000));
+			add_whose(redirect, &whose);
+			(void)error_set(err, why.code, "%.240s%.160s (waited %llu ms)", why.text,
+					strbuf_text(&whose), (unsigned long long)(waited / 1000));
 			return r;
 		}
 		(void)nanosleep(&pause, NULL);

@@ -32,6 +32,26 @@ static void print_stored(const struct ruleset *rules, struct strbuf *out)
 	arena_done(&arena);
 }
 
+/* Beside what was printed. */
+static void judge(const struct generation *g)
+{
+	const struct netfilter_backend *backend = netfilter_backends[g->plan.backend];
+	_strbuf_ struct strbuf whose = { 0 };
+	struct error why;
+	int r = backend->validate ? backend->validate(&g->rules[LEVEL_FULL], &why)
+				  : NETFILTER_ABSENT;
+
+	if (r == NETFILTER_ABSENT)
+		return;
+	if (r == NETFILTER_BUSY)
+		backend->whose(&whose);
+	if (r == 0)
+		log_info("The kernel takes these rules");
+	else
+		log_warning("The kernel does not take these rules: %s%s", why.text,
+			    strbuf_text(&whose));
+}
+
 static int print(const struct generation *g, struct error *err)
 {
 	_strbuf_ struct strbuf text = { 0 };
@@ -43,6 +63,7 @@ static int print(const struct generation *g, struct error *err)
 		return error_sys(err, -ENOMEM, "print the rules");
 	if (fwrite(text.text, 1, text.len, stdout) != text.len || fflush(stdout) != 0)
 		return error_sys(err, -errno, "write the rules");
+	judge(g);
 	return 0;
 }
 

@@ -370,8 +370,9 @@ static int run_probe(struct error *err)
 
 		if (r < 0)
 			return r;
-		(void)printf("%s: %s; %s; %s\n", family_name(f),
+		(void)printf("%s: %s; %s; %s; %s\n", family_name(f),
 			     have->no_redirect ? have->no_redirect : "redirects",
+			     have->no_owner ? have->no_owner : "owner",
 			     have->no_zones ? have->no_zones : "zones",
 			     have->no_drop_invalid ? have->no_drop_invalid : "states");
 	}

@@ -69,6 +69,8 @@ def test_without_legacy_tables(told, series):
     assert "notice: backend: nftables is used: this kernel has no legacy tables (ip_tables)" in result["log"]
     is_owned = "flags owner" in result["tables"]["nft"]
     assert is_owned == (series != "5.10")
+    limit = result["status"]["rules"]["backend-limit"]
+    assert bool(limit) == (not is_owned) and result["log"].count("tables have no owner") == (not is_owned), result["log"]
     # The kernel lets nobody else flush an owned table; others are put right, and it is said who it was.
     repaired = re.search(r"Put the rules right, which nft \(process \d+\) had changed: .*table tproxyd is gone", result["log"])
     assert bool(repaired) == (not is_owned), result["log"]

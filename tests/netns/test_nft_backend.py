@@ -189,7 +189,8 @@ def test_the_probe_leaves_nothing_and_tells_nobody(fw):
     monitor = fw.start(["sh", "-c", "exec nft monitor"], stdout=subprocess.PIPE, text=True)
     before = listed(fw)
     generation = fw.run(["nft", "-a", "list", "ruleset"]).stdout
-    assert fw.drive("probe").stdout == "IPv4: redirects; zones; states\nIPv6: redirects; zones; states\n"
+    assert fw.drive("probe").stdout == "".join(
+        f"{family}: redirects; owner; zones; states\n" for family in ("IPv4", "IPv6"))
     assert listed(fw) == before
     assert fw.run(["nft", "-a", "list", "ruleset"]).stdout == generation
     fw.run(["nft", "add", "table", "ip", "other"])

@@ -105,6 +105,12 @@ def test_a_kernel_with_neither_kind_of_tables_is_refused(without_tables):
     assert without_tables.state() ^ before == set()
 
 
+def test_a_dry_run_says_that_the_kernel_does_not_take_what_it_prints(without_tables):
+    without_tables.environment["WITHOUT_NFNETLINK"] = "1"
+    said = without_tables.shell(f"exec {PROGRAM} install --dry-run --kuma-dp-user=5678 --backend nftables")
+    assert said.status == 0 and "The kernel does not take these rules: this kernel has no nf_tables" in said.text, said.text
+
+
 @pytest.mark.parametrize("name, missing", [("iptables", "this kernel has no legacy tables (ip_tables)"),
                                            ("nftables", "this kernel has no nf_tables")])
 def test_a_backend_that_is_named_is_that_one_or_an_error(without_tables, name, missing):

@@ -139,6 +139,22 @@ Test(backend, is_iptables_for_what_firewalld_stores)
 	cr_expect_eq(fx.plan.backend, BACKEND_IPTABLES);
 }
 
+Test(backend, tells_what_this_kernel_does_not_do_for_it)
+{
+	with_nftables();
+	NFTABLES_V4(no_owner) = "no owner";
+	expect_backend("backend: iptables\n", BACKEND_IPTABLES);
+	cr_expect_null(fx.plan.backend_limit);
+	expect_silent(SEVERITY_NOTICE, "no owner");
+	expect_backend("backend: nftables\n", BACKEND_NFTABLES);
+	cr_expect_str_eq(fx.plan.backend_limit, "no owner");
+	expect_said(SEVERITY_NOTICE, "backend", "no owner");
+	fx.diags.n = 0;
+	build_install("backend: nftables\n");
+	cr_expect_null(fx.plan.backend_limit);
+	expect_silent(SEVERITY_NOTICE, "no owner");
+}
+
 Test(backend, is_refused_with_both_reasons)
 {
 	IPTABLES_V4(no_redirect) = "no ip_tables";

@@ -7,6 +7,7 @@
 #include "common/rules/print_nft.h"
 #include "daemon/netfilter/nft/compare.h"
 #include "daemon/netfilter/nft/look.h"
+#include "daemon/netfilter/nft/owner.h"
 #include "daemon/netfilter/nft/probe.h"
 #include "daemon/netfilter/nft/transport.h"
 #include "daemon/netfilter/record.h"
@@ -190,11 +191,7 @@ static int find_owner(const struct survey *survey, const struct netfilter_channe
 		if (survey->rules.family[f].leave || !seen->exists || !seen->owned ||
 		    seen->owner == nft_channel_port(channel))
 			continue;
-		(void)error_set(err, -EBUSY,
-				"the %s table " NFT_TABLE
-				" of nf_tables belongs to another program (netlink port %u)",
-				family_name(f), seen->owner);
-		return NETFILTER_BUSY;
+		return nft_owner_refuse(f, seen, err);
 	}
 	return 0;
 }
@@ -398,9 +395,11 @@ const struct netfilter_backend backend_nft = {
 	.in_tables = true,
 	.probe = nft_probe,
 	.print = backend_print,
+	.validate = nft_validate,
 	.prepare = backend_prepare,
 	.find = backend_find,
 	.ready = backend_ready,
+	.whose = nft_owner_tell,
 	.apply = backend_apply,
 	.read = backend_read,
 	.differs = backend_differs,

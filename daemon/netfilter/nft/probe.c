@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "common/base/attr.h"
+#include "daemon/netfilter/nft/owner.h"
 #include "daemon/netfilter/nft/transport.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/netlink.h"
@@ -51,7 +52,8 @@ static const struct question questions[QUESTIONS] = {
 	},
 };
 
-static int send_probe(const struct ruleset *rules, enum family family, struct error *err)
+/* Whether the kernel takes the rules of the families that are redirected: 0, or what it refuses one with. */
+static int judge(const struct ruleset *rules, enum nft_owner owner, struct error *err)
 {
 	_cleanup_(arena_done) struct arena arena = { 0 };
 	_cleanup_(nft_batch_done) struct nft_batch batch = { 0 };
@@ -62,8 +64,8 @@ static int send_probe(const struct ruleset *rules, enum family family, struct er
 	lower_nft(&arena, rules, &lowered);
 	lowered.table = PROBE_TABLE;
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
-		lowered.family[f].leave = f != family;
-	encode_nft(&lowered, NFT_UNOWNED, 0, &batch);
+		lowered.family[f].leave = !rules->family[f].enabled;
+	encode_nft(&lowered, owner, 0, &batch);
 	if (arena.failed)
 		return error_sys(err, -ENOMEM, "probe nf_tables");
 	r = nft_channel_open(&channel, err);
@@ -74,7 +76,7 @@ static int send_probe(const struct ruleset *rules, enum family family, struct er
 }
 
 /* Whether the kernel takes the rules of so many questions. */
-static int ask(enum family family, size_t first, size_t n, struct error *err)
+static int ask(enum family family, size_t first, size_t n, enum nft_owner owner, struct error *err)
 {
 	struct ruleset rules = { .level = LEVEL_FULL };
 	struct rule rule[QUESTIONS];
@@ -87,7 +89,7 @@ static int ask(enum family family, size_t first, size_t n, struct error *err)
 		rules.family[family].table[questions[i].table] =
 			(struct table_rules){ &chain[i], 1 };
 	}
-	return send_probe(&rules, family, err);
+	return judge(&rules, owner, err);
 }
 
 int nft_probe(_unused_ enum check_purpose purpose, enum family family, struct facts_family *ret,
@@ -99,11 +101,11 @@ int nft_probe(_unused_ enum check_purpose purpose, enum family family, struct fa
 	};
 	struct facts_abilities *have = &ret->ability[BACKEND_NFTABLES];
 	struct error why;
-	int r = ask(family, 0, QUESTIONS, &why);
+	int r = ask(family, 0, QUESTIONS, NFT_OWNED, &why);
 
 	if (r == 0)
 		return 0;
-	r = ask(family, REDIRECT, 1, &why);
+	r = ask(family, REDIRECT, 1, NFT_UNOWNED, &why);
 	if (r == -ENOMEM)
 		return error_set(err, r, "%s", why.text);
 	if (netlink_nft_is_absent(r))
@@ -113,9 +115,30 @@ int nft_probe(_unused_ enum check_purpose purpose, enum family family, struct fa
 		have->no_redirect = none[family];
 	if (r < 0)
 		return 0;
-	if (ask(family, ZONES, 1, &why) < 0)
+	if (ask(family, REDIRECT, 1, NFT_OWNED, &why) < 0)
+		have->no_owner = "this kernel's tables have no owner (from Linux 5.12 on they do): "
+				 "others can change them, and they outlive a killed tproxyd";
+	if (ask(family, ZONES, 1, NFT_UNOWNED, &why) < 0)
 		have->no_zones = "nf_tables of this kernel cannot set conntrack zones";
-	if (ask(family, DROP_INVALID, 1, &why) < 0)
+	if (ask(family, DROP_INVALID, 1, NFT_UNOWNED, &why) < 0)
 		have->no_drop_invalid = "nf_tables of this kernel does not know conntrack states";
 	return 0;
+}
+
+int nft_validate(const struct ruleset *rules, struct error *err)
+{
+	_cleanup_(arena_done) struct arena arena = { 0 };
+	struct nft_look found;
+	int r = judge(rules, NFT_UNOWNED, err);
+
+	if (r == -EPERM)
+		return NETFILTER_ABSENT;
+	if (netlink_nft_is_absent(r))
+		return error_set(err, r, "this kernel has no nf_tables");
+	if (r == 0)
+		r = nft_look(&arena, &found, err);
+	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++)
+		if (found.family[f].owned)
+			r = nft_owner_refuse(f, &found.family[f], err);
+	return r;
 }

@@ -8,3 +8,6 @@
 
 int nft_probe(enum check_purpose purpose, enum family family, struct facts_family *ret,
 	      struct error *err) _must_check_;
+
+/* As struct netfilter_backend has it. */
+int nft_validate(const struct ruleset *rules, struct error *err) _must_check_;
