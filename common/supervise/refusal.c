@@ -6,7 +6,7 @@
 
 /* Behind the 10 s: the control plane counts from when it has seen the end of the stream, and a try that
  * comes too early costs up to a second. */
-#define MARGIN_USEC (SECOND * 3 / 100)
+#define MARGIN_USEC (SECOND / 50)
 
 /* The first try of the one more start comes so long before they are over. Envoy's second try comes
  * within half a second of it, the third within a second of that: one of them is due when the refusal

@@ -135,10 +135,12 @@ struct daemon {
 		struct probe_result last;
 		struct probe *prober;
 		uint64_t begun_usec; /* the round under way, or the last one */
-		bool dns_asked;      /* the round under way asks DNS */
-		bool stale;          /* and has begun before a process came or went */
-		bool lazy;           /* and lasts as long as the pause to the next one */
-		unsigned misses;     /* see probe_verdict() */
+		uint64_t
+			pause_usec; /* to the next round while something is missed; 0: the longest */
+		bool dns_asked;     /* the round under way asks DNS */
+		bool stale;         /* and has begun before a process came or went */
+		bool lazy;          /* and lasts as long as the pause to the next one */
+		unsigned misses;    /* see probe_verdict() */
 		unsigned rounds;
 		pid_t envoy; /* 0: not known */
 	} probe;

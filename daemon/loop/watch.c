@@ -5,6 +5,7 @@
  */
 
 #include <stdio.h>
+#include <string.h>
 
 #include "daemon/loop/state.h"
 #include "daemon/operator/log.h"
@@ -18,6 +19,10 @@
 #define PROBE_USEC ((uint64_t)1000 * 1000)
 /* One that finds out no more than who is Envoy, which shows when it begins. */
 #define SEEK_USEC ((uint64_t)100 * 1000)
+
+/* A proxy that has just come on a step towards serving is asked again so soon, and then at twice the
+ * distance each time, up to readiness.interval: the next step is often no further away. */
+#define STEP_USEC ((uint64_t)10 * 1000)
 
 /* Envoy looks at all its figures to find the one about the control plane, so it is asked every 10 s
  * only while it serves. */
@@ -42,8 +47,11 @@ static bool is_calm(const struct daemon *d)
 
 static void probe_later(struct daemon *d)
 {
-	uint64_t usec = (uint64_t)d->current->plan.readiness_interval_nsec / 1000;
+	uint64_t most = (uint64_t)d->current->plan.readiness_interval_nsec / 1000;
+	uint64_t usec =
+		d->probe.pause_usec && d->probe.pause_usec < most ? d->probe.pause_usec : most;
 
+	d->probe.pause_usec = 2 * usec;
 	/* Nothing is missed, or nothing can be found. */
 	if (is_calm(d) || (situation_of(d)->served && !child_lives(d, CHILD_KUMA_DP)))
 		usec = WATCH_USEC;
@@ -138,8 +146,13 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 	bool drains = s->proxy_serving && proc_of(d, CHILD_KUMA_DP)->state == PROC_RESTARTING;
 	struct sighting seen = { (result->admin || (drains && result->alive)) && result->listeners,
 				 result->dns, result->core_dns, result->kuma_dp || drains };
+	bool stepped = strcmp(result->missing, d->probe.last.missing) != 0;
 
 	daemon_was_due(d, d->probe.begun_usec + round_usec(d));
+	if (s->proxy_serving)
+		d->probe.pause_usec = 0;
+	else if (stepped)
+		d->probe.pause_usec = STEP_USEC;
 	d->probe.last = *result;
 	if (s->wish != WISH_RUN)
 		return;

@@ -80,8 +80,12 @@ static void pass(struct world *w, uint64_t usec, bool proxy, bool dns)
 {
 	uint64_t end = w->now + usec;
 
-	while (round_due(w) <= end)
+	while (round_due(w) <= end) {
+		advance(w, round_due(w) - w->now);
+		if (!w->probing)
+			break; /* it was given up meanwhile */
 		probed(w, proxy, dns);
+	}
 	advance(w, end - w->now);
 }
 

@@ -2,6 +2,8 @@
 
 /* Rounds of probes: how often the loop is woken for them, and how soon they find something. */
 
+#include <stdio.h>
+
 #include "tests/process/loop.h"
 
 static const struct world_setup usual = { .core_dns = true, .hold_nsec = 30LL * 1000000000 };
@@ -52,6 +54,40 @@ Test(loop, asks_again_at_once_what_has_not_answered)
 	cr_expect(lazy_round(&w));
 	world_done(&w);
 }
+
+#ifndef LOOP_REPLACED /* another image does not know what was missing before */
+static void misses(struct world *w, const char *what, uint64_t pause)
+{
+	struct probe_result result = { .kuma_dp = true };
+
+	(void)snprintf(result.missing, sizeof(result.missing), "%s", what);
+	answered(w, &result);
+	cr_expect_eq(w->timer[TIMER_PROBE], w->now + pause, "%s: %llu us", what,
+		     (unsigned long long)(w->timer[TIMER_PROBE] - w->now));
+}
+
+Test(loop, asks_again_soon_where_a_start_has_come_on_a_step)
+{
+	static const char envoy[] = "Envoy (INITIALIZING)", port[] = "port 15001 on IPv4";
+	struct world w;
+
+	world_init(&w, &usual);
+	turn(&w);
+	misses(&w, envoy, 10 * MSEC);
+	misses(&w, envoy, 20 * MSEC);
+	misses(&w, envoy, 40 * MSEC);
+	misses(&w, port, 10 * MSEC);
+	misses(&w, port, 20 * MSEC);
+	misses(&w, port, 40 * MSEC);
+	misses(&w, port, 80 * MSEC);
+	for (unsigned n = 0; n < 100; n++)
+		misses(&w, port, 100 * MSEC);
+	misses(&w, envoy, 10 * MSEC);
+	probed(&w, true, true);
+	cr_expect(lazy_round(&w));
+	world_done(&w);
+}
+#endif
 
 /* Envoy, or our coredns: what is left is asked now, and not in two seconds. */
 Test(loop, does_not_wait_for_answers_of_what_has_ended)
