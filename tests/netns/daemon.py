@@ -20,21 +20,24 @@ KNOCK = ("import socket, sys; s = socket.create_connection((sys.argv[1], 80), 3)
 class Daemon:
     """`tproxyd run` with a service manager that only listens."""
 
-    def __init__(self, trial, directory):
+    def __init__(self, trial, directory, before=()):
+        """before: what the program is started by."""
         self.trial, self.host = trial, trial.host
-        self.said = []  # messages to the service manager, one variable each
+        self.said, self.said_at = [], []  # messages to the service manager, one variable each; time.monotonic() of each
         self.log = []
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.manager.bind(f"{directory}/notify")
         trial.finish()
-        self.process = trial.host.start([PROGRAM, "run", *trial.arguments], stderr=subprocess.PIPE, text=True,
+        self.process = trial.host.start([*before, PROGRAM, "run", *trial.arguments], stderr=subprocess.PIPE, text=True,
                                         env={**trial.environment, "NOTIFY_SOCKET": f"{directory}/notify"})
         threading.Thread(target=self._listen, daemon=True).start()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _listen(self):
         while True:
-            self.said += self.manager.recv(65536).decode().split("\n")
+            said = self.manager.recv(65536).decode().split("\n")
+            self.said_at += [time.monotonic()] * len(said)
+            self.said += said
 
     def _read(self):
         for line in self.process.stderr:

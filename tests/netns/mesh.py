@@ -2,7 +2,8 @@
 """A zone with a real control plane, and two hosts of one mesh: `web` and `app`, whose service web asks for.
 
 As programs: mesh.py serve PORT answers each request with the address that it came from; mesh.py visit prints, for each line
-on standard input, what has become of connections to app since the last one, by how they name it, as JSON."""
+on standard input, what has become of connections to app since the last one, by how they name it, as JSON; mesh.py journal
+prints what the host's journal is told, each message behind time.monotonic()."""
 
 import collections
 import http.server
@@ -21,6 +22,8 @@ from machine.network import Namespace
 DOMAIN, PORT = "app.mesh", 8080
 ADDRESSES = {"zone": ("10.77.0.1", "fd77::1"), "web": ("10.77.0.2", "fd77::2"), "app": ("10.77.0.3", "fd77::3")}
 TARGETS = {".mesh": (DOMAIN, 80), "IPv4": (ADDRESSES["app"][0], PORT), "IPv6": (ADDRESSES["app"][1], PORT)}
+JOURNAL = "/run/systemd/journal/socket"
+TO_JOURNAL = ["sh", "-c", 'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec "$@"', "sh"]  # what follows takes it for that
 API = "http://127.0.0.1:5681"
 DATAPLANE = """\
 type: Dataplane
@@ -44,7 +47,8 @@ COUNT = f"""table inet watch {{
 
 
 class Mesh:
-    def __init__(self, control_plane, directory):
+    def __init__(self, control_plane, directory, **settings):
+        """settings: environment of the control plane."""
         self.zone = Namespace("zone")
         self.hosts = {name: Namespace(name, own_files=True) for name in ("web", "app")}
         self._connect()
@@ -53,7 +57,7 @@ class Mesh:
         self.zone.start(["/usr/bin/python3", "-B", network.ANSWER], stdout=subprocess.DEVNULL)
         with open(f"{directory}/control-plane.log", "w", encoding="utf-8") as log:
             self.zone.start([control_plane, "run"], stdout=log, stderr=log, env={
-                "HOME": self.work, "KUMA_GENERAL_WORK_DIR": self.work, "KUMA_STORE_TYPE": "memory"})
+                "HOME": self.work, "KUMA_GENERAL_WORK_DIR": self.work, "KUMA_STORE_TYPE": "memory", **settings})
 
     def _connect(self):
         zone = self.zone
@@ -168,9 +172,22 @@ def visit(host, port):
     return "ok" if peer in ("::ffff:127.0.0.6", "::6") else f"from {peer}"
 
 
+def keep_journal():
+    """systemd.io/JOURNAL_NATIVE_PROTOCOL, without messages of several lines."""
+    os.makedirs(os.path.dirname(JOURNAL))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(JOURNAL)
+        while True:
+            for line in journal.recv(1 << 20).decode(errors="replace").splitlines():
+                if line.startswith("MESSAGE="):
+                    print(f"{time.monotonic():.3f} {line[8:]}", flush=True)
+
+
 def main(verb, *arguments):
     if verb == "serve":
         Server(("::", int(arguments[0])), Answer).serve_forever()
+    if verb == "journal":
+        keep_journal()
     found = {name: collections.Counter() for name in TARGETS}
 
     def go_on(name):

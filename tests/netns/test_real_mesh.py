@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two hosts of one mesh with the real kuma-cp, kuma-dp, Envoy and CoreDNS: what becomes of connections from one to the other
-while parts of its proxy die or hang, for each `failure.holdRules`. It takes some minutes for each, and prints figures.
+while parts of its proxy die or hang, for each `failure.holdRules`; and how long until a crashed proxy serves again. It takes
+some minutes for each, and prints figures (-s), which a busy machine spoils.
 
-Environment: KUMA_CP and KUMA_DP, programs of one version; TPROXYD_TEST_PROXIES, a directory with envoy and coredns."""
+Environment: KUMA_CP and KUMA_DP, programs of one version; TPROXYD_TEST_PROXIES, a directory with envoy and coredns;
+TPROXYD_TEST_CRASHES, how many of each kind (5)."""
 
 import os
+import statistics
 import time
 
 import pytest
@@ -21,6 +24,8 @@ CONTROL_PLANE, KUMA_DP, PROXIES = NEEDED
 
 STOPPED = 25  # seconds until a process that was stopped goes on, if it is there still
 BACK = 90
+CRASHES = int(os.environ.get("TPROXYD_TEST_CRASHES", 5))
+DELAY = "KUMA_XDS_DATAPLANE_DEREGISTRATION_DELAY"  # so long the control plane refuses a node that has gone
 
 
 def put_programs(host):
@@ -164,3 +169,33 @@ def test_connections_while_parts_of_a_proxy_die_or_hang(world, request):
             assert direct == 0 or hold == "0s" or (victim, name) == ("tproxyd", "KILL")
     world.daemon.stop()
     world.app.stop()
+
+
+@pytest.mark.parametrize("victim", ["envoy", "kuma-dp"])
+@pytest.mark.parametrize("refusal, limit", [("10s", 11.5), ("0s", 3)])
+def test_how_long_until_it_redirects_again(tproxyd, tmp_path, victim, refusal, limit):
+    if why_not():
+        pytest.skip(why_not())
+    zone, times = mesh.Mesh(CONTROL_PLANE, tmp_path, **{DELAY: refusal}), []
+    try:
+        web = zone.hosts["web"]
+        trial = configure(zone, "web", tproxyd)
+        with open(f"{tmp_path}/journal", "w", encoding="utf-8") as journal:
+            web.start(["/usr/bin/python3", "-B", mesh.__file__, "journal"], stdout=journal,
+                      env={"PYTHONPATH": os.path.dirname(os.path.dirname(network.__file__))})
+        web.run(["sh", "-c", "until test -S $1; do sleep 0.1; done", "sh", mesh.JOURNAL])
+        daemon = Daemon(trial, tmp_path, before=mesh.TO_JOURNAL)
+        daemon.await_("STATUS=Redirecting")
+        for _ in range(CRASHES):
+            time.sleep(12)  # what the control plane refuses has ended
+            since, begin = len(daemon.said), time.monotonic()
+            mesh.send([pid for pid, name in mesh.processes(web).items() if name == victim], "KILL")
+            redirecting = daemon.await_("STATUS=Redirecting", since) - 1
+            assert any(message.startswith("STATUS=") for message in daemon.said[since:redirecting])  # something else before
+            times.append(round(daemon.said_at[redirecting] - begin, 2))
+            print(times[-1], end=" ", flush=True)
+        daemon.stop()
+    finally:
+        zone.close()
+        print(f"; refusal {refusal}, {victim}: median {statistics.median(times):.2f}, worst {max(times)}, "
+              f"{sum(took <= limit for took in times)} of {len(times)} within {limit} s", flush=True)
