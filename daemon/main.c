@@ -5,6 +5,7 @@
 #include <sysexits.h>
 
 #include "daemon/operator/log.h"
+#include "daemon/os/retreat.h"
 #include "daemon/verbs/verbs.h"
 
 /* In the order of the help text. */
@@ -89,6 +90,7 @@ int main(int argc, char *argv[])
 {
 	int status;
 
+	retreat_prepare(argc, argv);
 	log_init();
 	status = run(argc, argv);
 	log_done();

@@ -22,7 +22,8 @@ int daemon_new(struct generation *generation, int instance, struct daemon **ret,
 	_must_check_;
 
 /* The same for a binary that takes the place of another one in the same process: from what that has
- * handed over, with its descriptors, children and rules. */
+ * handed over, with its descriptors, children and rules. Until it has said READY=1 nothing is closed or
+ * used up, and where it fails before that one is given the place back, if it can be. */
 struct daemon_heir {
 	int argc;
 	char **argv;      /* as the former one's: argv[0] is the verb */
@@ -37,13 +38,10 @@ int daemon_inherit(const struct daemon_heir *given, struct daemon **ret, struct 
 /* Whether it could; without a descriptor or a child of its own. */
 int daemon_could_inherit(const struct daemon_heir *given, struct error *err) _must_check_;
 
-/* How the binary that is tried says so, and how the one that is executed knows its state, and the program
- * that it can give the place back to: descriptors. Then that one knows why. */
-#define REEXEC_READY    "tproxyd-ready "
-#define REEXEC_CHECK    "--check-state"
-#define REEXEC_VARIABLE "TPROXYD_STATE"
-#define REEXEC_FORMER   "TPROXYD_FORMER"
-#define REEXEC_WHY      "TPROXYD_WHY"
+/* How the binary that is tried says so. How the one that is executed knows its state is in
+ * daemon/os/retreat.h. */
+#define REEXEC_READY "tproxyd-ready "
+#define REEXEC_CHECK "--check-state"
 
 /* Starts the children and runs until everything is undone again; serves the instance's socket
  * (borrowed). Returns the exit status, or a negative errno when the loop itself failed. */

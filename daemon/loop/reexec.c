@@ -3,7 +3,8 @@
 /*
  * The daemon replaces itself by the binary that is installed, in the same process: children, rules and
  * whoever is connected notice nothing. The new one is tried first, as a child that reads the same state
- * and touches nothing: what does not understand it in time does not get to take our place.
+ * and touches nothing: what does not understand it in time does not get to take our place. What fails
+ * when it has it gives it back (daemon/os/retreat.h): we are then its successor.
  */
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 
 #include "common/base/utf8.h"
@@ -22,10 +22,12 @@
 #include "daemon/operator/notify.h"
 #include "daemon/os/crossing.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/retreat.h"
 #include "daemon/process/spawn.h"
 
 #define CHECK_USEC ((uint64_t)5 * 1000 * 1000)
-/* Then SIGALRM ends a successor that does not get going: the timer crosses the execve(). */
+/* Then SIGALRM ends a successor that has not even begun to keep its own time (daemon/os/retreat.h): the timer
+ * crosses the execve(). */
 #define SUCCEED_SEC 30
 #define DELETED     " (deleted)"
 
@@ -93,24 +95,23 @@ static int write_down(struct daemon *d, int *ret_fd, struct error *err)
 
 static void execute(struct daemon *d, int state)
 {
-	const struct itimerval limit = { .it_value.tv_sec = SUCCEED_SEC }, none = { 0 };
 	_free_ char **argv = arguments(d, NULL);
 	/* What we run, whatever has become of its file: it can be given the place back. */
 	_close_ int former = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	char text[300];
 	int r = -ENOMEM;
 
-	if (argv && crossing_hand_on(REEXEC_VARIABLE, state)) {
+	if (argv && crossing_hand_on(RETREAT_STATE, state)) {
 		if (former >= 0)
-			(void)crossing_hand_on(REEXEC_FORMER, former);
+			(void)crossing_hand_on(RETREAT_FORMER, former);
 		log_flush();
-		(void)setitimer(ITIMER_REAL, &limit, NULL);
+		(void)alarm(SUCCEED_SEC);
 		(void)execve(d->reexec.program, argv, environ);
 		r = -errno;
-		(void)setitimer(ITIMER_REAL, &none, NULL);
+		(void)alarm(0);
 	}
-	(void)unsetenv(REEXEC_VARIABLE);
-	(void)unsetenv(REEXEC_FORMER);
+	(void)unsetenv(RETREAT_STATE);
+	(void)unsetenv(RETREAT_FORMER);
 	utf8_print(text, sizeof(text), "execute %s: %s", d->reexec.program, strerror(-r));
 	daemon_not_replaced(d, text);
 }

@@ -14,6 +14,7 @@
 #include "daemon/operator/log.h"
 #include "daemon/operator/notify.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/retreat.h"
 #include "daemon/process/workdir.h"
 
 #define LAST_TRY_USEC ((uint64_t)5 * 1000 * 1000) /* for rules that others keep busy */
@@ -77,8 +78,9 @@ static int rules_up(struct daemon *d, struct error *err)
 	const struct netfilter_backend *backend = netfilter_backends[d->current->plan.backend];
 	int r = redirect_open(&d->redirect, backend, RECORD_RUN, err);
 
-	/* What can be recognised without it is taken over with the first apply to FULL. */
-	if (r == -EBADMSG) {
+	/* What can be recognised without it is taken over with the first apply to FULL. A former program may
+	 * be able to read it. */
+	if (r == -EBADMSG && !retreat_is_open()) {
 		log_warning("%s and is of no use", err->text);
 		(void)unlink(RECORD_RUN);
 		r = redirect_open(&d->redirect, backend, RECORD_RUN, err);

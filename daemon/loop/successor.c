@@ -17,6 +17,7 @@
 #include "daemon/operator/log.h"
 #include "daemon/operator/notify.h"
 #include "daemon/os/crossing.h"
+#include "daemon/os/retreat.h"
 
 /* Where the reading of it has got to. */
 struct heir {
@@ -255,36 +256,46 @@ static void tell_taken(struct daemon *d, const char *former)
 	d->reexec.ticket = 0;
 }
 
-/* Whoever asked is told, and systemd that it is over. */
+/* From here on it is ours, and may be changed. systemd is told first: until then the former one would have
+ * done it. */
+static void settle(struct daemon *d)
+{
+	if (d->carry.ready && situation_of(d)->wish == WISH_RUN && !d->reload.generation)
+		notify_ready();
+	retreat_close();
+}
+
 static void tell(struct daemon *d, const struct heir *heir)
 {
 	if (heir->given->why)
 		daemon_not_replaced(d, heir->given->why);
 	else
 		tell_taken(d, heir->version);
-	if (d->carry.ready && situation_of(d)->wish == WISH_RUN && !d->reload.generation)
-		notify_ready();
 }
 
 int daemon_inherit(const struct daemon_heir *given, struct daemon **ret, struct error *err)
 {
 	_cleanup_(heir_done) struct heir heir = { 0 };
 	_cleanup_(daemon_freep) struct daemon *d = calloc(1, sizeof(*d));
-	int r;
+	bool begun = false;
+	int r = d ? heir_init(&heir, given, err) : error_sys(err, -ENOMEM, "take over");
 
-	if (!d)
-		return error_sys(err, -ENOMEM, "take over");
-	r = heir_init(&heir, given, err);
 	if (r == 0)
 		r = assign(&heir, &daemon_system_ops, d, err);
+	if (r == 0) {
+		begun = true;
+		r = build(&heir, d, err);
+	}
 	if (r < 0) {
-		generation_free(d->current);
-		free(take_ptr(d));
+		/* Before the clean-up: what it closes is lost, and whom it ends. */
+		retreat(err);
+		if (d && !begun) {
+			generation_free(d->current);
+			free(take_ptr(d));
+		}
 		return r;
 	}
-	r = build(&heir, d, err);
-	if (r < 0)
-		return r;
+	settle(d);
 	look_anew(d, &heir);
 	tell(d, &heir);
 	*ret = take_ptr(d);

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "common/base/parse.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/io.h"
 
@@ -77,6 +78,15 @@ bool crossing_hand_on(const char *variable, int fd)
 
 	(void)snprintf(number, sizeof(number), "%d", fd);
 	return fcntl(fd, F_SETFD, 0) == 0 && setenv(variable, number, 1) == 0;
+}
+
+int crossing_number(const char *variable)
+{
+	const char *text = getenv(variable);
+	uint64_t number;
+
+	return text && parse_decimal(text, INT_MAX, &number) && number > STDERR_FILENO ? (int)number
+										       : -1;
 }
 
 int crossing_take_fd(struct handover *handover, const char *prefix, const char *name, int *ret)

@@ -23,10 +23,13 @@ void crossing_add_fd(struct strbuf *out, const char *prefix, const char *name, i
 /* Lets the descriptor cross, and says its number in the environment. */
 bool crossing_hand_on(const char *variable, int fd);
 
+/* The descriptor whose number the variable says; -1: none. */
+int crossing_number(const char *variable);
+
 /* Takes the number of a descriptor that may not be there in this process. */
 int crossing_take_fd(struct handover *handover, const char *prefix, const char *name, int *ret)
 	_must_check_;
 
 /* From here on none crosses, but for standard input, output and error: to be called by a successor
- * before all else, and where it has not come to an execve(). */
+ * that has taken over, and where it has not come to an execve(). */
 void crossing_close(void);

@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#include "common/base/parse.h"
-#include "common/base/utf8.h"
 #include "daemon/load/generation.h"
 #include "daemon/loop/daemon.h"
 #include "daemon/os/crossing.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/retreat.h"
 #include "daemon/netfilter/instance.h"
 #include "daemon/netfilter/redirect.h"
 #include "daemon/netfilter/backends/backends.h"
@@ -116,75 +113,33 @@ static int read_state(int fd, struct strbuf *text, struct daemon_heir *heir, str
 	return r;
 }
 
-/* The descriptor that the variable tells, which is nobody else's, nor a child's; -1: none. */
-static int take_number(const char *variable)
-{
-	const char *text = getenv(variable);
-	uint64_t number;
-	int fd = text && parse_decimal(text, INT_MAX, &number) ? (int)number : -1;
-
-	(void)unsetenv(variable);
-	return fd;
-}
-
-/* Executes the former one again, which has all that it had: nothing was touched yet. Returns where that
- * cannot be. */
-static void give_back(const struct daemon_heir *heir, int state, int former, const char *why)
-{
-	_free_ char **argv = calloc((size_t)heir->argc + 2, sizeof(*argv));
-	char path[40];
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", former);
-	if (!argv)
-		return;
-	argv[0] = program_invocation_name;
-	memcpy(argv + 1, heir->argv, (size_t)heir->argc * sizeof(*argv));
-	if (crossing_hand_on(REEXEC_VARIABLE, state) && setenv(REEXEC_WHY, why, 1) == 0 &&
-	    fcntl(former, F_SETFD, FD_CLOEXEC) == 0 && lseek(state, 0, SEEK_SET) == 0)
-		(void)execve(path, argv, environ);
-	(void)unsetenv(REEXEC_VARIABLE);
-	(void)unsetenv(REEXEC_WHY);
-}
-
-/* Takes the state; where that cannot be, the former one goes on with it. */
-static int inherit(struct daemon_heir *heir, int state, int former, struct daemon **ret,
-		   struct error *err)
-{
-	_strbuf_ struct strbuf text = { 0 };
-	char why[LOG_TEXT_MAX];
-	int r = read_state(state, &text, heir, err);
-
-	if (r >= 0 && former >= 0)
-		r = daemon_could_inherit(heir, err);
-	if (r < 0 && former >= 0) {
-		utf8_print(why, sizeof(why), "tproxyd %s cannot take over: %s", TPROXYD_VERSION,
-			   err->text);
-		give_back(heir, state, former, why);
-	}
-	crossing_close();
-	return r < 0 ? r : daemon_inherit(heir, ret, err);
-}
-
 /* In the place of the binary that has executed us. */
 static int succeed(int argc, char *argv[], struct error *err)
 {
-	const struct itimerval none = { 0 };
-	_close_ int state = take_number(REEXEC_VARIABLE), former = take_number(REEXEC_FORMER);
-	const char *told = getenv(REEXEC_WHY);
+	_close_ int state = crossing_number(RETREAT_STATE);
+	const char *told = getenv(RETREAT_WHY);
 	_free_ char *why = told ? strdup(told) : NULL;
+	_strbuf_ struct strbuf text = { 0 };
 	struct daemon_heir heir = { .argc = argc, .argv = argv, .why = why };
 	_cleanup_(daemon_freep) struct daemon *d = NULL;
 	int r = block_signals(SIGTERM, SIGINT, err);
 
-	(void)unsetenv(REEXEC_WHY);
+	(void)unsetenv(RETREAT_STATE);
+	(void)unsetenv(RETREAT_WHY);
+	/* Who was executed by its descriptor has that one's number as its name. */
+	(void)prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0);
 	if (r >= 0 && state < 0)
-		r = error_set(err, -EINVAL, REEXEC_VARIABLE " is no descriptor");
+		r = error_set(err, -EINVAL, RETREAT_STATE " is no descriptor");
 	if (r >= 0)
-		r = inherit(&heir, state, former, &d, err);
-	(void)setitimer(ITIMER_REAL, &none, NULL);
+		r = read_state(state, &text, &heir, err);
+	if (r < 0)
+		retreat(err);
+	else
+		r = daemon_inherit(&heir, &d, err);
+	crossing_close();
+	(void)alarm(0);
 	(void)close(take_fd(&state));
-	if (former >= 0)
-		(void)close(take_fd(&former));
+	strbuf_done(&text);
 	if (r >= 0)
 		return daemon_run(d, err);
 	take_rules_out();
@@ -215,7 +170,7 @@ int verb_run(int argc, char *argv[], struct error *err)
 		return r;
 	if (strcmp(argv[argc - 1], REEXEC_CHECK) == 0)
 		return try_to_succeed(argc - 1, argv, err);
-	if (getenv(REEXEC_VARIABLE))
+	if (getenv(RETREAT_STATE))
 		return succeed(argc, argv, err);
 	r = generation_new(argc, argv, GENERATION_RUN, &g, err);
 	if (r != 0)

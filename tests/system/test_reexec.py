@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import broken
 import sample
 from test_reload import PORT, excluded, reload, status
 from witnesses import Witnesses
@@ -110,9 +111,37 @@ def test_a_binary_that_is_no_good_leaves_the_former_one(machine):
     sample.stop(machine)
 
 
+def test_one_that_fails_while_it_takes_over_gives_the_place_back(machine, build, tmp_path):
+    """In the sandbox too: under load nobody notices, and the next one that is good is taken."""
+    sample.configure(machine)
+    machine.serve([PORT])
+    sample.start(machine)
+    pid, children, rules = sample.main_pid(machine), sample.processes(machine), sample.rules(machine)
+    machine.sh(f"cp {PROGRAM} /root/tproxyd")
+    witnesses = Witnesses(machine)
+    for function, kind, why in (("proc_resume", "crashes", "was ended by SIGSEGV while it took over"),
+                                ("daemon_resume", "hangs", "was not ready within 5 s"),
+                                ("notify_ready", "aborts", "was ended by SIGABRT while it took over")):
+        machine.copy(broken.make(f"{build}/tproxyd", function, kind, tmp_path / "broken"), f"{PROGRAM}.new")
+        machine.sh(f"chmod 755 {PROGRAM}.new; mv {PROGRAM}.new {PROGRAM}")
+        said = machine.run(["/root/tproxyd", "reexec"], check=False)
+        assert said.returncode == 1 and why in said.stderr and "goes on" in said.stderr, said.stderr
+        machine.wait_until(lambda: any("Not replaced" in text and why in text for text in machine.messages("-u", sample.UNIT)))
+        assert sample.main_pid(machine) == pid and sample.processes(machine) == children and sample.rules(machine) == rules
+        assert machine.show(sample.UNIT, "ActiveState") == "active" and machine.show(sample.UNIT, "SubState") == "running"
+        assert machine.read(f"/proc/{pid}/comm") == "tproxyd\n"
+    found, names = witnesses.end()
+    print(f"{found} {names}")
+    machine.sh(f"cp /root/tproxyd {PROGRAM}.new; mv {PROGRAM}.new {PROGRAM}")
+    assert "has taken the place of" in machine.run(["tproxyd", "reexec"]).stdout
+    assert sample.main_pid(machine) == pid and sample.processes(machine) == children and sample.rules(machine) == rules
+    assert machine.show(sample.UNIT, "NRestarts") == "0"
+    sample.stop(machine)
+
+
 @pytest.mark.parametrize("end", ["exit 1", "exec sleep 1000"], ids=["ends", "hangs"])
 def test_one_that_fails_when_it_matters_leaves_nothing(machine, end):
-    """It can read the state when it is tried, and not when it has taken the place: everything is out, in a while."""
+    """When it is tried it says yes, and then it does not even begin to take over: everything is out, in a while."""
     sample.configure(machine)
     before = sample.prepare(machine)
     sample.start(machine)
