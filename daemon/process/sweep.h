@@ -28,7 +28,8 @@ int sweep_prepare(struct error *err) _must_check_;
 
 /* Kills those that are there, run as uid (UID 0 is refused, with our own only descendants count) and
  * are of that session, or of any where it is 0; and does not wait for their end: to be called again,
- * after a pause, until it returns 0. Returns how many there were, or a negative errno. Children
+ * after a pause, until it returns 0. Returns how many there were, or a negative errno; in a control
+ * group of version 1 the last moment of one that is being ended does not count. Children
  * started by spawn() are killed too, but left to their owner to be reaped. A session lasts longer
  * than the child that led it, and its number is not given away before it is empty. */
 int sweep_round(uid_t uid, pid_t session, struct error *err) _must_check_;
