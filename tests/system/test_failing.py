@@ -155,7 +155,8 @@ except BlockingIOError:
 
 
 def test_a_journal_that_hangs_holds_up_neither_the_rules_nor_the_end(one):
-    sample.configure(one, {"failure": {"holdRules": "0s"}})
+    # The rules are out for long enough to be seen so on a machine that is busy.
+    sample.configure(one, {"failure": {"holdRules": "0s"}, "restart": {"delay": "2s"}})
     before = sample.prepare(one)
     sample.start(one)
     begin = time.time()
