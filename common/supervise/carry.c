@@ -23,6 +23,7 @@ static const struct handover_fact facts[] = {
 	FACT("applied-level",         situation.applied,             LEVEL_UNKNOWN),
 	FACT("applied-generation",    situation.applied_generation,  UINT_MAX),
 	FACT("least-level",           situation.least,               LEVEL_FULL),
+	FACT("kept",                  situation.kept,                1),
 	FACT("disturbed",             situation.disturbed,           1),
 	FACT("repair-usec",           situation.repair_usec,         UINT64_MAX),
 	FACT("generation",            situation.generation,          UINT_MAX),

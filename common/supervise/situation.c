@@ -25,6 +25,12 @@ static bool dns_answers(const struct situation *s)
 	return s->dns_serving || !s->dns_redirected;
 }
 
+/* Where that is not known, the one with less of those that may be. */
+static enum level level_in(const struct situation *s)
+{
+	return s->applied == LEVEL_UNKNOWN ? s->least : s->applied;
+}
+
 /* Nothing is to be redirected any more: as long as the process lives it serves what is open. A
  * level that is not known may be anything, and is treated as something. */
 static enum level draining_level(const struct situation *s)
@@ -32,10 +38,10 @@ static enum level draining_level(const struct situation *s)
 	return s->proxy_alive && s->applied != LEVEL_NONE ? LEVEL_DRAIN : LEVEL_NONE;
 }
 
-/* As it is, but what drains needs a process; of two levels that may be in, the one that was wanted with less. */
+/* As it is, but what drains needs a process. */
 static enum level held_level(const struct situation *s)
 {
-	enum level level = s->applied == LEVEL_UNKNOWN ? s->least : s->applied;
+	enum level level = level_in(s);
 
 	if (level <= LEVEL_DRAIN)
 		return draining_level(s);
@@ -52,7 +58,7 @@ bool unconfirmed(const struct situation *s)
 enum level wanted_level(const struct situation *s)
 {
 	if (s->wish == WISH_STOP)
-		return draining_level(s);
+		return s->kept ? level_in(s) : draining_level(s);
 	if (!s->served)
 		return LEVEL_NONE;
 	if (unconfirmed(s))
@@ -217,10 +223,18 @@ enum proxy_news situation_probed(struct situation *s, struct sighting seen, uint
 
 void situation_not_applied(struct situation *s, enum level wanted)
 {
-	enum level before = s->applied == LEVEL_UNKNOWN ? s->least : s->applied;
+	enum level before = level_in(s);
 
 	s->least = wanted < before ? wanted : before;
 	s->applied = LEVEL_UNKNOWN;
+}
+
+void situation_inherited(struct situation *s, enum level level, uint64_t now_usec)
+{
+	s->served = true;
+	s->applied = LEVEL_UNKNOWN;
+	s->least = level;
+	s->lost_usec = now_usec;
 }
 
 void situation_started(struct situation *s, enum part part, uint64_t timeout_usec,

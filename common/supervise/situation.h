@@ -20,6 +20,8 @@
  *                                                                       infinite
  *   run   not serving, hold over, process alive    -                    DRAIN, where anything is in
  *   run   not serving, hold over, otherwise        -                    NONE
+ *   stop  another daemon is started after us       -                    as it is
+ *         and goes on with what is in
  *   stop  process alive, anything is in            -                    DRAIN
  *   stop  otherwise                                -                    NONE
  *
@@ -43,6 +45,8 @@ enum wish {
 /* All times are CLOCK_MONOTONIC in microseconds. */
 struct situation {
 	enum wish wish;
+	/* with WISH_STOP: what is in stays, for the daemon that systemd starts after us */
+	bool kept;
 	/* kuma-dp has a process */
 	bool proxy_alive;
 	/* its listeners accept and Envoy says ready; written by situation.c alone */
@@ -172,6 +176,9 @@ void situation_proxy_by(struct situation *s, uint64_t by_usec);
 
 /* The hold time is another one: it counts from the loss on, also of a proxy that is down already. */
 void situation_hold(struct situation *s, uint64_t hold_usec);
+
+/* What a predecessor has put in is in at that level, and its proxy has ended: the hold has begun. */
+void situation_inherited(struct situation *s, enum level level, uint64_t now_usec);
 
 /* A process that was overdue is being ended. */
 void situation_given_up(struct situation *s, enum part part);

@@ -137,7 +137,8 @@ void daemon_apply(struct daemon *d)
 	if (wanted == d->trouble.wanted && s->now_usec < d->trouble.again_usec)
 		return;
 	d->trouble.wanted = wanted;
-	if (wanted != LEVEL_NONE)
+	/* Not those of a predecessor's rules: which of them the proxy shares shows when it has them. */
+	if (wanted != LEVEL_NONE && d->begun)
 		d->ops->reserve(d, &generation->plan);
 	wish = daemon_wish(d, generation, wanted);
 	r = redirect_apply(&d->redirect, &wish, &report, &err);

@@ -101,6 +101,7 @@ static const struct handover_fact facts[] = {
 	NUMBER("reload.ticket",           reload.ticket, UINT_MAX),
 	FLAG("begun",                     begun),
 	FLAG("told-unreserved",           told_unreserved),
+	FLAG("told-unstored",             told_unstored),
 	TIMER("probe",                    TIMER_PROBE),
 	TIMER("deadline",                 TIMER_DEADLINE),
 	TIMER("retry",                    TIMER_RETRY),

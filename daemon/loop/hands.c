@@ -8,8 +8,10 @@
 
 #include "daemon/host/nft.h"
 #include "daemon/loop/state.h"
+#include "daemon/loop/stored.h"
 #include "daemon/netfilter/leftovers/takeover.h"
 #include "daemon/operator/log.h"
+#include "daemon/operator/manager.h"
 #include "daemon/operator/notify.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/sock_diag.h"
@@ -143,6 +145,14 @@ static void unreserve(struct daemon *d)
 	reserve_done(&d->reserve);
 }
 
+static void store(struct daemon *d, bool stored)
+{
+	if (stored)
+		notify_store(RULES_NAME, d->redirect.channel.fd);
+	else
+		notify_unstore(RULES_NAME);
+}
+
 static void leave(struct daemon *d, int status)
 {
 	(void)sd_event_exit(d->event, status);
@@ -196,6 +206,8 @@ const struct daemon_ops daemon_system_ops = {
 	.reserve = reserve,
 	.keep_reserved = keep_reserved,
 	.unreserve = unreserve,
+	.starts_again = manager_starts_again,
+	.store = store,
 	.load = load,
 	.reply = reply,
 	.follow = follow,

@@ -10,6 +10,7 @@
 
 #include "common/base/utf8.h"
 #include "daemon/loop/state.h"
+#include "daemon/loop/stored.h"
 #include "daemon/operator/log.h"
 #include "daemon/operator/messages.h"
 #include "daemon/operator/notify.h"
@@ -255,7 +256,8 @@ void daemon_fail(struct daemon *d, const char *id, const char *fmt, ...)
 	d->exit_status = EXIT_FAILURE;
 	if (situation_of(d)->wish == WISH_STOP)
 		return;
-	daemon_wish_stop(d);
+	/* systemd starts us again after a failure. */
+	daemon_wish_stop(d, daemon_is_stored(d));
 	log_event(LOG_LEVEL_ERROR, id, NULL, "%s", text);
 	utf8_print(d->status, sizeof(d->status), "%s", text);
 	utf8_print(d->failure, sizeof(d->failure), "%s", text);

@@ -10,6 +10,7 @@
 #include "daemon/loop/daemon.h"
 #include "daemon/loop/reexec.h"
 #include "daemon/loop/state.h"
+#include "daemon/loop/stored.h"
 #include "daemon/netfilter/backends/backends.h"
 #include "daemon/operator/log.h"
 #include "daemon/operator/notify.h"
@@ -114,12 +115,9 @@ static void files_down(struct daemon *d)
 }
 
 /* After a crash the ports are reserved still: no other user gets them before the proxy has them. */
-static void reserve_new(struct daemon *d)
+static void reserve_new(struct daemon *d, const struct notify_stored *stored)
 {
-	int fds[RESERVE_MAX];
-	size_t n = notify_stored(RESERVE_NAME, fds, ELEMENTS(fds));
-
-	if (!reserve_adopt(&d->reserve, fds, n, &d->current->plan))
+	if (!reserve_adopt(&d->reserve, stored->fds, stored->n, &d->current->plan))
 		notify_unstore(RESERVE_NAME);
 }
 
@@ -238,6 +236,7 @@ int daemon_build(struct daemon *d, struct handover *from, struct error *err)
 	if (r >= 0)
 		r = rules_up(d, err);
 	d->has_files = from != NULL;
+	d->stores = notify_is_heard();
 	daemon_find_program(d);
 	if (r >= 0 && !from)
 		r = files_up(d, err);
@@ -259,6 +258,11 @@ int daemon_build(struct daemon *d, struct handover *from, struct error *err)
 int daemon_new(struct generation *generation, int instance, struct daemon **ret, struct error *err)
 {
 	_cleanup_(daemon_freep) struct daemon *d = calloc(1, sizeof(*d));
+	int ports[RESERVE_MAX], rules = -1;
+	struct notify_stored stored[] = {
+		{ RESERVE_NAME, ports, ELEMENTS(ports), 0 },
+		{ RULES_NAME, &rules, 1, 0 },
+	};
 	int r;
 
 	if (!d) {
@@ -267,11 +271,13 @@ int daemon_new(struct generation *generation, int instance, struct daemon **ret,
 	}
 	daemon_init(d, generation, &daemon_system_ops);
 	d->reexec.instance = instance;
-	reserve_new(d);
+	notify_stored(stored, ELEMENTS(stored));
+	reserve_new(d, &stored[0]);
 	r = daemon_build(d, NULL, err);
 	if (r < 0)
 		return r;
 	daemon_start(d);
+	daemon_take_stored(d, rules);
 	*ret = take_ptr(d);
 	return 0;
 }
@@ -321,7 +327,7 @@ int daemon_run(struct daemon *d, struct error *err)
 
 	d->ops->wake(d);
 	r = sd_event_loop(d->event);
-	if (r < 0)
+	if (r < 0 && !daemon_is_stored(d))
 		take_rules_out(d);
 	return r < 0 ? error_sys(err, r, "run the event loop") : r;
 }

@@ -91,6 +91,10 @@ struct daemon_ops {
 	/* After the rules of another plan are gone. */
 	void (*keep_reserved)(struct daemon *d, const struct plan *plan);
 	void (*unreserve)(struct daemon *d);
+	/* Whether systemd ends us to start us again. */
+	bool (*starts_again)(void);
+	/* Gives systemd what the rules live by, or has it forget that. */
+	void (*store)(struct daemon *d, bool stored);
 	void (*listen_again)(struct daemon *d); /* to what was lost; called now and then */
 	/* Reads everything again; see generation_again(). */
 	int (*load)(struct daemon *d, const struct generation *former, struct generation **ret,
@@ -233,6 +237,8 @@ struct daemon {
 	struct reserve reserve;
 	bool begun;              /* the children were started */
 	bool told_unreserved;    /* which ports could not be reserved */
+	bool stores;             /* there is a systemd that keeps descriptors */
+	bool told_unstored;      /* that what is in will not outlive us */
 	bool armed[TIMER_COUNT]; /* a timer that has not fired */
 	uint64_t due_usec[TIMER_COUNT];
 	/* when the loop was seen to run; when before the last pause; since when it had not then */
@@ -304,13 +310,6 @@ static inline uint64_t daemon_seconds_until(struct daemon *d, uint64_t usec)
 	uint64_t now = d->ops->now(d);
 
 	return usec == USEC_NEVER || usec <= now ? 0 : (usec - now + 999999) / 1000000;
-}
-
-/* From here on everything is undone; an apply that fails has its whole time again. */
-static inline void daemon_wish_stop(struct daemon *d)
-{
-	d->carry.situation.wish = WISH_STOP;
-	d->trouble.since_usec = d->trouble.again_usec = d->trouble.told_usec = 0;
 }
 
 /* update.c: the step. Only the event loop calls it, and a test in its place. */

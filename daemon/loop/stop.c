@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "daemon/loop/state.h"
+#include "daemon/loop/stored.h"
 #include "daemon/operator/log.h"
 
 #define CORE_DNS_USEC ((uint64_t)300 * 1000)       /* for our coredns to end by itself */
@@ -21,8 +22,10 @@ void daemon_stop(struct daemon *d)
 		d->stop.again = true;
 		proc_event(proc_of(d, CHILD_KUMA_DP), PROC_EV_HURRY);
 	} else {
-		log_info("Stopping");
-		daemon_wish_stop(d);
+		bool kept = daemon_is_stored(d) && d->ops->starts_again();
+
+		log_info(kept ? "Stopping, to be started again: the rules stay" : "Stopping");
+		daemon_wish_stop(d, kept);
 	}
 	d->ops->wake(d);
 }
@@ -89,7 +92,8 @@ static void start_nothing(struct daemon *d)
 void daemon_advance_stop(struct daemon *d)
 {
 	enum level applied = situation_of(d)->applied;
-	bool out = applied == LEVEL_NONE || given_up(d);
+	bool kept = situation_of(d)->kept;
+	bool out = applied == LEVEL_NONE || kept || given_up(d);
 
 	start_nothing(d);
 	if (child_lives(d, CHILD_KUMA_DP)) {
@@ -106,10 +110,10 @@ void daemon_advance_stop(struct daemon *d)
 	}
 	if (!swept(d))
 		return;
-	if (applied != LEVEL_NONE)
+	if (applied != LEVEL_NONE && !kept)
 		d->exit_status = EXIT_FAILURE;
 	/* A proxy that has served before will find its ports reserved when we are started again. */
-	if (d->exit_status == 0 || (applied == LEVEL_NONE && !situation_of(d)->served))
+	if ((d->exit_status == 0 && !kept) || (applied == LEVEL_NONE && !situation_of(d)->served))
 		d->ops->unreserve(d);
 	d->stop.ended = true;
 	d->ops->exit(d, d->exit_status);

@@ -232,7 +232,7 @@ static int build(struct heir *heir, struct daemon *d, struct error *err)
 	d->reexec.ticket = heir->ticket;
 	reserve_inherit(&d->reserve, heir->reserved, heir->n_reserved, d->current->plan.user.uid);
 	r = daemon_build(d, &heir->from, err);
-	d->redirect.channel.fd = heir->nftables;
+	redirect_adopt(&d->redirect, heir->nftables);
 	if (r == 0)
 		r = daemon_take_facts(d, &heir->from, err);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "daemon/loop/state.h"
+#include "daemon/loop/stored.h"
 #include "daemon/operator/log.h"
 
 /* What a killed predecessor left has gone by now: the children need the plain network. */
@@ -42,6 +43,7 @@ void daemon_update(struct daemon *d)
 	daemon_adopt(d);
 	daemon_look(d);
 	daemon_apply(d);
+	daemon_store(d);
 	if (!d->begun && s->wish == WISH_RUN)
 		begin(d);
 	if (s->wish == WISH_STOP)

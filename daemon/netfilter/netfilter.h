@@ -92,6 +92,7 @@ struct netfilter_backend {
 	const char *name;
 	unsigned kinds; /* of items in the record that are its own, a bit each */
 	bool in_tables; /* it works in nf_tables, whose every transaction is told of */
+	bool owns;      /* what it puts in lives as long as any copy of the channel's descriptor */
 
 	/* What this host can do through it for the family: its own abilities, and docker_output. No side
 	 * effects in the kernel. */

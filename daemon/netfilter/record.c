@@ -109,6 +109,14 @@ static int parse_item(const char *line, struct record *record)
 	return record->arena.failed ? -ENOMEM : 0;
 }
 
+static int parse_stored(const char *word, struct record *record)
+{
+	for (enum level level = LEVEL_NONE + 1; level < LEVEL_COUNT; level++)
+		if (strcmp(word, level_name(level)) == 0)
+			record->stored = level;
+	return record->stored != LEVEL_NONE ? 0 : -EBADMSG;
+}
+
 #define RECORD_ELSEWHERE 1 /* it claims nothing: it is of another boot or namespace */
 
 static int parse_line(const char *line, const struct place *here, struct record *record)
@@ -126,6 +134,8 @@ static int parse_line(const char *line, const struct place *here, struct record 
 			return -EBADMSG;
 		return netns == here->netns ? 0 : RECORD_ELSEWHERE;
 	}
+	if (strncmp(line, "stored ", 7) == 0)
+		return parse_stored(line + 7, record);
 	if (strncmp(line, "address ", 8) != 0)
 		return parse_item(line, record);
 	record->address =
@@ -216,6 +226,8 @@ static int print_record(const struct record *record, struct strbuf *out, struct 
 		strbuf_addf(out, "address ::6/128 %s\n", record->address_iface);
 	for (size_t i = 0; i < record->n; i++)
 		print_item(&record->items[i], out);
+	if (record->stored != LEVEL_NONE)
+		strbuf_addf(out, "stored %s\n", level_name(record->stored));
 	if (out->failed)
 		return error_sys(err, -ENOMEM, "write %s", record->path);
 	return 0;
@@ -332,7 +344,11 @@ void record_merge(struct record *record, const struct record *more)
 
 void record_begin(const struct record *record, unsigned kinds, struct record *ret)
 {
-	*ret = (struct record){ .path = record->path, .address = record->address };
+	*ret = (struct record){
+		.path = record->path,
+		.address = record->address,
+		.stored = record->stored,
+	};
 	memcpy(ret->address_iface, record->address_iface, sizeof(ret->address_iface));
 	for (size_t i = 0; i < record->n; i++)
 		if (!(kinds & 1U << record->items[i].kind))
@@ -350,4 +366,5 @@ void record_done(struct record *record)
 	record->items = NULL;
 	record->n = 0;
 	record->address = false;
+	record->stored = LEVEL_NONE;
 }

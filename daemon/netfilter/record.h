@@ -13,6 +13,7 @@
  *     chain ipv4 nat KUMA_MESH_INBOUND DIGEST
  *     rule ipv4 nat OUTPUT DIGEST append
  *     table ipv4 tproxyd
+ *     stored full
  *
  * Blank lines behind it keep room: writing it anew needs no space on the disk.
  *
@@ -28,6 +29,7 @@
 #include "common/base/array.h"
 #include "common/base/error.h"
 #include "common/base/ip.h"
+#include "common/plan/level.h"
 #include "common/rules/rule.h"
 
 /* It outlives the service: systemd removes RuntimeDirectory= whether rules are left or not. */
@@ -61,6 +63,9 @@ struct record {
 	/* we added ::6/128 to the interface below */
 	bool address;
 	char address_iface[16];
+	/* systemd keeps the descriptor by which the tables live, at this level, for the daemon that it
+	 * starts next; LEVEL_NONE: it does not */
+	enum level stored;
 };
 
 /* Reads the record at path. A missing file, and one of another boot or namespace, gives an empty
@@ -76,7 +81,7 @@ int record_save(const struct record *record, struct error *err) _must_check_;
  * others aside), each equal one stands for one. */
 void record_merge(struct record *record, const struct record *more);
 
-/* Begins a record of the same place and address with the items whose kind is not among these (a bit
+/* Begins a record of the same place, address and store with the items whose kind is not among these (a bit
  * each): they are another backend's. */
 #define RECORD_XT_KINDS  (1U << RECORD_XT_CHAIN | 1U << RECORD_XT_RULE)
 #define RECORD_NFT_KINDS (1U << RECORD_NFT_TABLE)

@@ -10,6 +10,8 @@
 #include "daemon/netfilter/loopback.h"
 #include "daemon/os/fd.h"
 
+static const struct ruleset nothing = { .level = LEVEL_NONE };
+
 #define PAUSE_USEC ((uint64_t)10 * 1000) /* between two tries */
 
 int redirect_open(struct redirect *redirect, const struct netfilter_backend *backend,
@@ -130,7 +132,6 @@ static int clear_other(struct redirect *redirect, const struct netfilter_backend
 static int clear_others(struct redirect *redirect, const struct netfilter_wish *wish,
 			struct netfilter_report *report, struct error *err)
 {
-	static const struct ruleset nothing = { .level = LEVEL_NONE };
 	struct netfilter_wish clear = *wish;
 	int result = 0;
 
@@ -208,6 +209,31 @@ int redirect_differs(const struct redirect *redirect, const struct netfilter_wis
 	if (r == 0 && missing)
 		strbuf_addf(difference, "%s::6/128 is gone from %s", difference->len ? "; " : "",
 			    rules->loopback);
+	return r;
+}
+
+void redirect_adopt(struct redirect *redirect, int fd)
+{
+	redirect->channel.fd = fd;
+}
+
+int redirect_release(struct redirect *redirect, int fd, struct error *err)
+{
+	_close_ int given = fd;
+	struct netfilter_channel channel = { .fd = given };
+	const struct netfilter_wish wish = {
+		.rules = &nothing,
+		.scope = SCOPE_RECORDED,
+		.channel = &channel,
+	};
+	int r = 0;
+
+	for (enum backend_choice i = BACKEND_IPTABLES; i < BACKEND_COUNT && r == 0; i++) {
+		const struct netfilter_backend *backend = redirect->all[i];
+
+		if (backend && backend->owns)
+			r = backend->apply(&wish, &redirect->record, NULL, err);
+	}
 	return r;
 }
 
@@ -303,7 +329,6 @@ static int remove_recognised(const struct redirect_removal *removal,
 int redirect_remove(const struct redirect_removal *removal, struct netfilter_report *ret,
 		    struct error *err)
 {
-	static const struct ruleset nothing = { .level = LEVEL_NONE };
 	const struct netfilter_wish wish = {
 		.rules = &nothing,
 		.scope = removal->scope,

@@ -35,6 +35,11 @@ int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 int redirect_differs(const struct redirect *redirect, const struct netfilter_wish *wish,
 		     struct strbuf *difference, struct error *err) _must_check_;
 
+/* Goes on with what lives as long as a predecessor's descriptor does, which is taken; or takes it out
+ * by that, whichever backend it is of. */
+void redirect_adopt(struct redirect *redirect, int fd);
+int redirect_release(struct redirect *redirect, int fd, struct error *err) _must_check_;
+
 /* How long to try while it is busy. */
 struct redirect_patience {
 	uint64_t timeout_usec, interval_usec; /* interval 0: as fits */

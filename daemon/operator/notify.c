@@ -84,21 +84,32 @@ void notify_unstore(const char *name)
 	(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
-size_t notify_stored(const char *name, int *ret_fds, size_t max)
+/* Whether somebody asks for what has this name, and has room. */
+static bool give(struct notify_stored *items, size_t n, const char *name, int fd)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(items[i].name, name) != 0 || items[i].n == items[i].max)
+			continue;
+		items[i].fds[items[i].n++] = fd;
+		return true;
+	}
+	return false;
+}
+
+void notify_stored(struct notify_stored *items, size_t n)
 {
 	char **names = NULL;
-	int n = sd_listen_fds_with_names(1, &names);
-	size_t found = 0;
+	int stored = sd_listen_fds_with_names(1, &names);
 
-	for (int i = 0; i < n; i++) {
-		int fd = SD_LISTEN_FDS_START + i;
-
-		if (strcmp(names[i], name) == 0 && found < max)
-			ret_fds[found++] = fd;
-		else
-			(void)close(fd);
+	for (int i = 0; i < stored; i++) {
+		if (!give(items, n, names[i], SD_LISTEN_FDS_START + i))
+			(void)close(SD_LISTEN_FDS_START + i);
 		free(names[i]);
 	}
 	free(names);
-	return found;
+}
+
+bool notify_is_heard(void)
+{
+	return getenv("NOTIFY_SOCKET") != NULL;
 }

@@ -3,6 +3,7 @@
 
 /* What systemd is told (sd_notify(3)); outside of systemd it is told nobody. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,8 +29,17 @@ void notify_extend(uint64_t usec);
 void notify_store(const char *name, int fd);
 void notify_unstore(const char *name);
 
-/* What a predecessor has put there under the name; at most max, which the caller owns then. */
-size_t notify_stored(const char *name, int *ret_fds, size_t max);
+/* What a predecessor has put there, by name: at most max of each, which the caller owns then. What is
+ * not asked for is closed, so this is asked once. */
+struct notify_stored {
+	const char *name;
+	int *fds;
+	size_t max, n;
+};
+void notify_stored(struct notify_stored *items, size_t n);
+
+/* Whether there is a systemd that is told. */
+bool notify_is_heard(void);
 
 /* ERRNO= and STATUS= of what ended us. */
 void notify_failed(int code, const char *text);

@@ -170,6 +170,31 @@ def test_an_owned_table_is_gone_when_its_owner_is(fw):
     assert not fw.has_record()
 
 
+def test_a_table_that_is_called_stored_stays_while_somebody_owns_it(fw):
+    fw.run([fw.driver, "apply", "default", "full", "recorded", RECORD], env={"BACKEND": "nftables", "OWNED": "1"})
+    fw.run(["sh", "-ec", f"echo stored full >>{RECORD}"])
+    while "tproxyd" in listed(fw):
+        pass
+    holder = fw.start(["sh", "-c", "nft -i"], stdin=subprocess.PIPE, text=True)
+    holder.stdin.write("add table ip tproxyd { flags owner; }\n")
+    holder.stdin.flush()
+    while "tproxyd" not in listed(fw):
+        assert holder.poll() is None
+    assert fw.apply("default", "none").stdout == "0\n"
+    assert "tproxyd" in listed(fw)
+    assert [line for line in fw.recorded().splitlines() if line.startswith(("table", "stored"))] == [
+        "table ipv4 tproxyd", "stored full"]
+    # Nobody gets in between.
+    assert fw.apply("default", check=False).returncode == BUSY
+    holder.stdin.close()
+    holder.wait()
+    while "tproxyd" in listed(fw):
+        pass
+    fw.run(["nft", "add", "table", "ip", "tproxyd"])
+    fw.apply("default", "none")
+    assert listed(fw) == "" and not fw.has_record()
+
+
 def test_each_backend_keeps_what_the_record_says_of_the_other(fw):
     fw.apply("default")
     tables = [line for line in fw.recorded().splitlines() if line.startswith("table")]

@@ -48,7 +48,8 @@ struct world {
 	uint64_t sizes;         /* of the tables */
 	uint64_t cpu;           /* used by each look */
 	unsigned looks;
-	bool leftovers, foreign; /* kumactl's, and nat rules of others, in nf_tables */
+	bool starts_again, stored; /* systemd will start us again; has what the rules live by */
+	bool leftovers, foreign;   /* kumactl's, and nat rules of others, in nf_tables */
 	unsigned asked_foreign;
 	struct generation *loaded; /* what a reload reads; NULL: it cannot */
 	json_t *answer;            /* to a reload that was asked for */
@@ -237,6 +238,22 @@ static inline void paper_follow(struct daemon *d)
 	(void)d;
 }
 
+static inline bool paper_starts_again(void)
+{
+	return the_world->starts_again;
+}
+
+static inline void paper_store(struct daemon *d, bool stored)
+{
+	struct world *w = world_of(d);
+
+	/* What systemd has, the record claims. */
+	if (stored)
+		cr_expect_neq(d->redirect.record.stored, LEVEL_NONE);
+	note(w, stored ? "store" : "unstore", "");
+	w->stored = stored;
+}
+
 static inline void paper_exit(struct daemon *d, int status)
 {
 	char number[12];
@@ -267,6 +284,8 @@ static const struct daemon_ops paper_ops = {
 	.reserve = paper_reserve,
 	.keep_reserved = paper_keep_reserved,
 	.unreserve = paper_unreserve,
+	.starts_again = paper_starts_again,
+	.store = paper_store,
 	.load = paper_load,
 	.reply = paper_reply,
 	.follow = paper_follow,
@@ -499,6 +518,7 @@ static inline void replaced(struct world *w)
 	w->d.next = paper_role(&former, roles.next);
 	w->d.confirm.former = paper_role(&former, roles.former);
 	w->d.redirect = former.redirect;
+	w->d.stores = former.stores;
 	json_decref(former.reload.answer);
 	for (size_t i = 0; i < former.n_children; i++)
 		cr_assert_eq(daemon_add_child(&w->d, &paper_proc_ops, &err), 0, "%s", err.text);

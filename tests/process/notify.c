@@ -93,18 +93,21 @@ Test(notify, puts_a_descriptor_into_the_store_and_takes_it_out)
 /* In a process of its own: these descriptors are the test's too. */
 static int finds_stored(void)
 {
-	int fds[2] = { -1, -1 };
+	int fds[2] = { -1, -1 }, one[1] = { -1 };
+	struct notify_stored stored[] = { { "ports", fds, 2, 0 }, { "nftables", one, 1, 0 } };
 	char pid[16];
 
 	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	if (notify_stored("ports", fds, 2) != 0 || setenv("LISTEN_PID", pid, 1) < 0 ||
-	    setenv("LISTEN_FDS", "4", 1) < 0 ||
-	    setenv("LISTEN_FDNAMES", "ports:other:ports:ports", 1) < 0)
+	notify_stored(stored, 2);
+	if (stored[0].n || stored[1].n || setenv("LISTEN_PID", pid, 1) < 0 ||
+	    setenv("LISTEN_FDS", "5", 1) < 0 ||
+	    setenv("LISTEN_FDNAMES", "ports:other:ports:ports:nftables", 1) < 0)
 		return 1;
-	for (int fd = 3; fd < 7; fd++)
+	for (int fd = 3; fd < 8; fd++)
 		if (dup2(STDERR_FILENO, fd) < 0)
 			return 2;
-	if (notify_stored("ports", fds, 2) != 2 || fds[0] != 3 || fds[1] != 5)
+	notify_stored(stored, 2);
+	if (stored[0].n != 2 || fds[0] != 3 || fds[1] != 5 || stored[1].n != 1 || one[0] != 7)
 		return 3;
 	if (fcntl(3, F_GETFD) != FD_CLOEXEC || fcntl(4, F_GETFD) >= 0 || fcntl(6, F_GETFD) >= 0)
 		return 4;

@@ -5,6 +5,7 @@
 #include "daemon/netfilter/record.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,7 @@ Test(record, what_is_saved_is_loaded)
 	saved = sample(p.path);
 	saved.address = true;
 	strcpy(saved.address_iface, "lo");
+	saved.stored = LEVEL_NO_DNS;
 	save(&saved);
 	loaded = load(p.path);
 	cr_expect_eq(loaded.n, 42);
@@ -107,6 +109,7 @@ Test(record, what_is_saved_is_loaded)
 	}
 	cr_expect(loaded.address);
 	cr_expect_str_eq(loaded.address_iface, "lo");
+	cr_expect_eq(loaded.stored, LEVEL_NO_DNS);
 	cr_expect_eq(loaded.path, p.path);
 	record_done(&saved);
 	record_done(&loaded);
@@ -160,6 +163,32 @@ Test(record, the_address_alone_keeps_the_file)
 	cr_expect(loaded.address);
 	cr_expect_eq(loaded.n, 0);
 	record_done(&loaded);
+	place_done(&p);
+}
+
+Test(record, that_a_table_is_stored_goes_with_the_table)
+{
+	struct place p;
+	struct record saved = { .stored = LEVEL_FULL }, begun, loaded;
+	_free_ char *command = NULL;
+
+	place_init(&p);
+	saved.path = p.path;
+	cr_expect(record_empty(&saved));
+	array_push(&saved.arena, &saved,
+		   (struct record_item){ .kind = RECORD_NFT_TABLE, .table = TABLE_COUNT });
+	save(&saved);
+	loaded = load(p.path);
+	cr_expect_eq(loaded.stored, LEVEL_FULL);
+	record_begin(&loaded, RECORD_NFT_KINDS, &begun);
+	cr_expect_eq(begun.stored, LEVEL_FULL);
+	record_done(&loaded);
+	cr_expect_eq(loaded.stored, LEVEL_NONE);
+	cr_assert_geq(asprintf(&command, "sed -i 's/^stored .*/stored much/' %s", p.path), 0);
+	cr_assert_eq(system(command), 0);
+	cr_expect_eq(record_load(p.path, &loaded, NULL), -EBADMSG);
+	record_done(&saved);
+	record_done(&begun);
 	place_done(&p);
 }
 

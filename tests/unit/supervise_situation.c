@@ -12,7 +12,7 @@ static const uint64_t times[] = { 0, NOW - 1, NOW, NOW + 1, NOW + 500, USEC_NEVE
 /* Calls check for every combination of the facts. */
 static void for_every_situation(void (*check)(const struct situation *s))
 {
-	for (unsigned bits = 0; bits < 256; bits++)
+	for (unsigned bits = 0; bits < 512; bits++)
 		for (enum level applied = 0; applied <= LEVEL_UNKNOWN; applied++)
 			for (size_t time = 0; time < N_TIMES * N_TIMES * N_TIMES; time++)
 				check(&(struct situation){
@@ -24,6 +24,7 @@ static void for_every_situation(void (*check)(const struct situation *s))
 					.served = bits & 32,
 					.disturbed = bits & 64,
 					.kuma_dp_silent = bits & 128,
+					.kept = bits & 256,
 					.applied = applied,
 					.least = (enum level)(time / N_TIMES % LEVEL_COUNT),
 					.hold_until_usec = times[time % N_TIMES],
@@ -39,11 +40,11 @@ static void say(const struct situation *s, char *text, size_t size)
 {
 	(void)snprintf(
 		text, size,
-		"%s alive=%d serving=%d dns=%d/%d served=%d applied=%u/%u%s hold=%lld start=%lld "
+		"%s%s alive=%d serving=%d dns=%d/%d served=%d applied=%u/%u%s hold=%lld start=%lld "
 		"confirm=%lld",
-		s->wish == WISH_STOP ? "stop" : "run", s->proxy_alive, s->proxy_serving,
-		s->dns_redirected, s->dns_serving, s->served, s->applied, s->least,
-		s->disturbed ? " disturbed" : "", (long long)s->hold_until_usec,
+		s->wish == WISH_STOP ? "stop" : "run", s->kept ? " kept" : "", s->proxy_alive,
+		s->proxy_serving, s->dns_redirected, s->dns_serving, s->served, s->applied,
+		s->least, s->disturbed ? " disturbed" : "", (long long)s->hold_until_usec,
 		(long long)s->proxy_by_usec, (long long)s->confirm_until_usec);
 }
 
@@ -136,12 +137,17 @@ static bool released(const struct situation *s)
 
 static bool stop_alive(const struct situation *s)
 {
-	return s->wish == WISH_STOP && drainable(s);
+	return s->wish == WISH_STOP && !s->kept && drainable(s);
 }
 
 static bool stop(const struct situation *s)
 {
-	return s->wish == WISH_STOP && !drainable(s);
+	return s->wish == WISH_STOP && !s->kept && !drainable(s);
+}
+
+static bool stop_kept(const struct situation *s)
+{
+	return s->wish == WISH_STOP && s->kept;
 }
 
 static enum level none(const struct situation *s)
@@ -168,9 +174,14 @@ static enum level full(const struct situation *s)
 	return LEVEL_FULL;
 }
 
+static enum level kept(const struct situation *s)
+{
+	return s->applied == LEVEL_UNKNOWN ? s->least : s->applied;
+}
+
 static enum level as_it_is(const struct situation *s)
 {
-	enum level in = s->applied == LEVEL_UNKNOWN ? s->least : s->applied;
+	enum level in = kept(s);
 
 	if (in == LEVEL_FULL || in == LEVEL_NO_DNS)
 		return in;
@@ -196,6 +207,7 @@ static const struct row rows[] = {
 	{ "hold over", released, none },
 	{ "stop, alive", stop_alive, drain },
 	{ "stop", stop, none },
+	{ "stop, kept", stop_kept, kept },
 };
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -234,7 +246,7 @@ static void check_order(const struct situation *s)
 	if (redirects && !redirected)
 		cr_expect(s->proxy_serving && s->served && s->wish == WISH_RUN, "%s", text);
 	/* What drains needs a process that serves it. */
-	if (wanted_level(s) == LEVEL_DRAIN && s->applied != LEVEL_DRAIN)
+	if (wanted_level(s) == LEVEL_DRAIN && s->applied != LEVEL_DRAIN && !stop_kept(s))
 		cr_expect(s->proxy_alive && s->applied != LEVEL_NONE, "%s", text);
 	/* What is not known is not left alone. */
 	cr_expect_neq(wanted_level(s), LEVEL_UNKNOWN, "%s", text);
@@ -261,6 +273,22 @@ Test(situation, holds_the_least_of_what_may_be_in)
 	cr_expect_eq(wanted_level(&s), LEVEL_NONE);
 }
 
+Test(situation, holds_what_a_predecessor_has_left)
+{
+	struct situation s = { .applied = LEVEL_UNKNOWN,
+			       .hold_until_usec = USEC_NEVER,
+			       .confirm_until_usec = USEC_NEVER };
+
+	situation_inherited(&s, LEVEL_FULL, NOW);
+	cr_expect_eq(wanted_level(&s), LEVEL_FULL);
+	cr_expect(must_apply(&s));
+	s.applied = LEVEL_FULL;
+	cr_expect_eq(phase(&s), PHASE_HOLDING);
+	/* Under another hold time it counts from now on. */
+	situation_hold(&s, 500);
+	cr_expect_eq(next_deadline(&s), NOW + 500);
+}
+
 Test(situation, never_wants_a_redirect_into_nothing)
 {
 	for_every_situation(check_order);
@@ -270,9 +298,9 @@ static enum phase phase_restated(const struct situation *s)
 {
 	bool in = s->applied == LEVEL_FULL || s->applied == LEVEL_NO_DNS;
 
-	if (stop_alive(s))
+	if (stop_alive(s) || (stop_kept(s) && kept(s) == LEVEL_DRAIN))
 		return PHASE_DRAINING;
-	if (stop(s))
+	if (s->wish == WISH_STOP)
 		return s->applied == LEVEL_NONE && !s->proxy_alive ? PHASE_STOPPED : PHASE_STOPPING;
 	if (never_served(s))
 		return PHASE_STARTING;

@@ -42,14 +42,25 @@ static bool is_listed(const struct record *record, enum family family)
 	return false;
 }
 
-/* A table of ours that the record does not list goes only where all that is recognised does. */
+static bool is_ours(const struct nft_seen *seen, const struct netfilter_channel *channel)
+{
+	return seen->owned && channel && seen->owner == nft_channel_port(channel);
+}
+
+/* One that systemd keeps for the daemon that it starts next stays; one that the record does not list
+ * goes only where all that is recognised does. */
 static bool is_to_stay(const struct survey *survey, const struct netfilter_wish *wish,
 		       const struct record *record, enum family family)
 {
+	const struct nft_seen *seen = &survey->have.family[family];
+
 	if (survey->rules.family[family].chains.n > 0)
 		return false;
-	return !survey->have.family[family].exists ||
-	       (wish->scope == SCOPE_RECORDED && !is_listed(record, family));
+	if (!seen->exists || is_ours(seen, wish->channel))
+		return !seen->exists;
+	if (record->stored != LEVEL_NONE && seen->owned && !wish->dry_run)
+		return true;
+	return wish->scope == SCOPE_RECORDED && !is_listed(record, family);
 }
 
 /* Whether nothing has changed since the channel's last change, which then tells what is in. */
@@ -143,8 +154,9 @@ static int list_tables(struct transaction *t, const struct record *record, struc
 	record_begin(record, RECORD_NFT_KINDS, &t->both);
 	for (enum family f = 0; f < FAMILY_COUNT; f++) {
 		bool wanted = t->survey.rules.family[f].chains.n > 0;
+		bool stays = t->survey.rules.family[f].leave && t->survey.have.family[f].exists;
 
-		if (wanted)
+		if (wanted || (stays && is_listed(record, f)))
 			list_table(&t->next, f);
 		if (wanted || is_listed(record, f))
 			list_table(&t->both, f);
@@ -189,7 +201,7 @@ static int find_owner(const struct survey *survey, const struct netfilter_channe
 		const struct nft_seen *seen = &survey->have.family[f];
 
 		if (survey->rules.family[f].leave || !seen->exists || !seen->owned ||
-		    seen->owner == nft_channel_port(channel))
+		    is_ours(seen, channel))
 			continue;
 		return nft_owner_refuse(f, seen, err);
 	}
@@ -393,6 +405,7 @@ const struct netfilter_backend backend_nft = {
 	.name = "nftables",
 	.kinds = RECORD_NFT_KINDS,
 	.in_tables = true,
+	.owns = true,
 	.probe = nft_probe,
 	.print = backend_print,
 	.validate = nft_validate,
