@@ -162,6 +162,26 @@ def test_the_proxy_comes_up_under_the_rules(machine):
     watch.end()
 
 
+def test_starts_that_fail_or_are_ended_leave_them_to_the_next_one(machine):
+    before = begin(machine, "infinity")
+    watch = Watch(machine)
+    configure(machine, "infinity", {"EXIT_AT_ONCE": 1})
+    kill(machine)
+    machine.wait_until(lambda: int(machine.show(sample.UNIT, "NRestarts")) >= 3, 20, "starts that fail")
+    configure(machine, "infinity", {"READY_DELAY_MS": 1500})
+    machine.wait_until(lambda: phase(machine) == "holding" and sample.processes(machine), 20, "it holds")
+    restarts = int(machine.show(sample.UNIT, "NRestarts"))
+    # No stop: systemd starts again what ends before it was ready.
+    machine.systemctl("kill", "--signal=TERM", "--kill-who=main", sample.UNIT)
+    machine.wait_until(lambda: int(machine.show(sample.UNIT, "NRestarts")) > restarts, 20, "one more start")
+    machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "active", 30, "it is back")
+    watch.end()
+    # Nor is this a restart.
+    machine.systemctl("kill", "--signal=TERM", "--kill-who=main", sample.UNIT)
+    machine.wait_until(lambda: machine.show(sample.UNIT, "ActiveState") == "inactive", 30, "it is down")
+    assert_nothing_left(machine, before)
+
+
 @pytest.mark.parametrize("how", ["start limit", "exit 78", "stop while it waits", "finite at the next start",
                                  "another backend at the next start"])
 def test_nothing_is_left_where_it_ends(machine, how):
