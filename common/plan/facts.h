@@ -38,6 +38,8 @@ struct facts_family {
 	struct facts_abilities ability[BACKEND_COUNT]; /* of each but BACKEND_AUTO */
 	/* The legacy nat table has a chain whose name begins with DOCKER_OUTPUT. */
 	bool docker_output;
+	/* There, in PREROUTING or OUTPUT, a rule of others returns or accepts. */
+	bool nat_exempt;
 	/* an interface that is up has no address of this family */
 	const char *unnumbered; /* its name; NULL: none */
 };
@@ -126,6 +128,11 @@ struct facts {
 	const char *missing_capability;      /* without which rules cannot be changed; or NULL */
 	enum backend_choice backend;         /* that is in use; BACKEND_AUTO: none yet */
 	bool nft_nat_foreign;                /* nf_tables holds nat rules that are not kumactl's */
+	bool nft_nat_first;                  /* and some that come before the last of ours there */
+	/* A chain of such rules where one returns or accepts: "ip nat OUTPUT"; NULL: there is none */
+	const char *nft_nat_exempt;
+	const char
+		*nft_boot_file; /* what is loaded at boot, with tables of ours; NULL: it has none */
 	struct facts_firewall firewall;
 
 	struct facts_file resolv_conf;      /* redirect.dns.resolvConfigPath */

@@ -91,6 +91,27 @@ static void choose_or_keep(struct planner *p)
 	p->plan->backend = kept != BACKEND_AUTO ? kept : best;
 }
 
+/* What others have there, or will have, that is not as one would think who knows iptables. */
+static void say_others(struct planner *p)
+{
+	const struct facts *facts = p->facts;
+	bool legacy = facts->family[FAMILY_V4].nat_exempt || facts->family[FAMILY_V6].nat_exempt;
+
+	if (p->purpose != CHECK_RUN)
+		return;
+	if (facts->nft_boot_file)
+		say(p, HOST_WARNING, "backend",
+		    "%s has a table of tproxyd in it: what nftables.service loads may redirect from "
+		    "boot on, before any proxy serves, and cannot be loaded while this service runs; "
+		    "take the table out of the file",
+		    facts->nft_boot_file);
+	if (p->plan->backend == BACKEND_NFTABLES && (legacy || facts->nft_nat_exempt))
+		say(p, HOST_NOTICE, "backend",
+		    "rules of others return or accept in nat (%s): with nftables that exempts "
+		    "nothing from the redirect, which has exclusions of its own",
+		    facts->nft_nat_exempt ? facts->nft_nat_exempt : "a legacy table");
+}
+
 void plan_backend(struct planner *p)
 {
 	bool automatic = p->config->backend == BACKEND_AUTO;
@@ -108,6 +129,7 @@ void plan_backend(struct planner *p)
 		p->plan->backend_limit = planner_abilities(p, FAMILY_V4)->no_owner;
 	if (p->plan->backend_limit)
 		say(p, HOST_NOTICE, "backend", "%s", p->plan->backend_limit);
+	say_others(p);
 	if (missing && !planner_prints(p))
 		say(p, HOST_ERROR, "backend", "%s%s%s", missing, other ? ", and " : "",
 		    other ? other : "");

@@ -16,7 +16,7 @@ static const struct {
 	bool around; /* what is inserted goes before it, what is appended behind it */
 } places[TABLE_COUNT] = {
 	[TABLE_RAW] = { "filter", -300, false },
-	[TABLE_NAT] = { "nat", -100, true },
+	[TABLE_NAT] = { "nat", NFT_NAT_LAST - 1, true },
 	[TABLE_MANGLE] = { "filter", -150, false },
 	[TABLE_FILTER] = { "filter", 0, true },
 };

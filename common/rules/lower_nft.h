@@ -12,6 +12,9 @@
 
 #define NFT_TABLE "tproxyd"
 
+/* The priority of what stands behind the nat rules of others, at -100. */
+#define NFT_NAT_LAST (-99)
+
 struct nft_set {
 	const char *name;
 	enum nft_type type;

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/host/nft.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/base/arena.h"
 #include "common/base/array.h"
 #include "common/plan/plan.h"
+#include "common/rules/lower_nft.h"
+#include "common/rules/print_nft.h"
 #include "common/rules/recognise.h"
 #include "common/rules/ruleset.h"
+#include "daemon/host/files.h"
 #include "daemon/os/netlink.h"
 
 #define KUMA_COMMENT "kuma/mesh/transparent/proxy"
@@ -21,6 +26,8 @@
 struct nat_chain {
 	uint8_t family;
 	const char *table, *name;
+	bool redirects; /* what comes to this host, or is sent by it */
+	bool first;     /* before the last one of ours */
 };
 
 struct scan {
@@ -30,7 +37,9 @@ struct scan {
 		size_t n;
 	} chains;
 	bool any; /* chain at all: there are no rules without */
-	bool foreign;
+	bool foreign, first;
+	char exempt
+		[128]; /* the chain with such a rule that leaves packets alone; "": there is none */
 	/* In a table of iptables-nft: the chain of Docker's resolver, something of kumactl's. */
 	bool docker[FAMILY_COUNT], mesh[FAMILY_COUNT];
 };
@@ -60,6 +69,22 @@ static const char *find_text(const struct nlmsghdr *message, uint16_t type)
 	return a ? mnl_attr_get_str(a) : "";
 }
 
+static const struct nlattr *nested(const struct nlattr *holder, uint16_t type)
+{
+	const struct nlattr *a = holder ? mnl_attr_get_payload(holder) : NULL;
+
+	while (a && netlink_is_in(a, holder) && mnl_attr_get_type(a) != type)
+		a = mnl_attr_next(a);
+	return a && netlink_is_in(a, holder) ? a : NULL;
+}
+
+static uint32_t number_of(const struct nlattr *holder, uint16_t type)
+{
+	const struct nlattr *a = nested(holder, type);
+
+	return a ? ntohl(mnl_attr_get_u32(a)) : 0;
+}
+
 /* Notes what kumactl has put where iptables-nft puts it. */
 static void note_mesh(struct scan *scan, uint8_t family, const char *table)
 {
@@ -78,6 +103,23 @@ static void note_docker(struct scan *scan, uint8_t family, const char *table, co
 	scan->docker[FAMILY_V6] |= family == NFPROTO_IPV6;
 }
 
+static void note_nat(struct scan *scan, const struct nlmsghdr *message)
+{
+	const struct nlattr *at = find(message, NFTA_CHAIN_HOOK);
+	uint32_t hook = number_of(at, NFTA_HOOK_HOOKNUM);
+	int32_t priority = (int32_t)number_of(at, NFTA_HOOK_PRIORITY);
+	bool redirects = hook == NF_INET_PRE_ROUTING || hook == NF_INET_LOCAL_OUT;
+	const struct nat_chain chain = {
+		.family = family_of(message),
+		.table = arena_strdup(scan->arena, find_text(message, NFTA_CHAIN_TABLE)),
+		.name = arena_strdup(scan->arena, find_text(message, NFTA_CHAIN_NAME)),
+		.redirects = redirects,
+		.first = redirects && priority < NFT_NAT_LAST,
+	};
+
+	array_push(scan->arena, &scan->chains, chain);
+}
+
 static int on_chain(const struct nlmsghdr *message, void *userdata)
 {
 	const char *name = find_text(message, NFTA_CHAIN_NAME);
@@ -89,10 +131,7 @@ static int on_chain(const struct nlmsghdr *message, void *userdata)
 		note_mesh(scan, family_of(message), table);
 	note_docker(scan, family_of(message), table, name);
 	if (strcmp(find_text(message, NFTA_CHAIN_TYPE), "nat") == 0)
-		array_push(scan->arena, &scan->chains,
-			   (struct nat_chain){ .family = family_of(message),
-					       .table = arena_strdup(scan->arena, table),
-					       .name = arena_strdup(scan->arena, name) });
+		note_nat(scan, message);
 	return MNL_CB_OK;
 }
 
@@ -107,6 +146,38 @@ static bool mentions(const struct nlattr *rule, const char *text)
 {
 	return rule && memmem(mnl_attr_get_payload(rule), mnl_attr_get_payload_len(rule), text,
 			      strlen(text));
+}
+
+/* Whether a rule returns or accepts. */
+static bool leaves_alone(const struct nlattr *rule)
+{
+	const struct nlattr *e = rule ? mnl_attr_get_payload(rule) : NULL;
+
+	for (; e && netlink_is_in(e, rule); e = mnl_attr_next(e)) {
+		const struct nlattr *name = nested(e, NFTA_EXPR_NAME);
+		const struct nlattr *data = nested(e, NFTA_EXPR_DATA);
+		const struct nlattr *verdict =
+			nested(nested(data, NFTA_IMMEDIATE_DATA), NFTA_DATA_VERDICT);
+		int code = (int)number_of(verdict, NFTA_VERDICT_CODE);
+
+		if (verdict && name && strcmp(mnl_attr_get_str(name), "immediate") == 0 &&
+		    (code == NF_ACCEPT || code == NFT_RETURN))
+			return true;
+	}
+	return false;
+}
+
+static void note_foreign(struct scan *scan, const struct nat_chain *nat, const struct nlattr *rule)
+{
+	const char *family = nat->family == NFPROTO_IPV4   ? "ip"
+			     : nat->family == NFPROTO_IPV6 ? "ip6"
+							   : "inet";
+
+	scan->foreign = true;
+	scan->first = scan->first || nat->first;
+	if (!scan->exempt[0] && nat->redirects && leaves_alone(rule))
+		(void)snprintf(scan->exempt, sizeof(scan->exempt), "%s %s %s", family, nat->table,
+			       nat->name);
 }
 
 static int on_rule(const struct nlmsghdr *message, void *userdata)
@@ -126,7 +197,7 @@ static int on_rule(const struct nlmsghdr *message, void *userdata)
 
 		if (nat->family == family_of(message) && strcmp(nat->table, table) == 0 &&
 		    strcmp(nat->name, chain) == 0)
-			scan->foreign = true;
+			note_foreign(scan, nat, body);
 	}
 	return MNL_CB_OK;
 }
@@ -157,13 +228,37 @@ bool host_nft_nat_foreign(void)
 	return scan_all(&scan, NULL) == 0 && scan.foreign;
 }
 
-void host_nft_look(struct facts *facts)
+bool host_nft_nat_first(void)
 {
 	struct scan scan;
 
+	return scan_all(&scan, NULL) == 0 && scan.first;
+}
+
+/* What nftables.service loads, on Debian and on Fedora and its kin. */
+static const char *find_boot_file(struct arena *arena)
+{
+	static const char *const paths[] = { "/etc/nftables.conf", "/etc/sysconfig/nftables.conf" };
+	struct facts_file file;
+
+	for (size_t i = 0; i < ELEMENTS(paths); i++) {
+		host_file_plain(arena, paths[i], &file);
+		if (file.text && nft_script_names_ours(file.text))
+			return paths[i];
+	}
+	return NULL;
+}
+
+void host_nft_look(struct arena *arena, struct facts *facts)
+{
+	struct scan scan;
+
+	facts->nft_boot_file = find_boot_file(arena);
 	if (scan_all(&scan, NULL) != 0)
 		return;
 	facts->nft_nat_foreign = scan.foreign;
+	facts->nft_nat_first = scan.first;
+	facts->nft_nat_exempt = scan.exempt[0] ? arena_strdup(arena, scan.exempt) : NULL;
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
 		facts->family[f].ability[BACKEND_NFTABLES].docker_output = scan.docker[f];
 }

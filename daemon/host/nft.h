@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "common/base/arena.h"
 #include "common/base/attr.h"
 #include "common/base/error.h"
 #include "common/base/ip.h"
@@ -17,8 +18,11 @@
  * without nf_tables, and a caller without CAP_NET_ADMIN, have none to tell of. */
 bool host_nft_nat_foreign(void);
 
-/* Finds that, and the chain of Docker's resolver where iptables-nft puts it. */
-void host_nft_look(struct facts *facts);
+/* The same of rules that packets meet before the last chain of ours there. */
+bool host_nft_nat_first(void);
+
+/* Finds all that facts hold of it, and what is loaded into it at boot. */
+void host_nft_look(struct arena *arena, struct facts *facts);
 
 /* In which families chains of kumactl's name or rules with its comments are in the tables that
  * iptables-nft keeps; ret is false before. */

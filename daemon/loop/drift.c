@@ -141,8 +141,18 @@ static bool sizes_differ(struct daemon *d)
 	       sizes != d->drift.sizes;
 }
 
-/* nf_tables, where rules of the legacy tables are not: kumactl's redirect there would be a second one,
- * and who has nat rules there may come before us. */
+/* Whether nat rules of others that may come before ours have come to nf_tables since the start. */
+static bool foreign_has_come(struct daemon *d)
+{
+	const struct facts *at_start = &d->current->facts;
+
+	if (d->redirect.backend->in_tables)
+		return !at_start->nft_nat_first && d->ops->foreign_first();
+	return !at_start->nft_nat_foreign && d->ops->foreign();
+}
+
+/* nf_tables: kumactl's redirect there would be a second one, and who has nat rules there may come before
+ * us. */
 static void look_at_tables(struct daemon *d)
 {
 	const struct situation *s = situation_of(d);
@@ -158,13 +168,14 @@ static void look_at_tables(struct daemon *d)
 		(void)repairs_made(&d->drift.takeovers, s->now_usec);
 		next = repairs_next(&d->drift.takeovers);
 	}
-	if (!d->redirect.backend->in_tables && !d->current->facts.nft_nat_foreign &&
-	    !d->drift.told_foreign && d->ops->foreign()) {
+	if (!d->drift.told_foreign && foreign_has_come(d)) {
 		d->drift.told_foreign = true;
 		log_event(LOG_LEVEL_WARNING, MSG_FOREIGN_RULES, NULL,
-			  "nat rules of others are in nf_tables now, last changed by %s: they may "
-			  "come before ours in the legacy tables",
-			  whom ? whom : "another program");
+			  "nat rules of others are in nf_tables now, last changed by %s: they %s",
+			  whom ? whom : "another program",
+			  d->redirect.backend->in_tables
+				  ? "come before ours, and what they redirect does not reach these"
+				  : "may come before ours in the legacy tables");
 	}
 	d->drift.tables_usec = s->now_usec + LOOK_USEC + (d->ops->cpu(d) - began) * LOOK_SHARE;
 	if (d->drift.tables_usec < next)

@@ -201,6 +201,7 @@ const struct daemon_ops daemon_system_ops = {
 	.quote = quote,
 	.take_over = takeover_now,
 	.foreign = host_nft_nat_foreign,
+	.foreign_first = host_nft_nat_first,
 	.listen_again = daemon_listen_again,
 	.cpu = cpu,
 	.reserve = reserve,

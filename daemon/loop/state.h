@@ -83,8 +83,9 @@ struct daemon_ops {
 	/* What kumactl has put into nf_tables; whom: who has changed them, or NULL. Returns whether
 	 * there was anything. */
 	bool (*take_over)(const char *whom);
-	/* Whether nat rules of others are in nf_tables. */
+	/* Whether nat rules of others are in nf_tables, and some of these before our last ones there. */
 	bool (*foreign)(void);
+	bool (*foreign_first)(void);
 	uint64_t (*cpu)(struct daemon *d); /* what this thread has used of it, in microseconds */
 	/* Before rules go in; when none is in and none will be: see daemon/netfilter/reserve.h. */
 	void (*reserve)(struct daemon *d, const struct plan *plan);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rules of others beside ours, with packets: Docker's published port, in each shape that its rules have, before and after it has
-started again."""
+"""Rules of others beside ours, with packets: ports that Docker publishes or ufw forwards, in each shape of their rules, before and
+after they have started again."""
 
 import subprocess
 
@@ -123,3 +123,60 @@ def test_a_port_that_docker_publishes_is_the_containers(world, backend, shape, f
     host.run([find_program(), "uninstall"])
     found = world.found()
     assert found["published"] == found["published, from the host"] == "cc" and found["outbound"] == found["container"] == "dd"
+
+# What ufw has: its chains and defaults, and a forwarded port in before.rules.
+UFW = """*filter
+:INPUT DROP [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:ufw-before-input - [0:0]
+:ufw-user-input - [0:0]
+:ufw-reject-input - [0:0]
+-A INPUT -j ufw-before-input
+-A INPUT -j ufw-reject-input
+-A ufw-before-input -i lo -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw-before-input -p ipv6-icmp -j ACCEPT
+-A ufw-before-input -m addrtype --dst-type LOCAL -j ufw-user-input
+-A ufw-user-input -p tcp -m tcp --dport 15006 -j ACCEPT
+-A ufw-user-input -p tcp -m tcp --dport 15001 -j ACCEPT
+-A ufw-reject-input -p tcp -j REJECT --reject-with tcp-reset
+COMMIT
+*nat
+:PREROUTING ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+-A PREROUTING -p tcp -m tcp --dport 8081 -j DNAT --to-destination {container}
+-A POSTROUTING -s {network} ! -o docker0 -j MASQUERADE
+COMMIT
+"""
+UFW_STOPS = """
+{tool} -F; {tool} -X; {tool} -P INPUT ACCEPT; {tool} -P FORWARD ACCEPT; {tool} -P OUTPUT ACCEPT
+{tool} -t nat -F; {tool} -t nat -X; {tool} -t mangle -F; {tool} -t mangle -X; {tool} -t raw -F; {tool} -t raw -X
+"""
+
+
+def start_ufw(host, shape, stops=False):
+    """For the first time; or it is reloaded, by scripts that flush what they find."""
+    for family, words in OF_DOCKER.items():
+        tool = {"ipv4": "iptables", "ipv6": "ip6tables"}[family] + shape
+        text = UFW.format(**words)
+        if family == "ipv4":
+            text = text.replace("-A ufw-before-input -p ipv6-icmp -j ACCEPT\n", "")
+        if stops:
+            host.run(["sh", "-ec", UFW_STOPS.format(tool=f"{tool} -w")])
+        host.run([f"{tool}-restore", "--noflush"], input=text)
+
+
+@pytest.mark.parametrize("shape", ["-legacy", "-nft"])
+def test_ufw_and_the_redirect_do_without_each_other(world, shape):
+    host = world.host
+    start_ufw(host, shape)
+    assert world.found()["published"] == "cc"
+    host.run([find_program(), "install", "--redirect-dns", "--backend=nftables"])
+    found = world.found()
+    assert found == {**found, "published": "cc", "inbound": "ii", "outbound": "oo", "container": "ii"}
+    # What was there is there again, and the redirect has stayed.
+    start_ufw(host, shape, stops=True)
+    assert world.found() == found
+    host.run([find_program(), "uninstall"])
+    assert world.found()["published"] == "cc" and world.found()["outbound"] == "dd"

@@ -180,6 +180,36 @@ def test_nat_rules_of_others_in_nf_tables_are_told_of(subject):
     assert "tproxyd" not in tables(subject.host)
 
 
+OURS = "flush ruleset\ntable ip tproxyd {\n}\n"
+
+
+@pytest.mark.parametrize("place", ["/etc/nftables.conf", "/etc/sysconfig/nftables.conf"])
+def test_check_warns_of_our_tables_in_what_is_loaded_at_boot(subject, place):
+    subject.write(place, OURS)
+    subject.finish()
+    said = subject.check()
+    assert said.status == 0 and any(f"warning: backend: {place} has a table of tproxyd in it" in line for line in said.warnings), said.text
+    # What is no such file is not read, nor waited for.
+    for spoil in (f"rm {place}; mkfifo {place}", f"rm {place}; ln -s /dev/zero {place}", f"rm {place}; mkdir {place}",
+                  f"rmdir {place}; head -c 2M /dev/zero | tr '\\0' ' ' >{place}; echo 'table ip tproxyd {{' >>{place}",
+                  f"echo flush ruleset >{place}", f"rm {place}"):
+        subject.host.run(["sh", "-ec", spoil])
+        said = subject.check()
+        assert said.status == 0 and not any("table of tproxyd" in line for line in said.warnings), (spoil, said.text)
+
+
+def test_check_tells_of_rules_that_exempt_nothing_from_nftables(subject):
+    subject.host.run(["iptables-legacy", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "--dport", "9", "-j", "RETURN"])
+    subject.set(backend="nftables")
+    subject.finish()
+    said = subject.check()
+    assert any("notice: backend: rules of others return or accept in nat (a legacy table)" in line for line in said.notices), said.text
+    subject.host.run(["iptables-nft", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "--dport", "9", "-j", "ACCEPT"])
+    said = subject.check()
+    assert any("return or accept in nat (ip nat OUTPUT)" in line for line in said.notices), said.text
+    assert said.status == 0
+
+
 def test_a_second_instance_is_refused_with_the_pid_of_the_first(subject):
     subject.finish()
     first = starts(subject)

@@ -325,29 +325,37 @@ Test(host_net, sees_the_chain_of_dockers_resolver_in_the_family_that_has_it)
 	if (system("iptables-legacy -w -t nat -N DOCKER_OUTPUT 2>/dev/null") != 0)
 		cr_skip_test("needs iptables-legacy");
 	cr_assert_eq(netfilter_probe(&config, CHECK_INSTALL, &facts, NULL), 0);
-	cr_expect(facts.family[FAMILY_V4].docker_output);
+	cr_expect(facts.family[FAMILY_V4].docker_output && !facts.family[FAMILY_V4].nat_exempt);
 	cr_expect(!facts.family[FAMILY_V6].docker_output);
+	cr_assert(system("iptables-legacy -w -t nat -A OUTPUT -p tcp --dport 1 -j RETURN") == 0);
+	cr_assert_eq(netfilter_probe(&config, CHECK_INSTALL, &facts, NULL), 0);
+	cr_expect(facts.family[FAMILY_V4].nat_exempt && !facts.family[FAMILY_V6].nat_exempt);
+	cr_assert(system("iptables-legacy -w -t nat -N KUMA_MESH_INBOUND") == 0);
+	cr_assert_eq(netfilter_probe(&config, CHECK_INSTALL, &facts, NULL), 0);
+	cr_expect_not(facts.family[FAMILY_V4].nat_exempt);
 }
 
 Test(host_net, sees_that_chain_where_iptables_nft_puts_it)
 {
+	struct arena arena = { 0 };
 	struct facts facts = { 0 };
 	const struct facts_family *docker = facts.family;
 
 	own_network();
-	host_nft_look(&facts);
+	host_nft_look(&arena, &facts);
 	cr_expect(!facts.nft_nat_foreign &&
 		  !docker[FAMILY_V6].ability[BACKEND_NFTABLES].docker_output);
 	if (system("ip6tables-nft -w -t nat -N DOCKER_OUTPUT 2>/dev/null") != 0)
 		cr_skip_test("needs ip6tables-nft");
-	host_nft_look(&facts);
+	host_nft_look(&arena, &facts);
 	cr_expect(docker[FAMILY_V6].ability[BACKEND_NFTABLES].docker_output);
 	cr_expect(!docker[FAMILY_V4].ability[BACKEND_NFTABLES].docker_output &&
 		  !facts.nft_nat_foreign);
 	cr_assert(system("ip6tables-nft -w -t nat -A OUTPUT -p tcp --dport 9 -j DOCKER_OUTPUT") ==
 		  0);
-	host_nft_look(&facts);
+	host_nft_look(&arena, &facts);
 	cr_expect(facts.nft_nat_foreign);
+	arena_done(&arena);
 }
 
 static void expect_url(const char *url, size_t n, const char *first)
@@ -395,6 +403,41 @@ Test(host_nft, tells_foreign_nat_rules_from_kumactls)
 	cr_assert(system("nft add chain ip nat DOCKER && "
 			 "nft add rule ip nat OUTPUT fib daddr type local jump DOCKER") == 0);
 	cr_expect(host_nft_nat_foreign());
+}
+
+static void look_at_chain(const char *chain, const char *rule, struct facts *ret)
+{
+	struct arena arena = { 0 };
+	char command[256];
+
+	(void)snprintf(command, sizeof(command),
+		       "nft add table ip6 x && nft flush ruleset && nft add table ip6 x && "
+		       "nft add chain ip6 x y '{ type nat hook %s; }' && nft add rule ip6 x y %s",
+		       chain, rule);
+	cr_assert(system(command) == 0, "%s", command);
+	*ret = (struct facts){ 0 };
+	host_nft_look(&arena, ret);
+	cr_expect(!ret->nft_nat_exempt || strcmp(ret->nft_nat_exempt, "ip6 x y") == 0);
+	cr_expect_eq(ret->nft_nat_first, host_nft_nat_first());
+	arena_done(&arena);
+}
+
+Test(host_nft, tells_which_foreign_rules_come_first_and_which_leave_packets_alone)
+{
+	const char *output = "output priority -100", *last = "output priority -98";
+	struct facts facts;
+
+	own_network();
+	if (system("nft add table ip nat 2>/dev/null") != 0)
+		cr_skip_test("needs nft");
+	look_at_chain(output, "tcp dport 1 redirect to :2", &facts);
+	cr_expect(facts.nft_nat_first && !facts.nft_nat_exempt);
+	look_at_chain(output, "tcp dport 1 counter return", &facts);
+	cr_expect(facts.nft_nat_first && facts.nft_nat_exempt);
+	look_at_chain(last, "accept", &facts);
+	cr_expect(!facts.nft_nat_first && facts.nft_nat_exempt);
+	look_at_chain("postrouting priority 100", "return", &facts);
+	cr_expect(facts.nft_nat_foreign && !facts.nft_nat_first && !facts.nft_nat_exempt);
 }
 
 Test(host_nft, sees_foreign_rules_behind_many_others)

@@ -50,7 +50,7 @@ struct world {
 	unsigned looks;
 	bool starts_again, stored; /* systemd will start us again; has what the rules live by */
 	bool leftovers, foreign;   /* kumactl's, and nat rules of others, in nf_tables */
-	unsigned asked_foreign;
+	unsigned asked_foreign, asked_first;
 	struct generation *loaded; /* what a reload reads; NULL: it cannot */
 	json_t *answer;            /* to a reload that was asked for */
 	int left; /* processes that a round of the sweep finds; one less each round */
@@ -183,6 +183,12 @@ static inline bool paper_foreign(void)
 	return the_world->foreign;
 }
 
+static inline bool paper_foreign_first(void)
+{
+	the_world->asked_first++;
+	return the_world->foreign;
+}
+
 static inline void paper_listen_again(struct daemon *d)
 {
 	(void)d;
@@ -279,6 +285,7 @@ static const struct daemon_ops paper_ops = {
 	.quote = paper_quote,
 	.take_over = paper_take_over,
 	.foreign = paper_foreign,
+	.foreign_first = paper_foreign_first,
 	.listen_again = paper_listen_again,
 	.cpu = paper_cpu,
 	.reserve = paper_reserve,

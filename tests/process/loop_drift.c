@@ -391,7 +391,28 @@ Test(drift, tells_once_of_nat_rules_of_others_in_nf_tables)
 		turn(&w);
 		pass(&w, SECOND);
 	}
-	cr_expect_eq(w.asked_foreign, 1);
+	cr_expect(w.asked_foreign == 1 && w.asked_first == 0);
+	cr_expect(w.d.drift.told_foreign);
+	world_done(&w);
+}
+
+Test(drift, tells_once_of_those_that_come_before_ours_there)
+{
+	struct netfilter_backend in_tables;
+	struct world w;
+
+	world_up(&w, &usual);
+	in_tables = *w.d.redirect.backend;
+	in_tables.in_tables = true;
+	w.d.redirect.backend = &in_tables;
+	pass(&w, SECOND);
+	w.foreign = true;
+	for (int i = 0; i < 5; i++) {
+		daemon_tables_changed(&w.d, NULL);
+		turn(&w);
+		pass(&w, SECOND);
+	}
+	cr_expect(w.asked_foreign == 0 && w.asked_first == 1);
 	cr_expect(w.d.drift.told_foreign);
 	world_done(&w);
 }

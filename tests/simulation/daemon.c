@@ -187,6 +187,7 @@ static const struct daemon_ops hands = {
 	.quote = hand_quote,
 	.take_over = hand_take_over,
 	.foreign = hand_foreign,
+	.foreign_first = hand_foreign,
 	.listen_again = hand_listen_again,
 	.cpu = hand_cpu,
 	.reserve = hand_reserve,

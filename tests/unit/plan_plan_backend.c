@@ -155,6 +155,30 @@ Test(backend, tells_what_this_kernel_does_not_do_for_it)
 	expect_silent(SEVERITY_NOTICE, "no owner");
 }
 
+Test(backend, warns_of_what_nftables_service_loads)
+{
+	fx.facts.nft_boot_file = "/etc/nftables.conf";
+	expect_backend("", BACKEND_IPTABLES);
+	expect_said(SEVERITY_WARNING, "backend", "/etc/nftables.conf has a table of tproxyd in it");
+	fx.diags.n = 0;
+	build_install("");
+	expect_silent(SEVERITY_WARNING, "has a table of tproxyd");
+}
+
+Test(backend, tells_of_rules_that_exempt_nothing_from_nftables)
+{
+	with_nftables();
+	fx.facts.nft_nat_exempt = "ip nat OUTPUT";
+	expect_backend("backend: iptables\n", BACKEND_IPTABLES);
+	expect_silent(SEVERITY_NOTICE, "return or accept");
+	expect_backend("backend: nftables\n", BACKEND_NFTABLES);
+	expect_said(SEVERITY_NOTICE, "backend", "return or accept in nat (ip nat OUTPUT)");
+	fx.facts.nft_nat_exempt = NULL;
+	fx.facts.family[FAMILY_V6].nat_exempt = true;
+	expect_backend("backend: nftables\n", BACKEND_NFTABLES);
+	expect_said(SEVERITY_NOTICE, "backend", "return or accept in nat (a legacy table)");
+}
+
 Test(backend, is_refused_with_both_reasons)
 {
 	IPTABLES_V4(no_redirect) = "no ip_tables";

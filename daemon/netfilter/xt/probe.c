@@ -33,15 +33,37 @@ static bool is_loadable(enum family family)
 	return false;
 }
 
-static int find_docker(enum family family, bool *ret, struct error *err)
+/* Whether a rule of the chain returns or accepts. */
+static bool leaves_alone(const struct xt_family *family, const char *chain,
+			 struct xtc_handle *handle)
 {
-	const struct xtc_ops *ops = xt_families[family].ops;
+	for (const void *rule = family->first_rule(chain, handle); rule;
+	     rule = family->next_rule(rule, handle)) {
+		const char *target = family->get_target(rule, handle);
+
+		if (target && (strcmp(target, "RETURN") == 0 || strcmp(target, "ACCEPT") == 0))
+			return true;
+	}
+	return false;
+}
+
+static int look_at_nat(enum family family, struct facts_family *ret, struct error *err)
+{
+	const struct xt_family *f = &xt_families[family];
+	const struct xtc_ops *ops = f->ops;
 	struct xtc_handle *handle = ops->init("nat");
+	bool mesh = false;
 
 	if (!handle) /* without the right to look there is also none to change anything */
 		return errno == EPERM ? 0 : error_sys(err, xt_errno(), "read the nat table");
-	for (const char *chain = ops->first_chain(handle); chain; chain = ops->next_chain(handle))
-		*ret = *ret || strncmp(chain, DOCKER_OUTPUT, strlen(DOCKER_OUTPUT)) == 0;
+	for (const char *chain = ops->first_chain(handle); chain; chain = ops->next_chain(handle)) {
+		ret->docker_output = ret->docker_output ||
+				     strncmp(chain, DOCKER_OUTPUT, strlen(DOCKER_OUTPUT)) == 0;
+		mesh = mesh || mesh_chain(chain);
+	}
+	/* Those of a redirect that is there may be its own, and go. */
+	ret->nat_exempt = !mesh && (leaves_alone(f, "PREROUTING", handle) ||
+				    leaves_alone(f, "OUTPUT", handle));
 	ops->free(handle);
 	return 0;
 }
@@ -63,5 +85,5 @@ int xt_probe(enum check_purpose purpose, enum family family, struct facts_family
 	ret->ability[BACKEND_IPTABLES] = (struct facts_abilities){ 0 };
 	if (r == 0 && !(purpose == CHECK_RUN && is_loadable(family)))
 		ret->ability[BACKEND_IPTABLES].no_redirect = missing[family];
-	return tables & 1U << TABLE_NAT ? find_docker(family, &ret->docker_output, err) : 0;
+	return tables & 1U << TABLE_NAT ? look_at_nat(family, ret, err) : 0;
 }

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Others change what a daemon has in nf_tables, where its tables are its own and where the kernel knows no owner: what can be
+changed, how soon it is put right, and what is told."""
+
+import re
+import time
+
+import pytest
+
+from daemon import Daemon
+from trial import Trial
+
+SOON = 1  # second that noticing and repairing may take
+
+# A kernel before 5.12: it takes no table with the flag of an owner.
+WITHOUT_OWNER = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <arpa/inet.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static int owns(const struct nlmsghdr *message)
+{
+	const char *at = (const char *)(message + 1) + sizeof(struct nfgenmsg), *end = (const char *)message + message->nlmsg_len;
+
+	for (const struct nlattr *a; at + sizeof(*a) <= end; at += NLA_ALIGN(a->nla_len)) {
+		a = (const void *)at;
+		if ((a->nla_type & NLA_TYPE_MASK) == NFTA_TABLE_FLAGS)
+			return ntohl(*(const uint32_t *)(a + 1)) & 2;
+	}
+	return 0;
+}
+
+ssize_t send(int fd, const void *data, size_t len, int flags)
+{
+	for (size_t at = 0; at + sizeof(struct nlmsghdr) < len;) {
+		struct nlmsghdr *message = (struct nlmsghdr *)((char *)data + at);
+
+		/* A message of no known type is refused, and with it the transaction. */
+		if (message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE) && owns(message))
+			message->nlmsg_type |= 0xff;
+		at += NLMSG_ALIGN(message->nlmsg_len);
+	}
+	return sendto(fd, data, len, flags, 0, 0);
+}
+"""
+SHIM = "/run/program/owner.so"
+
+# What nftables.service loads: Debian's file, and a rule of the operator's.
+SAVED = """#!/usr/sbin/nft -f
+flush ruleset
+table inet filter {
+	chain input { type filter hook input priority filter; tcp dport 9 drop; }
+}
+"""
+CHANGES = [
+    "flush ruleset", "delete table ip tproxyd", "delete table ip6 tproxyd", "flush table ip tproxyd",
+    "flush chain ip tproxyd KUMA_MESH_OUTBOUND", "insert rule ip tproxyd KUMA_MESH_OUTBOUND return",
+    "add rule ip6 tproxyd KUMA_MESH_INBOUND_REDIRECT counter", "add chain ip tproxyd other",
+]
+
+
+@pytest.fixture
+def trial(host, tproxyd):
+    made = Trial(host, tproxyd, "nftables")
+    host.run(["sh", "-c", "mkdir -p /etc; cat >/etc/nftables.conf"], input=SAVED)
+    return made
+
+
+def start(trial, tmp_path):
+    daemon = Daemon(trial, tmp_path)
+    daemon.await_("READY=1")
+    return daemon
+
+
+def unowned(trial, tmp_path):
+    trial.write("/run/program/owner.c", WITHOUT_OWNER)
+    trial.host.run(["cc", "-shared", "-fPIC", "-o", SHIM, "/run/program/owner.c"])
+    trial.environment = {"LD_PRELOAD": SHIM, "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    return start(trial, tmp_path)
+
+
+def ours(host):
+    """Both tables, counters and owner aside."""
+    shown = re.sub(r" # progname .*", "", host.nft())
+    return re.findall(r"^table ip6? tproxyd \{.*?^\}", shown, flags=re.M | re.S)
+
+
+def await_line(daemon, words, count=1):
+    end = time.monotonic() + 20
+    while len(found := [line for line in daemon.log if re.search(words, line)]) < count:
+        assert time.monotonic() < end, (words, "".join(daemon.log))
+        time.sleep(0.01)
+    return found
+
+
+def repaired(daemon, expected):
+    begin = time.monotonic()
+    while ours(daemon.host) != expected:
+        assert time.monotonic() - begin < 20, (ours(daemon.host), "".join(daemon.log))
+        time.sleep(0.01)
+    took = time.monotonic() - begin
+    begin = time.monotonic()
+    ours(daemon.host)
+    assert took < SOON + 3 * (time.monotonic() - begin), took
+    return took
+
+
+def load_saved(host):
+    host.run(["nft", "-f", "/etc/nftables.conf"])
+    assert "table inet filter" in host.nft()
+
+
+def test_tables_without_an_owner_are_put_right_and_who_it_was_is_told(trial, tmp_path):
+    daemon = unowned(trial, tmp_path)
+    await_line(daemon, "notice: backend: this kernel's tables have no owner")
+    rules = daemon.status()["rules"]
+    assert rules["backend"] == "nftables" and "have no owner" in rules["backend-limit"], rules
+    expected = ours(trial.host)
+    assert len(expected) == 2 and "flags owner" not in "".join(expected)
+    for n, change in enumerate(CHANGES, 1):
+        trial.host.run(["nft", change])
+        print(f"{change}: {repaired(daemon, expected):.3f} s")
+        await_line(daemon, r"Put the rules right, which nft \(process \d+\) had changed: ", n)
+        # There is a pause between two repairs; those of a few seconds are no fight yet.
+        time.sleep(0.3)
+    load_saved(trial.host)
+    print(f"nftables.service: {repaired(daemon, expected):.3f} s")
+    assert "table inet filter" in trial.host.nft()
+    assert daemon.status()["phase"] == "redirecting"
+    daemon.stop()
+    assert ours(trial.host) == []
+
+
+def test_tables_of_its_own_are_changed_by_nobody(trial, tmp_path):
+    daemon = start(trial, tmp_path)
+    assert daemon.status()["rules"]["backend-limit"] == "" and not any("no owner" in line for line in daemon.log)
+    listed = trial.host.nft()
+    for change in CHANGES:
+        refused = trial.host.run(["nft", change], check=False)
+        assert (refused.returncode == 0) == (change == "flush ruleset"), change
+        assert trial.host.nft() == listed
+    load_saved(trial.host)
+    assert ours(trial.host) == re.findall(r"^table ip6? tproxyd \{.*?^\}", re.sub(r" # progname .*", "", listed), flags=re.M | re.S)
+    time.sleep(SOON)
+    assert not any("Put the rules right" in line for line in daemon.log)
+    assert daemon.status()["phase"] == "redirecting"
+    daemon.stop()
+
+
+def test_nat_rules_of_others_that_come_before_ours_are_told_of_once(trial, tmp_path):
+    daemon = start(trial, tmp_path)
+
+    def add(name, hook, priority):
+        trial.host.run(["nft", "-f", "-"], input=f"""table ip {name} {{ chain y {{
+            type nat hook {hook} priority {priority}; tcp dport 1 redirect to :2; }}; }}""".replace(
+                "redirect to :2" if hook == "postrouting" else "nothing", "masquerade"))
+        time.sleep(1)
+    add("behind", "output", -98)
+    add("leaving", "postrouting", 100)
+    assert not any("nat rules of others" in line for line in daemon.log)
+    for name in ("one", "another"):
+        add(name, "output", -100)
+    found = await_line(daemon, "nat rules of others are in nf_tables now")
+    assert len(found) == 1 and re.search(r"last changed by nft \(process \d+\): they come before ours", found[0]), found
+    daemon.stop()
