@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import broken
 import test_reexec
 from daemon import PATIENCE, Daemon
 from netfilter import our_rules
@@ -61,6 +62,49 @@ def test_a_start_that_fails_fails_in_its_time(trial, tmp_path):
     assert any("did not serve within 5 s" in line for line in daemon.log), "".join(daemon.log)
 
 
+def talk_to(host):
+    """A connection that stays: what it is told comes back."""
+    talk = host.start(["/usr/bin/python3", "-c", """
+import socket, sys
+with socket.create_connection((sys.argv[1], 7), 5) as s:
+    for line in sys.stdin:
+        s.sendall(line.encode())
+        print(s.recv(100).decode(), end="", flush=True)
+""", "10.77.0.1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    print("one", file=talk.stdin, flush=True)
+    assert talk.stdout.readline() == "one\n"
+    return talk
+
+
+def test_the_place_is_given_back_while_it_starts_and_while_it_drains(trial, tmp_path, tproxyd, world):
+    """By one that fails when it has it: the start comes to its end, and so does the drain, by the former program."""
+    trial.set(kumaDP__env={"STANDIN_READY_DELAY_MS": "6000"}, kumaDP__drainTime="60s")
+    daemon = Daemon(trial, tmp_path)
+    trial.host.run(["cp", PROGRAM, "/run/old"])
+    test_reexec.install(trial, broken.make(tproxyd, "daemon_resume", "crashes", tmp_path / "broken"))
+
+    def fail():
+        said = test_reexec.refused_reexec(trial.host)
+        assert said.returncode == 1 and "was ended by SIGSEGV while it took over" in said.stderr, said.stderr
+
+    daemon.await_status(lambda found: found.get("processes", {}).get("kuma-dp", {}).get("pid"))
+    fail()
+    assert "RELOADING=1" not in daemon.said and "READY=1" not in daemon.said and daemon.level() == "none"
+    daemon.await_("READY=1")
+    assert daemon.level() == "full"
+    talk = talk_to(trial.host)
+    daemon.process.terminate()
+    daemon.await_("STATUS=Draining: 1 redirected connection")
+    at = len(daemon.said)
+    fail()
+    assert daemon.level() == "drain" and daemon.status()["phase"] == "draining" and "READY=1" not in daemon.said[at:]
+    print("two", file=talk.stdin, flush=True)
+    assert talk.stdout.readline() == "two\n"
+    talk.kill()
+    assert daemon.process.wait(PATIENCE) == 0, "".join(daemon.log)
+    assert daemon.level() == "none"
+
+
 def test_while_dns_is_down(daemon):
     dns = daemon.child("coredns")
     os.kill(dns, signal.SIGSTOP)
@@ -95,15 +139,7 @@ def test_while_it_drains(trial, tmp_path, world):
     trial.set(kumaDP__drainTime="60s")
     daemon = Daemon(trial, tmp_path)
     daemon.await_("READY=1")
-    talk = trial.host.start(["/usr/bin/python3", "-c", """
-import socket, sys
-with socket.create_connection((sys.argv[1], 7), 5) as s:
-    for line in sys.stdin:
-        s.sendall(line.encode())
-        print(s.recv(100).decode(), end="", flush=True)
-""", "10.77.0.1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    print("one", file=talk.stdin, flush=True)
-    assert talk.stdout.readline() == "one\n"
+    talk = talk_to(trial.host)
     daemon.process.terminate()
     daemon.await_("STATUS=Draining: 1 redirected connection")
     at = len(daemon.said)
