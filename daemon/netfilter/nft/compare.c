@@ -34,7 +34,8 @@ static bool is_counter(const struct nlattr *expression)
 {
 	const struct nlattr *name = nft_nested(expression, NFTA_EXPR_NAME);
 
-	return name && strcmp(mnl_attr_get_str(name), "counter") == 0;
+	return name && mnl_attr_validate(name, MNL_TYPE_NUL_STRING) >= 0 &&
+	       strcmp(mnl_attr_get_str(name), "counter") == 0;
 }
 
 /* What has been counted is no difference. */
