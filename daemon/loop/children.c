@@ -90,8 +90,10 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 	pause = proc->last_pid ? daemon_sweep(d, proc->last_pid, &d->child[id].sweeps) : 0;
 	if (pause > 0)
 		return pause;
-	if (id == CHILD_KUMA_DP)
+	if (id == CHILD_KUMA_DP) {
 		d->probe.envoy = 0;
+		d->probe.steps = 0;
+	}
 	*ret = (struct exec_spec){
 		.name = command->name,
 		.path = command->path,

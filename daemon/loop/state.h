@@ -147,7 +147,8 @@ struct daemon {
 		bool lazy;          /* and lasts as long as the pause to the next one */
 		unsigned misses;    /* see probe_verdict() */
 		unsigned rounds;
-		pid_t envoy; /* 0: not known */
+		unsigned steps; /* that the proxy has come on since it was started, or served */
+		pid_t envoy;    /* 0: not known */
 	} probe;
 
 	/* A reload that is to be confirmed. */

@@ -23,6 +23,8 @@
 /* A proxy that has just come on a step towards serving is asked again so soon, and then at twice the
  * distance each time, up to readiness.interval: the next step is often no further away. */
 #define STEP_USEC ((uint64_t)10 * 1000)
+/* More than a start has: one that goes to and fro comes on no further. */
+#define STEPS_MAX 16
 
 /* Envoy looks at all its figures to find the one about the control plane, so it is asked every 10 s
  * only while it serves. */
@@ -58,6 +60,12 @@ static void probe_later(struct daemon *d)
 	daemon_arm(d, TIMER_PROBE, d->ops->now(d) + usec);
 }
 
+static void pause_for_step(struct daemon *d)
+{
+	d->probe.steps++;
+	d->probe.pause_usec = STEP_USEC;
+}
+
 static void proxy_serves(struct daemon *d)
 {
 	pid_t pid = d->carry.child[CHILD_KUMA_DP].pid;
@@ -81,6 +89,7 @@ static void take_over(struct daemon *d, struct sighting seen)
 	enum proxy_news news = situation_probed(s, seen, daemon_hold_usec(d), d->ops->now(d));
 
 	if (news == PROXY_SERVES) {
+		d->probe.steps = 0;
 		refusal_over(&d->control_plane.refusal);
 		proxy_serves(d);
 	}
@@ -151,8 +160,8 @@ void daemon_probed(const struct probe_result *result, void *userdata)
 	daemon_was_due(d, d->probe.begun_usec + round_usec(d));
 	if (s->proxy_serving)
 		d->probe.pause_usec = 0;
-	else if (stepped)
-		d->probe.pause_usec = STEP_USEC;
+	else if (stepped && d->probe.steps < STEPS_MAX)
+		pause_for_step(d);
 	d->probe.last = *result;
 	if (s->wish != WISH_RUN)
 		return;

@@ -87,6 +87,26 @@ Test(loop, asks_again_soon_where_a_start_has_come_on_a_step)
 	cr_expect(lazy_round(&w));
 	world_done(&w);
 }
+
+/* What is missing is the proxy's own word: one that was taken over may say another at each round. */
+Test(loop, asks_a_proxy_that_goes_to_and_fro_no_more_often_than_any)
+{
+	struct world w;
+	uint64_t begun;
+
+	world_init(&w, &usual);
+	turn(&w);
+	begun = w.now;
+	for (unsigned n = 0; n < 1000; n++) {
+		struct probe_result result = { .kuma_dp = true };
+
+		(void)snprintf(result.missing, sizeof(result.missing), "Envoy (%u)", n % 2);
+		answered(&w, &result);
+		advance(&w, w.timer[TIMER_PROBE] - w.now);
+	}
+	cr_expect_geq(w.now - begun, 950 * 100 * MSEC);
+	world_done(&w);
+}
 #endif
 
 /* Envoy, or our coredns: what is left is asked now, and not in two seconds. */
