@@ -15,6 +15,7 @@
 #include "daemon/operator/notify.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/sock_diag.h"
+#include "daemon/process/procfs.h"
 #include "daemon/process/workdir.h"
 
 static uint64_t now(struct daemon *d)
@@ -82,9 +83,16 @@ int daemon_watch_envoy(struct daemon *d, int pidfd)
 
 static int watch_envoy(struct daemon *d, pid_t pid)
 {
-	int fd = pidfd_open(pid, 0);
+	_close_ int fd = pidfd_open(pid, 0);
+	struct process process;
 
-	return fd < 0 ? -errno : daemon_watch_envoy(d, fd);
+	if (fd < 0)
+		return -errno;
+	/* It is the one that began to listen: it may have left the socket to another since, and its number
+	 * to anybody, who is not to be stopped. */
+	if (process_read(pid, &process) < 0 || process.uid != d->current->plan.user.uid)
+		return -ESRCH;
+	return daemon_watch_envoy(d, take_fd(&fd));
 }
 
 static int signal_envoy(struct daemon *d, int sig)
