@@ -102,6 +102,9 @@ static int join(struct firewalld_bus *bus)
 		r = sd_bus_set_address(bus->bus, address ? address : SYSTEM_BUS);
 	if (r >= 0)
 		r = sd_bus_set_bus_client(bus->bus, 1);
+	/* Anybody may send us some, and their end may block: daemon/os/peer.h. */
+	if (r >= 0)
+		r = sd_bus_negotiate_fds(bus->bus, 0);
 	/* Waits for a socket that is not there yet. */
 	if (r >= 0)
 		r = sd_bus_set_watch_bind(bus->bus, 1);

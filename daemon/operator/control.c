@@ -14,6 +14,7 @@
 #include "daemon/os/clock.h"
 #include "daemon/os/crossing.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/peer.h"
 #include "daemon/operator/json.h"
 
 #define CLIENTS_MAX   16
@@ -57,7 +58,7 @@ static void client_close(struct client *client)
 	client->io = sd_event_source_disable_unref(client->io);
 	client->timer = sd_event_source_disable_unref(client->timer);
 	if (client->fd >= 0)
-		(void)close(client->fd);
+		peer_close(client->fd);
 	client->fd = -1;
 	free(client->reply);
 	client->reply = NULL;
@@ -141,8 +142,8 @@ static bool start_to_write(struct client *client)
 /* Returns whether the connection goes on. */
 static bool client_read(struct client *client)
 {
-	ssize_t n = recv(client->fd, client->request + client->len,
-			 sizeof(client->request) - 1 - client->len, 0);
+	ssize_t n = peer_recv(client->fd, client->request + client->len,
+			      sizeof(client->request) - 1 - client->len);
 	char *end;
 
 	if (n < 0)
@@ -254,15 +255,19 @@ static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint
 			 void *userdata)
 {
 	struct control *control = userdata;
-	_close_ int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	bool root = peer >= 0 && is_root(peer);
 	struct client *client = find_place(control, root);
 
-	/* Whoever is too many is turned away by closing the connection. */
-	if (peer < 0 || !client)
+	if (peer < 0)
 		return 0;
+	/* Whoever is too many is turned away. */
+	if (!client) {
+		peer_close(peer);
+		return 0;
+	}
 	*client = (struct client){ .root = root };
-	client_open(control, client, take_fd(&peer));
+	client_open(control, client, peer);
 	return 0;
 }
 
@@ -435,7 +440,7 @@ void control_free(struct control *control)
 		sd_event_source_disable_unref(listener->io);
 		if (listener->fd < 0)
 			continue;
-		(void)close(listener->fd);
+		peer_close(listener->fd);
 		(void)unlink(listener->address.sun_path);
 	}
 	free(control->snapshot);

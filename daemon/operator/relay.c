@@ -15,6 +15,7 @@
 #include "daemon/operator/log.h"
 #include "daemon/os/crossing.h"
 #include "daemon/os/fd.h"
+#include "daemon/os/peer.h"
 #include "daemon/process/procfs.h"
 
 #define LINE_BYTES   8192 /* bytes of a line; what is longer is cut */
@@ -240,7 +241,7 @@ static bool read_chunk(struct relay *relay)
 				  .msg_controllen = sizeof(control) };
 	const struct cmsghdr *header;
 	struct ucred writer = { 0 };
-	ssize_t n = recvmsg(relay->ours, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = peer_recvmsg(relay->ours, &message, MSG_CMSG_CLOEXEC);
 
 	if (n <= 0)
 		return false;
@@ -432,7 +433,7 @@ void relay_free(struct relay *relay)
 	sd_event_source_disable_unref(relay->io);
 	sd_event_source_disable_unref(relay->timer);
 	sd_event_unref(relay->event);
-	(void)close(relay->ours);
+	peer_close(relay->ours);
 	(void)close(relay->theirs);
 	free(relay);
 }

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 #include "daemon/os/sock_diag.h"
-#include "daemon/os/fd.h"
+#include "daemon/os/peer.h"
 #include "daemon/probe/connect.h"
 #include "daemon/probe/question.h"
 
@@ -56,7 +56,7 @@ static void question_close(struct question *q)
 {
 	q->io = sd_event_source_disable_unref(q->io);
 	if (q->fd >= 0)
-		(void)close(q->fd);
+		peer_close(q->fd);
 	q->fd = -1;
 }
 
@@ -115,7 +115,7 @@ static void read_http(struct question *q)
 	ssize_t n = 1;
 
 	while (n > 0 && q->len < room) {
-		n = recv(q->fd, q->response + q->len, room - q->len, 0);
+		n = peer_recv(q->fd, q->response + q->len, room - q->len);
 		q->len += n > 0 ? (size_t)n : 0;
 	}
 	if (n >= 0 || (errno != EAGAIN && errno != EINTR))

@@ -16,6 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/array.h"
+#include "daemon/os/clock.h"
+#include "tests/process/lingering.h"
+
 #define PATIENCE_USEC ((uint64_t)60 * 1000 * 1000)
 #define NOBODY        65534
 #define BIG           ((size_t)600 * 1000)
@@ -289,6 +293,28 @@ Test(control, does_not_wait_for_a_slow_peer)
 	expect_call(0, "status", "{\"ok\":true}\n");
 	expect_hung_up(silent);
 	(void)close(deaf);
+}
+
+/* Neither in a request, nor in what is never read: of the last ones, for whom there is no place. */
+Test(control, does_not_wait_for_the_end_of_what_was_sent_along)
+{
+	static const char *const texts[] = { "status\n", "st" };
+	uint64_t begun = clock_usec();
+	int fds[20], others[20];
+
+	cr_assert_eq(serve(), 0, "%s", s.err.text);
+	for (size_t i = 0; i < ELEMENTS(fds); i++) {
+		fds[i] = connect_to(s.path);
+		others[i] = lingering_send(fds[i], texts[i > 1]);
+		while (sd_event_run(s.event, 10000) > 0)
+			continue;
+	}
+	cr_expect_eq(s.answers, 2);
+	cr_expect_lt(clock_usec() - begun, LINGER_SEC * (uint64_t)1000000 / 4);
+	for (size_t i = 0; i < ELEMENTS(fds); i++) {
+		(void)close(fds[i]);
+		(void)close(others[i]);
+	}
 }
 
 Test(control, keeps_places_for_root)

@@ -10,6 +10,7 @@
 
 #include "namespace.h"
 #include "daemon/operator/log.h"
+#include "tests/process/lingering.h"
 
 /* A journal that only listens, in a /run of its own. */
 static struct {
@@ -137,6 +138,18 @@ Test(relay, keeps_the_words_of_two_processes_apart)
 	expect_message(line);
 	(void)snprintf(line, sizeof(line), "MESSAGE=whole\nOBJECT_PID=%d\n", getpid());
 	expect_message(line);
+}
+
+/* Nobody but a proxy that was taken over does so. */
+Test(relay, does_not_wait_for_the_end_of_what_was_sent_along)
+{
+	uint64_t begun = now_usec();
+	int other = lingering_send(relay_output(world.relay), "a line\n");
+
+	turn();
+	cr_expect_lt(now_usec() - begun, LINGER_SEC * (uint64_t)1000000 / 4);
+	expect_message("MESSAGE=a line\n");
+	(void)close(other);
 }
 
 Test(relay, cuts_a_long_line_at_a_character)
