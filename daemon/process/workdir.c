@@ -13,6 +13,18 @@
 
 #define DEPTH_MAX 16 /* kuma-dp makes no subdirectories; a deep tree is not its work */
 
+/* Whose it is may have taken his own rights away. */
+static int open_directory(int fd, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+	    (st.st_mode & S_IRWXU) != S_IRWXU &&
+	    fchmodat(fd, name, (st.st_mode & 07777) | S_IRWXU, 0) < 0)
+		return -1;
+	return openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 static int empty_directory(int fd, unsigned depth, struct error *err)
 {
 	DIR *dir = fdopendir(fd);
@@ -36,9 +48,7 @@ static int empty_directory(int fd, unsigned depth, struct error *err)
 			r = error_sys(err, -errno, "remove %s", name);
 			break;
 		}
-		child = depth < DEPTH_MAX
-				? openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-				: -1;
+		child = depth < DEPTH_MAX ? open_directory(fd, name) : -1;
 		if (child < 0) {
 			r = error_sys(err, depth < DEPTH_MAX ? -errno : -ELOOP, "remove %s", name);
 			break;
@@ -73,7 +83,7 @@ int workdir_wipe(const char *path, uid_t uid, gid_t gid, struct error *err)
 	}
 	r = as_user(uid, gid, err);
 	if (r == 0) {
-		int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int dir = open_directory(AT_FDCWD, path);
 
 		r = dir < 0 ? error_sys(err, -errno, "open %s", path)
 			    : empty_directory(dir, 0, err);

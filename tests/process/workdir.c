@@ -194,6 +194,23 @@ Test(workdir, is_wiped_as_its_user)
 	cr_assert_eq(unlink(at("work/roots/file")), 0);
 }
 
+/* A proxy that was taken over may do so, and the next one could not be started. */
+Test(workdir, is_wiped_also_where_its_user_has_taken_his_own_rights_away)
+{
+	static const mode_t modes[] = { 0, 0500, 0300 };
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		cr_assert_eq(wipe(), 0, "%s", s.err.text);
+		cr_assert_eq(mkdir(at("work/inner"), 0700), 0);
+		write_text(at("work/inner/file"), "text");
+		cr_assert_eq(lchown(at("work/inner"), s.uid, s.gid), 0);
+		cr_assert_eq(chmod(at("work/inner"), modes[i]), 0);
+		cr_assert_eq(chmod(s.work, modes[i]), 0);
+	}
+	cr_assert_eq(wipe(), 0, "%s", s.err.text);
+	cr_expect_lt(access(at("work/inner"), F_OK), 0);
+}
+
 /* kuma-dp makes no directories; a deep tree is given up, not followed to the end of the stack. */
 Test(workdir, gives_up_on_a_deep_tree)
 {
