@@ -77,9 +77,8 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 	const struct facts_user *user = &d->current->plan.user;
 	const struct generation *generation = latest_of(d);
 	const struct command *command = &generation->command[id];
-	const struct relay *relay = d->child[id].relay;
-	int output = relay ? relay_output(relay) : STDERR_FILENO;
-	int pause;
+	struct relay *relay = d->child[id].relay;
+	int output, pause;
 
 	/* After a gap it may be the first that was due: what is set now is not to be made longer by it. */
 	if (proc->due_usec)
@@ -94,6 +93,9 @@ static int prepare(struct proc *proc, struct exec_spec *ret, struct error *err, 
 		d->probe.envoy = 0;
 		d->probe.steps = 0;
 	}
+	if (relay && relay_renew(relay, err) < 0)
+		return err->code;
+	output = relay ? relay_output(relay) : STDERR_FILENO;
 	*ret = (struct exec_spec){
 		.name = command->name,
 		.path = command->path,

@@ -50,6 +50,7 @@ struct relay {
 	size_t len;
 	bool cut;            /* the rest of a line that was cut comes next */
 	bool draining;       /* nothing is waited for */
+	bool ended;          /* somebody has shut the output down: nothing comes any more */
 	uint64_t since_usec; /* when the lines below began to be counted */
 	unsigned lines, dropped;
 	uint64_t full_usec; /* since when the journal takes nothing; 0: it does */
@@ -243,6 +244,7 @@ static bool read_chunk(struct relay *relay)
 	struct ucred writer = { 0 };
 	ssize_t n = peer_recvmsg(relay->ours, &message, MSG_CMSG_CLOEXEC);
 
+	relay->ended = n == 0;
 	if (n <= 0)
 		return false;
 	header = CMSG_FIRSTHDR(&message);
@@ -267,7 +269,9 @@ static void drain(struct relay *relay)
 /* Reads on where all was handed over, else tries again soon. */
 static void go_on(struct relay *relay, bool done)
 {
-	(void)sd_event_source_set_enabled(relay->io, done ? SD_EVENT_ON : SD_EVENT_OFF);
+	bool more = done && !relay->ended;
+
+	(void)sd_event_source_set_enabled(relay->io, more ? SD_EVENT_ON : SD_EVENT_OFF);
 	if (done)
 		return;
 	(void)sd_event_source_set_time_relative(relay->timer, RETRY_USEC);
@@ -305,33 +309,65 @@ static int watch(struct relay *relay, int64_t priority)
 	return r < 0 ? r : sd_event_source_set_priority(relay->timer, priority);
 }
 
+/* A socket and not a pipe: it tells who writes. */
+static int make_pair(int ret[static 2])
+{
+	const int on = 1;
+	int r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret) < 0)
+		return -errno;
+	if (setsockopt(ret[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0 &&
+	    shutdown(ret[0], SHUT_WR) == 0)
+		return 0;
+	r = -errno;
+	(void)close(ret[0]);
+	(void)close(ret[1]);
+	return r;
+}
+
 int relay_new(sd_event *event, const char *name, int64_t priority, struct relay **ret,
 	      struct error *err)
 {
 	struct relay *relay = calloc(1, sizeof(*relay));
-	const int on = 1;
-	int fds[2], r;
+	int fds[2], r = relay ? make_pair(fds) : -ENOMEM;
 
-	if (!relay)
-		return error_sys(err, -ENOMEM, "relay what %s says", name);
-	/* A socket and not a pipe: it tells who writes. */
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
+	if (r < 0) {
 		free(relay);
-		return error_sys(err, -errno, "relay what %s says", name);
+		return error_sys(err, r, "relay what %s says", name);
 	}
 	relay->name = name;
 	relay->event = sd_event_ref(event);
 	relay->ours = fds[0];
 	relay->theirs = fds[1];
-	r = setsockopt(relay->ours, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ||
-			    shutdown(relay->ours, SHUT_WR) < 0
-		    ? -errno
-		    : watch(relay, priority);
+	r = watch(relay, priority);
 	if (r < 0) {
 		relay_free(relay);
 		return error_sys(err, r, "relay what %s says", name);
 	}
 	*ret = relay;
+	return 0;
+}
+
+int relay_renew(struct relay *relay, struct error *err)
+{
+	int fds[2], r = make_pair(fds);
+
+	if (r < 0)
+		return error_sys(err, r, "relay what %s says", relay->name);
+	drain(relay);
+	r = sd_event_source_set_io_fd(relay->io, fds[0]);
+	if (r < 0) {
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+		return error_sys(err, r, "relay what %s says", relay->name);
+	}
+	peer_close(relay->ours);
+	(void)close(relay->theirs);
+	relay->ours = fds[0];
+	relay->theirs = fds[1];
+	relay->ended = false;
+	go_on(relay, true);
 	return 0;
 }
 

@@ -40,6 +40,10 @@ int relay_inherit(const struct relay_heir *heir, struct handover *handover, stru
  * SIGPIPE ends whoever does not mind that, once we are gone: by then nobody supervises the child. */
 int relay_output(const struct relay *relay);
 
+/* Another output for the next child, since whoever had the last one may have shut it down or changed it
+ * otherwise. What is still on its way is handed over. */
+int relay_renew(struct relay *relay, struct error *err) _must_check_;
+
 /* Calls seen for each line with the text in it, before the line goes on. One at a time; all kept. */
 void relay_watch(struct relay *relay, const char *text, void (*seen)(void *userdata),
 		 void *userdata);

@@ -152,6 +152,30 @@ Test(relay, does_not_wait_for_the_end_of_what_was_sent_along)
 	(void)close(other);
 }
 
+Test(relay, has_another_output_for_the_next_child)
+{
+	struct error err = { 0 };
+	unsigned turns = 0;
+
+	child_writes("the last words\n");
+	cr_assert_eq(shutdown(relay_output(world.relay), SHUT_RDWR), 0);
+	for (uint64_t end = now_usec() + 300000; now_usec() < end; turns++)
+		(void)sd_event_run(world.event, 100000);
+	cr_expect_lt(turns, 20, "%u turns for what has ended", turns);
+	expect_message("MESSAGE=the last words\n");
+
+	cr_assert_eq(relay_renew(world.relay, &err), 0, "%s", err.text);
+	child_writes("hello\n");
+	turn();
+	expect_message("MESSAGE=hello\n");
+	child_writes("half a line");
+	cr_assert_eq(relay_renew(world.relay, &err), 0, "%s", err.text);
+	expect_message("MESSAGE=half a line\n");
+	child_writes("whole\n");
+	turn();
+	expect_message("MESSAGE=whole\n");
+}
+
 Test(relay, cuts_a_long_line_at_a_character)
 {
 	char *text = malloc(30003), *at = text;
