@@ -13,16 +13,14 @@
 #include "common/base/array.h"
 #include "common/base/utf8.h"
 #include "daemon/operator/log.h"
+#include "daemon/operator/quotes.h"
 #include "daemon/os/crossing.h"
 #include "daemon/os/fd.h"
 #include "daemon/os/peer.h"
 #include "daemon/process/procfs.h"
 
-#define LINE_BYTES   8192 /* bytes of a line; what is longer is cut */
-#define CHUNK_MAX    4096
-#define PROGRAMS_MAX 8    /* kuma-dp, envoy, coredns and whatever wraps them */
-#define QUOTE_MAX    600  /* bytes of a quoted line: kuma-dp puts the reason last */
-#define QUOTE_AGE    2000 /* lines after which a telling one has nothing to do with what happens */
+#define LINE_BYTES 8192 /* bytes of a line; what is longer is cut */
+#define CHUNK_MAX  4096
 /* journald's own limit for a service (LogRateLimitBurst=). */
 #define LINES_MAX     10000
 #define INTERVAL_USEC ((uint64_t)30 * 1000 * 1000)
@@ -31,13 +29,6 @@
 #define RETRY_USEC    ((uint64_t)10 * 1000)
 /* More than is ever on its way: somebody may go on writing while we read. */
 #define DRAIN_CHUNKS 256
-
-struct quote {
-	char program[32]; /* "": a free one */
-	char line[QUOTE_MAX];
-	int weight;
-	unsigned age; /* lines of the program since */
-};
 
 struct relay {
 	const char *name;
@@ -54,57 +45,11 @@ struct relay {
 	uint64_t since_usec; /* when the lines below began to be counted */
 	unsigned lines, dropped;
 	uint64_t full_usec; /* since when the journal takes nothing; 0: it does */
-	struct quote quotes[PROGRAMS_MAX];
+	struct quotes quotes;
 	const char *watched; /* a part of a line; NULL: none */
 	void (*seen)(void *userdata);
 	void *userdata;
 };
-
-static bool has_word(const char *line, const char *const *words)
-{
-	for (; *words; words++)
-		if (strcasestr(line, *words))
-			return true;
-	return false;
-}
-
-/* How much a line tells of a failure: that there was one, or its reason. Envoy, for one, says after
- * "closed: 2, authentication failed …" that another stream's "failure" has it "retry". */
-static int weigh(const char *line)
-{
-	static const char *const reason[] = { "denied", "refused", "could not", "closed: ", NULL };
-	static const char *const failure[] = { "error", "fail", NULL };
-
-	/* What kuma-dp says before it leaves. */
-	if (has_word(line, reason) || strncmp(line, "Error: ", 7) == 0)
-		return 2;
-	return has_word(line, failure) ? 1 : 0;
-}
-
-static struct quote *quote_of(struct relay *relay, const char *program)
-{
-	for (size_t i = 0; i < PROGRAMS_MAX; i++) {
-		struct quote *quote = &relay->quotes[i];
-
-		if (!quote->program[0])
-			memcpy(quote->program, program, strlen(program) + 1);
-		if (strcmp(quote->program, program) == 0)
-			return quote;
-	}
-	return NULL;
-}
-
-static void remember(struct relay *relay, const char *line)
-{
-	struct quote *quote = quote_of(relay, relay->program);
-	int weight = weigh(line);
-
-	if (!quote || (weight < quote->weight && ++quote->age < QUOTE_AGE))
-		return;
-	utf8_print(quote->line, sizeof(quote->line), "%s", line);
-	quote->weight = weight;
-	quote->age = 0;
-}
 
 static uint64_t now(const struct relay *relay)
 {
@@ -183,7 +128,7 @@ static bool pass_on(struct relay *relay)
 			go_on = say(relay, from, (size_t)(end - from));
 		/* Once: a line that has to wait is said again. */
 		if (!relay->cut && go_on) {
-			remember(relay, from);
+			quotes_remember(&relay->quotes, relay->program, from);
 			look_for_watched(relay, from);
 		}
 		*end = last;
@@ -379,8 +324,7 @@ int relay_output(const struct relay *relay)
 void relay_quote(struct relay *relay, struct strbuf *out)
 {
 	drain(relay);
-	for (size_t i = 0; i < PROGRAMS_MAX && relay->quotes[i].program[0]; i++)
-		strbuf_addf(out, "; %s said: %s", relay->quotes[i].program, relay->quotes[i].line);
+	quotes_print(&relay->quotes, out);
 }
 
 static const struct handover_fact facts[] = {
@@ -395,18 +339,9 @@ static const struct handover_fact facts[] = {
 };
 static const struct handover_table table = { facts, ELEMENTS(facts) };
 
-static const struct handover_fact quote_facts[] = {
-	HANDOVER_TEXT("program", quote, program),
-	HANDOVER_TEXT("line", quote, line),
-	HANDOVER_NUMBER("weight", quote, weight, 2),
-	HANDOVER_NUMBER("age", quote, age, UINT_MAX),
-};
-static const struct handover_table quote_table = { quote_facts, ELEMENTS(quote_facts) };
-
 void relay_add_facts(const struct relay *relay, const char *prefix, struct strbuf *out)
 {
 	struct relay copy = *relay;
-	char whole[32];
 
 	/* A line with zero bytes is cleaned in any case when it is handed over. */
 	for (size_t i = 0; i < copy.len; i++)
@@ -414,10 +349,7 @@ void relay_add_facts(const struct relay *relay, const char *prefix, struct strbu
 			copy.text[i] = '?';
 	copy.text[copy.len] = '\0';
 	handover_add_facts(out, prefix, &table, &copy);
-	for (unsigned i = 0; i < PROGRAMS_MAX; i++) {
-		(void)snprintf(whole, sizeof(whole), "%squote-%u.", prefix, i);
-		handover_add_facts(out, whole, &quote_table, &relay->quotes[i]);
-	}
+	quotes_add_facts(&relay->quotes, prefix, out);
 	crossing_add_fd(out, prefix, "ours", relay->ours);
 	crossing_add_fd(out, prefix, "theirs", relay->theirs);
 }
@@ -426,12 +358,9 @@ static int take_facts(struct relay *relay, const char *prefix, struct handover *
 		      struct error *err)
 {
 	int r = handover_take_facts(handover, prefix, &table, relay, err);
-	char whole[32];
 
-	for (unsigned i = 0; i < PROGRAMS_MAX && r == 0; i++) {
-		(void)snprintf(whole, sizeof(whole), "%squote-%u.", prefix, i);
-		r = handover_take_facts(handover, whole, &quote_table, &relay->quotes[i], err);
-	}
+	if (r == 0)
+		r = quotes_take_facts(&relay->quotes, prefix, handover, err);
 	relay->len = strlen(relay->text);
 	return r;
 }

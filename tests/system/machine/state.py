@@ -10,7 +10,8 @@ import subprocess
 TOPS = ("/etc", "/run", "/tmp", "/var/lib", "/var/tmp")
 # systemd's own, and what any login or boot changes.
 IGNORED = ("/run/systemd", "/run/log", "/run/udev", "/run/dbus", "/run/credentials", "/run/utmp", "/run/user",
-           "/run/host", "/run/lock", "/run/initctl", "/var/lib/systemd", "/etc/.updated", "/run/motd.dynamic")
+           "/run/host", "/run/lock", "/run/initctl", "/var/lib/systemd", "/etc/.updated", "/run/motd.dynamic",
+           "/var/lib/rpm")  # the last: of the machine underneath, where packages are built beside
 
 LARGE = 100_000
 
