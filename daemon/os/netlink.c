@@ -53,11 +53,16 @@ static void give_socket(int protocol, struct mnl_socket *s)
 		(void)mnl_socket_close(s);
 }
 
+/* Each tells of answers that were lost since the one before. */
+#define OVERRUNS_MAX 16
+
 void netlink_drain(int fd)
 {
 	char answer[64];
+	int overruns = 0;
 
-	while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
+	while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) >= 0 ||
+	       (errno == ENOBUFS && overruns++ < OVERRUNS_MAX))
 		continue;
 }
 
