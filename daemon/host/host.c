@@ -88,7 +88,7 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 		r = user_groups(arena, &facts.asked, err);
 	if (r == 0)
 		r = host_addresses(arena, &facts, err);
-	host_nft_look(arena, &facts);
+	host_nft_look(arena, purpose, &facts);
 	if (r == 0)
 		r = netfilter_probe(config, purpose, &facts, err);
 	if (r < 0)

@@ -49,38 +49,17 @@ static uint8_t family_of(const struct nlmsghdr *message)
 	return ((const struct nfgenmsg *)mnl_nlmsg_get_payload(message))->nfgen_family;
 }
 
-static const struct nlattr *find(const struct nlmsghdr *message, uint16_t type)
-{
-	const struct nlattr *a;
-
-	netlink_for_each(a, message, sizeof(struct nfgenmsg))
-	{
-		if (mnl_attr_get_type(a) == type)
-			return a;
-	}
-	return NULL;
-}
-
 /* "" where there is none. */
 static const char *find_text(const struct nlmsghdr *message, uint16_t type)
 {
-	const struct nlattr *a = find(message, type);
+	const struct nlattr *a = netlink_attribute(message, type);
 
 	return a ? mnl_attr_get_str(a) : "";
 }
 
-static const struct nlattr *nested(const struct nlattr *holder, uint16_t type)
-{
-	const struct nlattr *a = holder ? mnl_attr_get_payload(holder) : NULL;
-
-	while (a && netlink_is_in(a, holder) && mnl_attr_get_type(a) != type)
-		a = mnl_attr_next(a);
-	return a && netlink_is_in(a, holder) ? a : NULL;
-}
-
 static uint32_t number_of(const struct nlattr *holder, uint16_t type)
 {
-	const struct nlattr *a = nested(holder, type);
+	const struct nlattr *a = netlink_nested(holder, type);
 
 	return a ? ntohl(mnl_attr_get_u32(a)) : 0;
 }
@@ -105,7 +84,7 @@ static void note_docker(struct scan *scan, uint8_t family, const char *table, co
 
 static void note_nat(struct scan *scan, const struct nlmsghdr *message)
 {
-	const struct nlattr *at = find(message, NFTA_CHAIN_HOOK);
+	const struct nlattr *at = netlink_attribute(message, NFTA_CHAIN_HOOK);
 	uint32_t hook = number_of(at, NFTA_HOOK_HOOKNUM);
 	int32_t priority = (int32_t)number_of(at, NFTA_HOOK_PRIORITY);
 	bool redirects = hook == NF_INET_PRE_ROUTING || hook == NF_INET_LOCAL_OUT;
@@ -154,10 +133,10 @@ static bool leaves_alone(const struct nlattr *rule)
 	const struct nlattr *e = rule ? mnl_attr_get_payload(rule) : NULL;
 
 	for (; e && netlink_is_in(e, rule); e = mnl_attr_next(e)) {
-		const struct nlattr *name = nested(e, NFTA_EXPR_NAME);
-		const struct nlattr *data = nested(e, NFTA_EXPR_DATA);
-		const struct nlattr *verdict =
-			nested(nested(data, NFTA_IMMEDIATE_DATA), NFTA_DATA_VERDICT);
+		const struct nlattr *name = netlink_nested(e, NFTA_EXPR_NAME);
+		const struct nlattr *data = netlink_nested(e, NFTA_EXPR_DATA);
+		const struct nlattr *verdict = netlink_nested(
+			netlink_nested(data, NFTA_IMMEDIATE_DATA), NFTA_DATA_VERDICT);
 		int code = (int)number_of(verdict, NFTA_VERDICT_CODE);
 
 		if (verdict && name && strcmp(mnl_attr_get_str(name), "immediate") == 0 &&
@@ -184,7 +163,7 @@ static int on_rule(const struct nlmsghdr *message, void *userdata)
 {
 	const char *table = find_text(message, NFTA_RULE_TABLE);
 	const char *chain = find_text(message, NFTA_RULE_CHAIN);
-	const struct nlattr *body = find(message, NFTA_RULE_EXPRESSIONS);
+	const struct nlattr *body = netlink_attribute(message, NFTA_RULE_EXPRESSIONS);
 	struct scan *scan = userdata;
 
 	if (mentions(body, KUMA_COMMENT))
@@ -249,11 +228,12 @@ static const char *find_boot_file(struct arena *arena)
 	return NULL;
 }
 
-void host_nft_look(struct arena *arena, struct facts *facts)
+void host_nft_look(struct arena *arena, enum check_purpose purpose, struct facts *facts)
 {
 	struct scan scan;
 
-	facts->nft_boot_file = find_boot_file(arena);
+	if (purpose == CHECK_RUN)
+		facts->nft_boot_file = find_boot_file(arena);
 	if (scan_all(&scan, NULL) != 0)
 		return;
 	facts->nft_nat_foreign = scan.foreign;

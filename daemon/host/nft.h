@@ -10,6 +10,7 @@
 #include "common/base/attr.h"
 #include "common/base/error.h"
 #include "common/base/ip.h"
+#include "common/config/check.h"
 #include "common/plan/facts.h"
 
 /* Whether a base chain of type nat holds a rule that is neither ours nor kumactl's (Docker through
@@ -21,8 +22,8 @@ bool host_nft_nat_foreign(void);
 /* The same of rules that packets meet before the last chain of ours there. */
 bool host_nft_nat_first(void);
 
-/* Finds all that facts hold of it, and what is loaded into it at boot. */
-void host_nft_look(struct arena *arena, struct facts *facts);
+/* Finds all that facts hold of it; for `run` also what is loaded into it at boot. */
+void host_nft_look(struct arena *arena, enum check_purpose purpose, struct facts *facts);
 
 /* In which families chains of kumactl's name or rules with its comments are in the tables that
  * iptables-nft keeps; ret is false before. */

@@ -7,6 +7,7 @@
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 
 #include <libnftnl/common.h>
 #include <libnftnl/set.h>
@@ -51,6 +52,27 @@ static void give_socket(int protocol, struct mnl_socket *s)
 		spare_socket = s;
 	else
 		(void)mnl_socket_close(s);
+}
+
+const struct nlattr *netlink_attribute(const struct nlmsghdr *message, unsigned type)
+{
+	const struct nlattr *a;
+
+	netlink_for_each(a, message, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(a) == type)
+			return a;
+	}
+	return NULL;
+}
+
+const struct nlattr *netlink_nested(const struct nlattr *holder, unsigned type)
+{
+	const struct nlattr *a = holder ? mnl_attr_get_payload(holder) : NULL;
+
+	while (a && netlink_is_in(a, holder) && mnl_attr_get_type(a) != type)
+		a = mnl_attr_next(a);
+	return a && netlink_is_in(a, holder) ? a : NULL;
 }
 
 /* Each tells of answers that were lost since the one before. */

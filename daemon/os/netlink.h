@@ -24,6 +24,11 @@ static inline bool netlink_is_in(const struct nlattr *attr, const struct nlattr 
 			   (int)((const char *)holder + holder->nla_len - (const char *)attr));
 }
 
+/* The attribute of that type in a message of netfilter's; in one that holds others, if there is one (NULL is
+ * taken for none). NULL: there is none. */
+const struct nlattr *netlink_attribute(const struct nlmsghdr *message, unsigned type);
+const struct nlattr *netlink_nested(const struct nlattr *holder, unsigned type);
+
 /* Others keep changing what is listed: so often a listing is begun anew. */
 #define NETLINK_TRIES 5
 

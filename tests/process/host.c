@@ -342,18 +342,18 @@ Test(host_net, sees_that_chain_where_iptables_nft_puts_it)
 	const struct facts_family *docker = facts.family;
 
 	own_network();
-	host_nft_look(&arena, &facts);
+	host_nft_look(&arena, CHECK_RUN, &facts);
 	cr_expect(!facts.nft_nat_foreign &&
 		  !docker[FAMILY_V6].ability[BACKEND_NFTABLES].docker_output);
 	if (system("ip6tables-nft -w -t nat -N DOCKER_OUTPUT 2>/dev/null") != 0)
 		cr_skip_test("needs ip6tables-nft");
-	host_nft_look(&arena, &facts);
+	host_nft_look(&arena, CHECK_RUN, &facts);
 	cr_expect(docker[FAMILY_V6].ability[BACKEND_NFTABLES].docker_output);
 	cr_expect(!docker[FAMILY_V4].ability[BACKEND_NFTABLES].docker_output &&
 		  !facts.nft_nat_foreign);
 	cr_assert(system("ip6tables-nft -w -t nat -A OUTPUT -p tcp --dport 9 -j DOCKER_OUTPUT") ==
 		  0);
-	host_nft_look(&arena, &facts);
+	host_nft_look(&arena, CHECK_RUN, &facts);
 	cr_expect(facts.nft_nat_foreign);
 	arena_done(&arena);
 }
@@ -416,7 +416,7 @@ static void look_at_chain(const char *chain, const char *rule, struct facts *ret
 		       chain, rule);
 	cr_assert(system(command) == 0, "%s", command);
 	*ret = (struct facts){ 0 };
-	host_nft_look(&arena, ret);
+	host_nft_look(&arena, CHECK_RUN, ret);
 	cr_expect(!ret->nft_nat_exempt || strcmp(ret->nft_nat_exempt, "ip6 x y") == 0);
 	cr_expect_eq(ret->nft_nat_first, host_nft_nat_first());
 	arena_done(&arena);

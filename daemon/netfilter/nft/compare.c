@@ -23,7 +23,7 @@ static bool has_all(const struct nlattr *have, const struct nlattr *want)
 	const struct nlattr *w, *h;
 
 	for (w = mnl_attr_get_payload(want); netlink_is_in(w, want); w = mnl_attr_next(w)) {
-		h = nft_nested(have, mnl_attr_get_type(w));
+		h = netlink_nested(have, mnl_attr_get_type(w));
 		if (!h || !(w->nla_type & NLA_F_NESTED ? has_all(h, w) : same_payload(h, w)))
 			return false;
 	}
@@ -32,7 +32,7 @@ static bool has_all(const struct nlattr *have, const struct nlattr *want)
 
 static bool is_counter(const struct nlattr *expression)
 {
-	const struct nlattr *name = nft_nested(expression, NFTA_EXPR_NAME);
+	const struct nlattr *name = netlink_nested(expression, NFTA_EXPR_NAME);
 
 	return name && mnl_attr_validate(name, MNL_TYPE_NUL_STRING) >= 0 &&
 	       strcmp(mnl_attr_get_str(name), "counter") == 0;
@@ -53,8 +53,8 @@ static bool same_expressions(const struct nlattr *have, const struct nlattr *wan
 static bool same_attribute(const struct nft_message *have, const struct nft_message *want,
 			   unsigned type)
 {
-	const struct nlattr *h = nft_attribute(have->message, type);
-	const struct nlattr *w = nft_attribute(want->message, type);
+	const struct nlattr *h = netlink_attribute(have->message, type);
+	const struct nlattr *w = netlink_attribute(want->message, type);
 
 	if (!h || !w)
 		return h == w;
@@ -63,8 +63,8 @@ static bool same_attribute(const struct nft_message *have, const struct nft_mess
 
 static bool same_rule(const struct nft_message *have, const struct nft_message *want)
 {
-	const struct nlattr *h = nft_attribute(have->message, NFTA_RULE_EXPRESSIONS);
-	const struct nlattr *w = nft_attribute(want->message, NFTA_RULE_EXPRESSIONS);
+	const struct nlattr *h = netlink_attribute(have->message, NFTA_RULE_EXPRESSIONS);
+	const struct nlattr *w = netlink_attribute(want->message, NFTA_RULE_EXPRESSIONS);
 
 	if (!h || !w)
 		return h == w;
@@ -178,12 +178,13 @@ void nft_seen_differs(enum family family, const struct nft_seen *have, const str
 
 static uint64_t counted(const struct nft_message *rule, unsigned type)
 {
-	const struct nlattr *list = nft_attribute(rule->message, NFTA_RULE_EXPRESSIONS), *e;
+	const struct nlattr *list = netlink_attribute(rule->message, NFTA_RULE_EXPRESSIONS), *e;
 
 	for (e = list ? mnl_attr_get_payload(list) : NULL; e && netlink_is_in(e, list);
 	     e = mnl_attr_next(e)) {
-		const struct nlattr *data = nft_nested(e, NFTA_EXPR_DATA);
-		const struct nlattr *value = data && is_counter(e) ? nft_nested(data, type) : NULL;
+		const struct nlattr *data = netlink_nested(e, NFTA_EXPR_DATA);
+		const struct nlattr *value =
+			data && is_counter(e) ? netlink_nested(data, type) : NULL;
 
 		if (value && mnl_attr_validate(value, MNL_TYPE_U64) >= 0)
 			return be64toh(mnl_attr_get_u64(value));

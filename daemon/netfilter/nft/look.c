@@ -28,37 +28,16 @@ struct reading {
 	bool copy; /* the messages do not stay */
 };
 
-const struct nlattr *nft_attribute(const struct nlmsghdr *message, unsigned type)
-{
-	const struct nlattr *a;
-
-	netlink_for_each(a, message, sizeof(struct nfgenmsg))
-	{
-		if (mnl_attr_get_type(a) == type)
-			return a;
-	}
-	return NULL;
-}
-
-const struct nlattr *nft_nested(const struct nlattr *holder, unsigned type)
-{
-	const struct nlattr *a = mnl_attr_get_payload(holder);
-
-	while (netlink_is_in(a, holder) && mnl_attr_get_type(a) != type)
-		a = mnl_attr_next(a);
-	return netlink_is_in(a, holder) ? a : NULL;
-}
-
 static const char *text_of(const struct nlmsghdr *message, unsigned type)
 {
-	const struct nlattr *a = nft_attribute(message, type);
+	const struct nlattr *a = netlink_attribute(message, type);
 
 	return a && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0 ? mnl_attr_get_str(a) : "";
 }
 
 static uint32_t number_of(const struct nlmsghdr *message, unsigned type)
 {
-	const struct nlattr *a = nft_attribute(message, type);
+	const struct nlattr *a = netlink_attribute(message, type);
 
 	return a && mnl_attr_validate(a, MNL_TYPE_U32) >= 0 ? ntohl(mnl_attr_get_u32(a)) : 0;
 }
@@ -66,9 +45,9 @@ static uint32_t number_of(const struct nlmsghdr *message, unsigned type)
 static void add_element(struct reading *r, struct nft_seen *seen, const char *set,
 			const struct nlattr *from)
 {
-	const struct nlattr *key = nft_nested(from, NFTA_SET_ELEM_KEY);
-	const struct nlattr *value = key ? nft_nested(key, NFTA_DATA_VALUE) : NULL;
-	const struct nlattr *flags = nft_nested(from, NFTA_SET_ELEM_FLAGS);
+	const struct nlattr *key = netlink_nested(from, NFTA_SET_ELEM_KEY);
+	const struct nlattr *value = key ? netlink_nested(key, NFTA_DATA_VALUE) : NULL;
+	const struct nlattr *flags = netlink_nested(from, NFTA_SET_ELEM_FLAGS);
 	struct nft_element element = { .set = set };
 	size_t len = value ? mnl_attr_get_payload_len(value) : 0;
 
@@ -81,7 +60,7 @@ static void add_element(struct reading *r, struct nft_seen *seen, const char *se
 
 static void add_elements(struct reading *r, struct nft_seen *seen, const struct nlmsghdr *message)
 {
-	const struct nlattr *list = nft_attribute(message, NFTA_SET_ELEM_LIST_ELEMENTS);
+	const struct nlattr *list = netlink_attribute(message, NFTA_SET_ELEM_LIST_ELEMENTS);
 	const char *set = arena_strdup(r->arena, text_of(message, NFTA_SET_ELEM_LIST_SET));
 	const struct nlattr *a = list ? mnl_attr_get_payload(list) : NULL;
 

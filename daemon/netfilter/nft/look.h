@@ -49,7 +49,3 @@ void nft_look_encoded(struct arena *arena, const struct nft_batch *batch, struct
 
 /* The number of the last transaction. */
 int nft_generation(uint32_t *ret) _must_check_;
-
-/* The attribute of that type in a message; in one that holds others; NULL: there is none. */
-const struct nlattr *nft_attribute(const struct nlmsghdr *message, unsigned type);
-const struct nlattr *nft_nested(const struct nlattr *holder, unsigned type);
