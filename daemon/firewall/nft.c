@@ -62,6 +62,9 @@ static int on_chain(const struct nlmsghdr *message, void *userdata)
 	};
 	if (scan->chains.arena->failed)
 		return MNL_CB_ERROR;
+	/* One can be listed twice: daemon/netfilter/nft/look.c. */
+	if (chain_find(&scan->chains, chain.nfproto, chain.table, chain.name))
+		return MNL_CB_OK;
 	if (nftnl_chain_is_set(c, NFTNL_CHAIN_POLICY))
 		chain.policy = (int)nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY);
 	chain_describe(scan->chains.arena, &chain, is_of_iptables(&chain) ? "nft" : NULL);

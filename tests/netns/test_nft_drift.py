@@ -110,6 +110,32 @@ def repaired(daemon, expected):
     return took
 
 
+def chains(verb, n, first=0):
+    return "".join(f"{verb} chain ip others c{i}\n" for i in range(first, first + n))
+
+
+@pytest.mark.parametrize("ends", ["committed", "given up"])
+def test_what_others_prepare_is_no_difference(trial, tmp_path, ends):
+    """A list of chains takes several answers of the kernel, and others prepare a long transaction meanwhile."""
+    host = trial.host
+    host.run(["nft", "-f", "-"], input="add table ip others\n" + chains("add", 600))
+    daemon = unowned(trial, tmp_path)
+    expected = ours(host)
+    assert len(expected) == 2
+    more = chains("add", 3000, 600)
+    end = time.monotonic() + 6
+    while time.monotonic() < end:
+        host.run(["nft", "add", "counter", "ip", "others", f"n{time.monotonic_ns()}"])
+        if ends == "committed":
+            host.run(["nft", "-f", "-"], input=more)
+            host.run(["nft", "-f", "-"], input=chains("delete", 3000, 600))
+        else:
+            host.run(["nft", "-f", "-"], input=more + "add rule ip others c0 jump none\n", check=False)
+    assert ours(host) == expected
+    assert not [line for line in daemon.log if "Put the rules right" in line or "Cannot tell" in line], "".join(daemon.log)
+    daemon.stop()
+
+
 def load_saved(host):
     host.run(["nft", "-f", "/etc/nftables.conf"])
     assert "table inet filter" in host.nft()

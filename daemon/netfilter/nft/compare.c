@@ -145,7 +145,7 @@ bool nft_seen_equal(const struct nft_seen *have, const struct nft_seen *want)
 void nft_seen_differs(enum family family, const struct nft_seen *have, const struct nft_seen *want,
 		      struct strbuf *out)
 {
-	size_t before = out->len, begun;
+	size_t begun;
 
 	if (nft_seen_equal(have, want))
 		return;
@@ -169,11 +169,6 @@ void nft_seen_differs(enum family family, const struct nft_seen *have, const str
 				    have->chains.items[i].name);
 	if (!same_sets(have, want))
 		strbuf_addf(out, "%ssets are not as they were", out->len > begun ? ", " : "");
-	/* What was listed twice, while others changed tables of theirs, is there once. */
-	if (out->len == begun && !out->failed) {
-		out->len = before;
-		out->text[before] = '\0';
-	}
 }
 
 static uint64_t counted(const struct nft_message *rule, unsigned type)
