@@ -14,7 +14,7 @@ SOON = "[Service]\nRestartSec=200ms\n"
 PORTS = 7  # that are reserved
 # A look at nf_tables through netlink: what costs no process can be done every millisecond.
 LOOK = """
-import errno, json, os, select, signal, socket, struct, sys, time
+import contextlib, errno, json, os, select, signal, socket, struct, sys, time
 sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
 def there(family):
     message = struct.pack("=IHHII4x", 0, 10 << 8 | 1, 1, 0, 0)[:16] + bytes([family, 0, 0, 0])
@@ -27,6 +27,8 @@ def both():
 """
 # Until its input ends: how many looks, the longest pause between two, and when it was not there.
 WATCH = LOOK + """
+with contextlib.suppress(OSError):
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 looks, absent, longest, last = 0, [], 0, time.monotonic()
 while not select.select([sys.stdin], [], [], 0.0005)[0]:
     now = time.monotonic()
