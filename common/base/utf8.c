@@ -52,16 +52,18 @@ void utf8_print(char *buf, size_t size, const char *fmt, ...)
 
 void utf8_add_clean(struct strbuf *out, const char *text, size_t len)
 {
-	const char *end = text + len;
+	const char *end = text + len, *as_is = text;
 	uint32_t code;
 
 	for (size_t n; text < end; text += n ? n : 1) {
+		bool space = *text == '\t' || *text == '\n';
+
 		n = utf8_char(text, &code);
-		if (*text == '\t' || *text == '\n')
-			strbuf_addc(out, ' ');
-		else if (n == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0))
-			strbuf_add(out, "\xef\xbf\xbd");
-		else
-			strbuf_add_len(out, text, n);
+		if (!space && n > 0 && code >= 0x20 && (code < 0x7f || code >= 0xa0))
+			continue;
+		strbuf_add_len(out, as_is, (size_t)(text - as_is));
+		strbuf_add(out, space ? " " : "\xef\xbf\xbd");
+		as_is = text + (n ? n : 1);
 	}
+	strbuf_add_len(out, as_is, (size_t)(text - as_is));
 }

@@ -10,6 +10,7 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include "common/base/array.h"
+#include "common/base/attr.h"
 #include "common/rules/nft_expression.h"
 
 /* Elements of a message: an attribute holds 64 KiB. */
@@ -197,9 +198,12 @@ static void put_contents(struct encoder *e, const struct nft_table *table)
 void encode_nft(const struct nft_ruleset *rules, enum nft_owner owner, uint32_t first_seq,
 		struct nft_batch *ret)
 {
-	struct encoder e = { .batch = ret, .table = rules->table, .first_seq = first_seq };
+	_unset_ struct encoder e;
 	struct nlmsghdr *last;
 
+	e.batch = ret;
+	e.table = rules->table;
+	e.first_seq = first_seq;
 	ret->first_seq = first_seq;
 	put_frame(&e, NFNL_MSG_BATCH_BEGIN);
 	for (e.family = 0; e.family < FAMILY_COUNT; e.family++) {
