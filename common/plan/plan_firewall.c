@@ -23,37 +23,36 @@ struct exam {
 	struct string_list said; /* rules */
 };
 
-/* NULL: nothing is known of the port, or it is none (0). */
-static const struct filter_step *step_of(const struct filter_chain *chain, uint16_t port)
+/* Where nothing is known of the port, or it is none (0), a step of which there is nothing to say. */
+static const struct filter_step *step_of(const struct filter_chain *chain, unsigned port)
 {
+	static const struct filter_step unknown = { .named = true,
+						    .direct.fate = FILTER_ACCEPTS,
+						    .redirected.fate = FILTER_ACCEPTS };
 	size_t lo = 0, hi = chain->n;
 
-	while (lo < hi) {
-		size_t middle = (lo + hi) / 2;
-
-		if (chain->items[middle].to < port)
-			lo = middle + 1;
+	while (lo < hi)
+		if (chain->items[(lo + hi) / 2].to < port)
+			lo = (lo + hi) / 2 + 1;
 		else
-			hi = middle;
-	}
-	return lo < chain->n && port != 0 ? &chain->items[lo] : NULL;
+			hi = (lo + hi) / 2;
+	return lo < chain->n && port != 0 ? &chain->items[lo] : &unknown;
 }
 
-static bool is_redirected(const struct exam *e, uint16_t port)
+static bool is_redirected(const struct exam *e, unsigned port)
 {
-	const struct plan_direction *out = &e->p->plan->outbound;
+	const struct plan *plan = e->p->plan;
 
 	if (e->chain->topic == TRACKING_DNS)
 		return port == DNS_PORT;
-	if (e->chain->topic != TRACKING_OUTBOUND)
-		return planner_redirects(e->p, port) &&
-		       (e->chain->topic == TRACKING_INBOUND || port != e->p->plan->inbound.port);
-	return out->enabled && (out->include_ports.n ? planner_lists(&out->include_ports, port)
-						     : !planner_lists(&out->exclude_ports, port));
+	if (e->chain->topic == TRACKING_OUTBOUND)
+		return planner_takes(&plan->outbound, (uint16_t)port);
+	return planner_redirects(e->p, (uint16_t)port) &&
+	       (e->chain->topic == TRACKING_INBOUND || port != plan->inbound.port);
 }
 
 /* Whether the other chains let the port pass, redirected or not. */
-static bool others_let_in(const struct exam *e, uint16_t port, bool redirected)
+static bool others_let_in(const struct exam *e, unsigned port, bool redirected)
 {
 	const struct facts_firewall *firewall = &e->p->facts->firewall;
 
@@ -62,145 +61,121 @@ static bool others_let_in(const struct exam *e, uint16_t port, bool redirected)
 		const struct filter_step *step = step_of(chain, port);
 
 		if (chain != e->chain && chain->topic == FILTER_INBOUND &&
-		    chain->family == e->chain->family && step &&
+		    chain->family == e->chain->family &&
 		    (redirected ? step->redirected : step->direct).fate == FILTER_DROPS)
 			return false;
 	}
 	return true;
 }
 
-/* The rule that means something else from now on for redirected ports of the step, or keeps them from
- * being tracked; NULL: none does. */
-static const char *rule_of(const struct exam *e, const struct filter_step *step)
+/* The rule that means something else from now on for the port, or keeps it from being tracked; NULL:
+ * none does, or the port is not redirected. */
+static const char *rule_at(const struct exam *e, unsigned port)
 {
+	const struct filter_step *step = step_of(e->chain, port);
 	enum filter_fate before = step->direct.fate, after = step->redirected.fate;
 
 	if (e->chain->topic != FILTER_INBOUND)
-		return before == FILTER_ACCEPTS ? NULL : step->direct.rule;
-	if (!step->named || before == after ||
-	    (before < after && (before == FILTER_MAY_ACCEPT || after == FILTER_MAY_ACCEPT)))
+		return before != FILTER_ACCEPTS && is_redirected(e, port) ? step->direct.rule
+									  : NULL;
+	if (before == after || !step->named ||
+	    (before < after && (before == FILTER_MAY_ACCEPT || after == FILTER_MAY_ACCEPT)) ||
+	    !is_redirected(e, port) || !others_let_in(e, port, before < after))
 		return NULL;
 	/* A rule for all ports but some lets those in by not applying to them. */
 	return step->direct.rule ? step->direct.rule : step->redirected.rule;
 }
 
-static const char *rule_at(const struct exam *e, uint16_t port)
-{
-	const struct filter_step *step = step_of(e->chain, port);
-	const char *rule = step ? rule_of(e, step) : NULL;
-	bool opens = rule && step->direct.fate < step->redirected.fate;
-
-	if (!rule || !is_redirected(e, port) ||
-	    (e->chain->topic == FILTER_INBOUND && !others_let_in(e, port, opens)))
-		return NULL;
-	return rule;
-}
-
 /* All ports for which it does, "80, 9000-9100". */
-static const char *ports_of(const struct exam *e, const char *rule)
+static void add_ports(const struct exam *e, const char *rule, struct strbuf *ret)
 {
-	_strbuf_ struct strbuf text = { 0 };
 	unsigned ranges = 0;
-	const char *ret;
 
-	for (uint32_t port = 1, from = 0; port <= UINT16_MAX + 1 && ranges <= RANGES_MAX; port++) {
-		bool is = rule_at(e, (uint16_t)port) == rule;
-
-		if (is && from == 0)
-			from = port;
-		if (is || from == 0)
+	for (unsigned port = 1, to; port <= UINT16_MAX; port = to + 1) {
+		to = port;
+		if (rule_at(e, port) != rule)
 			continue;
-		if (++ranges > RANGES_MAX)
-			strbuf_add(&text, " and others");
-		else if (from == port - 1)
-			strbuf_addf(&text, "%s%u", ranges > 1 ? ", " : "", from);
-		else
-			strbuf_addf(&text, "%s%u-%u", ranges > 1 ? ", " : "", from, port - 1);
-		from = 0;
+		if (++ranges > RANGES_MAX) {
+			strbuf_add(ret, " and others");
+			return;
+		}
+		while (rule_at(e, to + 1) == rule)
+			to++;
+		strbuf_addf(ret, "%s%u", ranges > 1 ? ", " : "", port);
+		if (to > port)
+			strbuf_addf(ret, "-%u", to);
 	}
-	ret = arena_strdup(e->p->arena, strbuf_text(&text));
-	return ret ? ret : "";
 }
 
 /* The rule that judges a redirected connection by the port that was asked for. */
-static const char *cure(const struct exam *e, uint16_t port, bool accept)
+static const char *cure(const struct exam *e, unsigned port, bool accept)
 {
+	static const char *const verdicts[][2] = { { "DROP", "ACCEPT" }, { "drop", "accept" } };
 	const struct filter_chain *chain = e->chain;
-	unsigned to = e->p->plan->inbound.port;
-	const char *text;
 
-	if (chain->nft)
-		text = arena_printf(e->p->arena,
-				    "%s tcp dport %u ct status dnat ct original proto-dst %u %s",
-				    chain->add, to, port, accept ? "accept" : "drop");
-	else
-		text = arena_printf(e->p->arena,
-				    "%s -p tcp --dport %u -m conntrack --ctstate DNAT "
-				    "--ctorigdstport %u -j %s",
-				    chain->add, to, port, accept ? "ACCEPT" : "DROP");
-	return text ? text : "";
+	return arena_printf(
+		e->p->arena,
+		chain->nft ? "%s tcp dport %u ct status dnat ct original proto-dst %u %s"
+			   : "%s -p tcp --dport %u -m conntrack --ctstate DNAT "
+			     "--ctorigdstport %u -j %s",
+		chain->add, e->p->plan->inbound.port, port, verdicts[chain->nft][accept]);
 }
 
-static void say_changed(const struct exam *e, const struct filter_step *step, const char *rule,
-			uint16_t port)
+static void say_of_rule(const struct exam *e, unsigned port, const char *rule)
 {
+	const struct filter_step *step = step_of(e->chain, port);
 	bool accepts = step->direct.fate > step->redirected.fate;
-	const char *ports = ports_of(e, rule);
-	bool many = strpbrk(ports, ",-");
-
-	say(e->p, HOST_WARNING, NULL,
-	    "%s %s port%s %s by number, but redirected connections arrive at port %u and "
-	    "%s; \"ct status dnat\" with the port that was asked for keeps its effect: "
-	    "%s%s",
-	    rule, accepts ? "lets in" : "keeps out", many ? "s" : "", ports,
-	    e->p->plan->inbound.port, accepts ? "are dropped" : "get through",
-	    cure(e, port, accepts), many ? " (and so for the others)" : "");
-}
-
-static void say_untracked(const struct exam *e, const struct filter_step *step, const char *rule)
-{
 	const char *turns = step->direct.fate == FILTER_DROPS ? "turns" : "may turn";
+	_strbuf_ struct strbuf text = { 0 };
+	const char *ports;
+	bool many;
 
+	add_ports(e, rule, &text);
+	ports = strbuf_text(&text);
+	many = strpbrk(ports, ",-");
 	if (e->chain->topic == TRACKING_DNS)
 		say(e->p, HOST_WARNING, NULL,
 		    "%s %s connection tracking off for DNS queries of this host: they are not "
 		    "redirected, and names of the mesh do not resolve",
 		    rule, turns);
-	else
+	else if (e->chain->topic != FILTER_INBOUND)
 		say(e->p, HOST_WARNING, NULL,
 		    "%s %s connection tracking off for %s TCP connections (port %s): they are not "
 		    "redirected and go past the mesh, or get no answer",
 		    rule, turns, e->chain->topic == TRACKING_INBOUND ? "inbound" : "outbound",
-		    ports_of(e, rule));
+		    ports);
+	else
+		say(e->p, HOST_WARNING, NULL,
+		    "%s %s port%s %s by number, but redirected connections arrive at port %u and "
+		    "%s; \"ct status dnat\" with the port that was asked for keeps its effect: "
+		    "%s%s",
+		    rule, accepts ? "lets in" : "keeps out", many ? "s" : "", ports,
+		    e->p->plan->inbound.port, accepts ? "are dropped" : "get through",
+		    cure(e, port, accepts), many ? " (and so for the others)" : "");
 }
 
 /* Once for each rule. */
-static void examine_port(struct exam *e, uint16_t port)
+static void examine_port(struct exam *e, unsigned port)
 {
-	const struct filter_step *step = step_of(e->chain, port);
 	const char *rule = rule_at(e, port);
 
 	for (size_t i = 0; i < e->said.n; i++)
 		if (e->said.items[i] == rule)
 			return;
-	if (!step || !rule)
+	if (!rule)
 		return;
 	array_push(e->p->arena, &e->said, rule);
-	if (e->said.n > RULES_MAX)
-		return;
-	if (e->chain->topic == FILTER_INBOUND)
-		say_changed(e, step, rule, port);
-	else
-		say_untracked(e, step, rule);
+	if (e->said.n <= RULES_MAX)
+		say_of_rule(e, port, rule);
 }
 
 /* Whether the chain drops what the mesh sends to the port. */
-static bool examine_mesh_port(struct exam *e, uint16_t port)
+static bool examine_mesh_port(struct exam *e, unsigned port)
 {
 	const struct filter_step *step = step_of(e->chain, port);
 	const char *by;
 
-	if (!step || !is_redirected(e, port) ||
+	if (!is_redirected(e, port) ||
 	    (step->redirected.fate != FILTER_DROPS && step->redirected.fate >= step->direct.fate))
 		return false;
 	by = step->redirected.fate == FILTER_MAY_DROP ? step->redirected.rule
@@ -214,11 +189,11 @@ static bool examine_mesh_port(struct exam *e, uint16_t port)
 }
 
 /* Ports that nobody names: closed now, open once everything arrives at one port that is open. */
-static void examine_closed(struct exam *e, uint16_t sample)
+static void examine_closed(struct exam *e, unsigned sample)
 {
 	const struct filter_step *step = step_of(e->chain, sample);
 
-	if (!step || step->direct.fate != FILTER_DROPS || step->redirected.fate < FILTER_MAY_DROP ||
+	if (step->direct.fate != FILTER_DROPS || step->redirected.fate < FILTER_MAY_DROP ||
 	    !others_let_in(e, sample, true))
 		return;
 	say(e->p, HOST_WARNING, NULL,
@@ -232,52 +207,40 @@ static void examine_closed(struct exam *e, uint16_t sample)
 }
 
 /* The first redirected port that no rule names; 0: there is none. */
-static uint16_t sample_port(const struct exam *e)
+static unsigned sample_port(const struct exam *e)
 {
-	const struct filter_step *step;
-
-	for (uint16_t port = 1; (step = step_of(e->chain, port)); port++)
-		if (!step->named && is_redirected(e, port))
+	for (unsigned port = 1; port <= UINT16_MAX; port++)
+		if (!step_of(e->chain, port)->named && is_redirected(e, port))
 			return port;
 	return 0;
 }
 
-/* Returns the first port of which nothing is known. */
-static uint32_t examine_ports(struct exam *e)
+static void examine_ports(struct exam *e)
 {
-	const struct filter_step *step;
-	uint32_t port = 1;
-
-	for (; (step = step_of(e->chain, (uint16_t)port)); port++)
-		if (rule_of(e, step))
-			examine_port(e, (uint16_t)port);
-		else
-			port = step->to;
-	return port;
+	for (unsigned port = 1; port <= UINT16_MAX; port++)
+		examine_port(e, port);
 }
 
 /* The Dataplane's inbounds, or where they are not known any port; then all others. */
 static void examine_filter(struct exam *e)
 {
 	const struct port_list *inbounds = &e->p->plan->children.dataplane.inbound_ports;
-	uint16_t sample = sample_port(e);
-	bool told = false;
-	uint32_t end;
+	uint16_t end = e->chain->n ? e->chain->items[e->chain->n - 1].to : UINT16_MAX;
+	unsigned sample = sample_port(e);
+	bool told = inbounds->n == 0 && examine_mesh_port(e, sample);
 
 	for (size_t i = 0; i < inbounds->n && !told; i++)
 		told = examine_mesh_port(e, inbounds->items[i]);
-	if (inbounds->n == 0)
-		(void)examine_mesh_port(e, sample);
 	for (size_t i = 0; i < inbounds->n; i++)
 		examine_port(e, inbounds->items[i]);
-	end = examine_ports(e);
+	examine_ports(e);
 	if (e->said.n > RULES_MAX)
 		say(e->p, HOST_WARNING, NULL, "%zu more rules of %s are in the same case",
 		    e->said.n - RULES_MAX, e->chain->name);
-	if (1 < end && end <= UINT16_MAX)
+	if (end < UINT16_MAX)
 		say(e->p, HOST_NOTICE, NULL,
 		    "%s: its rules name too many ports to examine those above %u", e->chain->name,
-		    end - 1);
+		    end);
 	examine_closed(e, sample);
 }
 
@@ -295,15 +258,15 @@ void plan_firewall(struct planner *p)
 			 * redirected. */
 			bool again = e.chain && strcmp(e.chain->name, chain->name) == 0;
 
-			if (chain->topic != topic || !family->enabled)
+			if (chain->topic != topic || !family->enabled ||
+			    (topic == TRACKING_DNS && !family->dns))
 				continue;
 			e.chain = chain;
-			if (topic == FILTER_INBOUND && p->plan->inbound.enabled && !again) {
+			if (topic != FILTER_INBOUND)
+				examine_ports(&e);
+			else if (p->plan->inbound.enabled && !again) {
 				e.said.n = 0;
 				examine_filter(&e);
-			} else if (topic != FILTER_INBOUND &&
-				   (topic != TRACKING_DNS || family->dns)) {
-				(void)examine_ports(&e);
 			}
 		}
 	}

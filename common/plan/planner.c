@@ -46,13 +46,16 @@ bool planner_lists(const struct port_list *list, uint16_t port)
 	return false;
 }
 
+bool planner_takes(const struct plan_direction *direction, uint16_t port)
+{
+	if (!direction->enabled)
+		return false;
+	if (direction->include_ports.n)
+		return planner_lists(&direction->include_ports, port);
+	return !planner_lists(&direction->exclude_ports, port);
+}
+
 bool planner_redirects(const struct planner *p, uint16_t port)
 {
-	const struct plan_direction *inbound = &p->plan->inbound;
-
-	if (!inbound->enabled || planner_lists(&p->plan->ssh_ports, port))
-		return false;
-	if (inbound->include_ports.n)
-		return planner_lists(&inbound->include_ports, port);
-	return !planner_lists(&inbound->exclude_ports, port);
+	return planner_takes(&p->plan->inbound, port) && !planner_lists(&p->plan->ssh_ports, port);
 }

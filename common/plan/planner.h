@@ -56,6 +56,9 @@ bool planner_is_own(const struct planner *p, const struct ip_addr *addr);
 
 bool planner_lists(const struct port_list *list, uint16_t port);
 
+/* Whether the settings of that direction leave the port to the redirect. */
+bool planner_takes(const struct plan_direction *direction, uint16_t port);
+
 /* Whether the inbound redirect takes connections to the port. */
 bool planner_redirects(const struct planner *p, uint16_t port);
 
