@@ -47,28 +47,28 @@ static bool is_of_iptables(const struct host_chain *chain)
 static int on_chain(const struct nlmsghdr *message, void *userdata)
 {
 	_cleanup_(nftnl_chain_freep) struct nftnl_chain *c = nftnl_chain_alloc();
-	struct scan *scan = userdata;
+	struct host_chains *chains = &((struct scan *)userdata)->chains;
+	struct arena *arena = chains->arena;
 	struct host_chain chain;
 
 	if (!c || nftnl_chain_nlmsg_parse(message, c) < 0)
 		return MNL_CB_OK;
 	chain = (struct host_chain){
 		.nfproto = nftnl_chain_get_u32(c, NFTNL_CHAIN_FAMILY),
-		.table =
-			arena_strdup(scan->chains.arena, nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE)),
-		.name = arena_strdup(scan->chains.arena, nftnl_chain_get_str(c, NFTNL_CHAIN_NAME)),
+		.table = arena_strdup(arena, nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE)),
+		.name = arena_strdup(arena, nftnl_chain_get_str(c, NFTNL_CHAIN_NAME)),
 		.hook = hook_of(c),
-		.policy = NF_ACCEPT,
+		.policy = nftnl_chain_is_set(c, NFTNL_CHAIN_POLICY)
+				  ? (int)nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY)
+				  : NF_ACCEPT,
 	};
-	if (scan->chains.arena->failed)
+	if (arena->failed)
 		return MNL_CB_ERROR;
 	/* One can be listed twice: daemon/netfilter/nft/look.c. */
-	if (chain_find(&scan->chains, chain.nfproto, chain.table, chain.name))
+	if (chain_find(chains, chain.nfproto, chain.table, chain.name))
 		return MNL_CB_OK;
-	if (nftnl_chain_is_set(c, NFTNL_CHAIN_POLICY))
-		chain.policy = (int)nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY);
-	chain_describe(scan->chains.arena, &chain, is_of_iptables(&chain) ? "nft" : NULL);
-	array_push(scan->chains.arena, &scan->chains, chain);
+	chain_describe(arena, &chain, is_of_iptables(&chain) ? "nft" : NULL);
+	array_push(arena, chains, chain);
 	return MNL_CB_OK;
 }
 
@@ -76,26 +76,25 @@ static int on_rule(const struct nlmsghdr *message, void *userdata)
 {
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 	struct scan *scan = userdata;
-	struct host_chain *chain;
+	struct host_chain *chain = NULL;
 
 	if (!rule)
 		return MNL_CB_OK;
 	nftnl_rule_list_add_tail(rule, scan->rules);
 	/* What libnftnl cannot read at all is left out: nothing is known of it. */
-	if (nftnl_rule_nlmsg_parse(message, rule) < 0)
-		return MNL_CB_OK;
-	chain = chain_find(&scan->chains, nftnl_rule_get_u32(rule, NFTNL_RULE_FAMILY),
-			   nftnl_rule_get_str(rule, NFTNL_RULE_TABLE),
-			   nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN));
-	if (!chain)
-		return MNL_CB_OK;
+	if (nftnl_rule_nlmsg_parse(message, rule) == 0)
+		chain = chain_find(&scan->chains, nftnl_rule_get_u32(rule, NFTNL_RULE_FAMILY),
+				   nftnl_rule_get_str(rule, NFTNL_RULE_TABLE),
+				   nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN));
 	/* Rules of iptables are called by number, all others by handle. */
-	array_push(scan->chains.arena, chain,
-		   (struct host_rule){
-			   .raw = rule,
-			   .number = chain->iptables ? chain->n
+	if (chain)
+		array_push(scan->chains.arena, chain,
+			   (struct host_rule){
+				   .raw = rule,
+				   .number = chain->iptables
+						     ? chain->n
 						     : nftnl_rule_get_u64(rule, NFTNL_RULE_HANDLE),
-		   });
+			   });
 	return MNL_CB_OK;
 }
 

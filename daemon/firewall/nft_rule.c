@@ -21,20 +21,15 @@
 #include "daemon/os/netlink.h"
 
 #define WORD           sizeof(uint32_t)
-#define WORDS          16   /* NFT_REG32_00 to _15; NFT_REG_1 to _4 are four of them each */
+#define WORDS          16   /* of the longest value */
+#define REGISTERS      20   /* words: the verdict's, then those of NFT_REG_1 to _4 */
 #define ELEMENTS_MAX   4096 /* of a set: more than somebody wrote down */
 #define LOOPBACK_INDEX htonl(1)
 #define LOOPBACK_NAME  0x6c6f0000U /* "lo" */
 #define ECN_FLAGS      0xc0000000U
-#define ORIGINAL       0x10000U /* key of the original direction */
 
 /* Of a header, where in it, how many bytes. */
-#define PLACE(base, offset, len) ((uint32_t)(base) << 28 | (uint32_t)(offset) << 8 | (len))
-#define PROTO4                   PLACE(NFT_PAYLOAD_NETWORK_HEADER, 9, 1)
-#define PROTO6                   PLACE(NFT_PAYLOAD_NETWORK_HEADER, 6, 1)
-#define SPORT                    PLACE(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2)
-#define DPORT                    PLACE(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2)
-#define TCP_FLAGS                PLACE(NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1)
+#define PLACE(base, offset, len) ((uint32_t)(base) << 16 | (uint32_t)(offset) << 8 | (len))
 
 /* Four bytes of a register as a number, the first one highest, so that numbers compare as they do. */
 struct word {
@@ -46,61 +41,51 @@ struct word {
 /* From one value to another, side by side in words. */
 struct key {
 	uint32_t lo[WORDS], hi[WORDS];
-	size_t len; /* bytes; 0: all that nothing else in the set stands for */
+	size_t len; /* bytes; 0: there is none */
 };
 
-struct element {
-	struct key key;
-	bool end; /* only says where another one ends */
+struct nft_element {
+	struct key key; /* none: all that nothing else in the set stands for */
+	bool end;       /* only says where another one ends */
 	int verdict;
 	const char *chain;
 };
 
 struct nft_set {
 	const struct nftnl_expr *by; /* who looks things up in it */
-	bool known;                  /* its elements could be had */
-	struct element *items;
+	struct arena *arena;
+	bool known;     /* its elements could be had */
+	bool intervals; /* an element reaches up to the next one, which is not in it any more */
+	struct nft_element *items;
 	size_t n;
 };
 
-static uint32_t read_word(const void *bytes, size_t len)
+/* An expression that is carried out, and what it holds. */
+struct step {
+	struct asking *a;
+	const struct nftnl_expr *e;
+	const char *expression, *text;
+	uint32_t number, len;
+	const void *lo, *hi;     /* values of len bytes */
+	const struct word *from; /* what it reads */
+	struct word to;          /* what it loads; zero: nothing is known of it */
+};
+
+/* The length counts only where there are values. */
+static struct key read_key(const void *lo, const void *hi, size_t len)
 {
-	uint32_t word = 0;
+	struct key key = { 0 };
 
-	memcpy(&word, bytes, len < WORD ? len : WORD);
-	return ntohl(word);
-}
-
-static struct key read_key(const unsigned char *lo, const unsigned char *hi, size_t len)
-{
-	struct key key = { .len = lo && hi && len <= sizeof(key.lo) ? len : 0 };
-
-	for (size_t i = 0; i < key.len; i += WORD) {
-		key.lo[i / WORD] = read_word(lo + i, key.len - i);
-		key.hi[i / WORD] = read_word(hi + i, key.len - i);
+	if (!lo || !hi || len > sizeof(key.lo))
+		return key;
+	key.len = len;
+	memcpy(key.lo, lo, len);
+	memcpy(key.hi, hi, len);
+	for (size_t i = 0; i < WORDS; i++) {
+		key.lo[i] = ntohl(key.lo[i]);
+		key.hi[i] = ntohl(key.hi[i]);
 	}
 	return key;
-}
-
-static struct word *register_of(struct asking *a, const struct nftnl_expr *e, uint16_t attribute)
-{
-	uint32_t number = nftnl_expr_get_u32(e, attribute);
-
-	if (number >= NFT_REG32_00)
-		return &a->registers[(number - NFT_REG32_00) % WORDS];
-	return &a->registers[((number - NFT_REG_1) * 4) % WORDS];
-}
-
-/* Without a register to load into the expression sets something. Nothing is known of what follows; an
- * address is the longest. */
-static void load(struct asking *a, const struct nftnl_expr *e, uint16_t attribute, struct word word)
-{
-	struct word *to = register_of(a, e, attribute);
-
-	if (!nftnl_expr_is_set(e, attribute))
-		return;
-	memset(to, 0, 4 * sizeof(*to));
-	*to = word;
 }
 
 static struct word byte_word(uint8_t value)
@@ -108,77 +93,49 @@ static struct word byte_word(uint8_t value)
 	return (struct word){ .value = (uint32_t)value << 24, .known = UINT32_MAX };
 }
 
-/* What is known of what an expression loads, by its key (or place, or direction and key). */
-static struct word known_word(const struct packet *packet, const char *expression, uint32_t key)
+/* What is known of what it loads: by its key, or its place, or its direction (the original one is 0) and
+ * key. */
+static void on_load(struct step *s)
 {
+	const struct packet *packet = s->a->packet;
 	bool v4 = packet->family == FAMILY_V4;
 	const uint32_t nat = htonl(IPS_DST_NAT);
 	const struct word new = { .value = htonl(NF_CT_STATE_BIT(IP_CT_NEW)), .known = UINT32_MAX };
+	const struct word syn = { .value = TH_SYN << 24, .known = ~ECN_FLAGS };
 	const struct {
 		const char *expression;
-		uint32_t key;
+		uint32_t number;
 		struct word word;
 	} words[] = {
 		{ "meta", NFT_META_IIF, { .interface = true } },
 		{ "meta", NFT_META_IIFNAME, { .interface = true } },
 		{ "meta", NFT_META_NFPROTO, byte_word(v4 ? NFPROTO_IPV4 : NFPROTO_IPV6) },
 		{ "meta", NFT_META_L4PROTO, byte_word(packet->proto) },
-		{ "payload", v4 ? PROTO4 : PROTO6, byte_word(packet->proto) },
-		{ "payload", SPORT, { .port = PORT_CLIENT } },
-		{ "payload", DPORT, { .port = PORT_REACHED } },
-		{ "payload", TCP_FLAGS, { .value = TH_SYN << 24, .known = ~ECN_FLAGS } },
+		{ "payload", PLACE(NFT_PAYLOAD_NETWORK_HEADER, v4 ? 9 : 6, 1),
+		  byte_word(packet->proto) },
+		{ "payload", PLACE(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2), { .port = PORT_CLIENT } },
+		{ "payload", PLACE(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2), { .port = PORT_REACHED } },
+		{ "payload", PLACE(NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1), syn },
 		{ "ct", NFT_CT_STATE, new },
 		{ "ct", NFT_CT_STATUS, { .value = packet->redirected ? nat : 0, .known = nat } },
 		{ "ct", NFT_CT_DIRECTION, byte_word(IP_CT_DIR_ORIGINAL) },
-		{ "ct", ORIGINAL | NFT_CT_PROTO_DST, { .port = PORT_ASKED } },
+		{ "ct", NFT_CT_PROTO_DST, { .port = PORT_ASKED } },
 	};
 
 	for (size_t i = 0; i < ELEMENTS(words); i++)
-		if (key == words[i].key && strcmp(expression, words[i].expression) == 0)
-			return words[i].word;
-	return (struct word){ 0 };
+		if (s->number == words[i].number && strcmp(s->expression, words[i].expression) == 0)
+			s->to = words[i].word;
 }
 
-static void on_meta(struct asking *a, const struct nftnl_expr *e)
+static void on_bitwise(struct step *s)
 {
-	load(a, e, NFTNL_EXPR_META_DREG,
-	     known_word(a->packet, "meta", nftnl_expr_get_u32(e, NFTNL_EXPR_META_KEY)));
-}
-
-static void on_payload(struct asking *a, const struct nftnl_expr *e)
-{
-	uint32_t place = PLACE(nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_BASE),
-			       nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET),
-			       nftnl_expr_get_u32(e, NFTNL_EXPR_PAYLOAD_LEN));
-
-	load(a, e, NFTNL_EXPR_PAYLOAD_DREG, known_word(a->packet, "payload", place));
-}
-
-static void on_ct(struct asking *a, const struct nftnl_expr *e)
-{
-	uint32_t key = nftnl_expr_get_u32(e, NFTNL_EXPR_CT_KEY);
-
-	if (nftnl_expr_is_set(e, NFTNL_EXPR_CT_DIR) &&
-	    nftnl_expr_get_u8(e, NFTNL_EXPR_CT_DIR) == IP_CT_DIR_ORIGINAL)
-		key |= ORIGINAL;
-	load(a, e, NFTNL_EXPR_CT_DREG, known_word(a->packet, "ct", key));
-}
-
-static void on_bitwise(struct asking *a, const struct nftnl_expr *e)
-{
-	uint32_t len = 0;
-	const void *mask = nftnl_expr_get(e, NFTNL_EXPR_BITWISE_MASK, &len);
-	const void *flip = nftnl_expr_get(e, NFTNL_EXPR_BITWISE_XOR, &len);
-	struct word word = *register_of(a, e, NFTNL_EXPR_BITWISE_SREG);
-	struct key bits = read_key(mask, flip, len);
+	const struct key key = read_key(s->lo, s->hi, s->len);
+	uint32_t mask = key.lo[0], flips = key.hi[0];
 
 	/* What is longer are masks of addresses. */
-	if (word.port || word.interface || bits.len == 0 || bits.len > WORD)
-		word = (struct word){ 0 };
-	else
-		word = (struct word){ .value = (word.value & bits.lo[0]) ^ bits.hi[0],
-				      .known = word.known | ~bits.lo[0] };
-	load(a, e, NFTNL_EXPR_BITWISE_DREG, word);
+	if (!s->from->port && !s->from->interface && key.len > 0 && key.len <= WORD)
+		s->to = (struct word){ .value = (s->from->value & mask) ^ flips,
+				       .known = s->from->known | ~mask };
 }
 
 /* Of what the words hold, for the n-th. */
@@ -207,58 +164,44 @@ static enum answer within(struct packet *packet, const struct word *words, const
 	return answer;
 }
 
-/* Compares, as NFT_CMP_*; NFT_RANGE_* are the first of these. */
-static void compare(struct asking *a, const struct word *words, uint32_t op, struct key key)
+/* By NFT_CMP_*, of which NFT_RANGE_* are the first. */
+static void on_compare(struct step *s)
 {
+	struct key key = read_key(s->lo, s->hi, s->len);
+	uint32_t op = s->number;
+
 	/* From there on (or not), up to there (or not). */
 	if (op == NFT_CMP_GTE || op == NFT_CMP_LT)
 		memset(key.hi, UINT8_MAX, sizeof(key.hi));
 	else if (op == NFT_CMP_LTE || op == NFT_CMP_GT)
 		memset(key.lo, 0, sizeof(key.lo));
-	rule_asks(a, answer_unless(within(a->packet, words, &key),
-				   op == NFT_CMP_NEQ || op == NFT_CMP_LT || op == NFT_CMP_GT));
+	rule_asks(s->a, answer_unless(within(s->a->packet, s->from, &key),
+				      op == NFT_CMP_NEQ || op == NFT_CMP_LT || op == NFT_CMP_GT));
 }
 
-static void on_cmp(struct asking *a, const struct nftnl_expr *e)
+static int on_element(struct nftnl_set_elem *e, void *userdata)
 {
-	uint32_t len = 0;
-	const void *data = nftnl_expr_get(e, NFTNL_EXPR_CMP_DATA, &len);
-
-	compare(a, register_of(a, e, NFTNL_EXPR_CMP_SREG), nftnl_expr_get_u32(e, NFTNL_EXPR_CMP_OP),
-		read_key(data, data, len));
-}
-
-static void on_range(struct asking *a, const struct nftnl_expr *e)
-{
-	uint32_t len = 0;
-	const void *from = nftnl_expr_get(e, NFTNL_EXPR_RANGE_FROM_DATA, &len);
-	const void *to = nftnl_expr_get(e, NFTNL_EXPR_RANGE_TO_DATA, &len);
-
-	compare(a, register_of(a, e, NFTNL_EXPR_RANGE_SREG),
-		nftnl_expr_get_u32(e, NFTNL_EXPR_RANGE_OP), read_key(from, to, len));
-}
-
-DEFINE_CLEANUP(struct nftnl_set *, nftnl_set_free, NULL);
-DEFINE_CLEANUP(struct nftnl_set_elems_iter *, nftnl_set_elems_iter_destroy, NULL);
-
-static struct element read_element(struct arena *arena, struct nftnl_set_elem *e)
-{
+	struct nft_set *set = userdata;
 	uint32_t len = 0, other;
 	const void *lo = nftnl_set_elem_get(e, NFTNL_SET_ELEM_KEY, &len);
 	const void *hi = nftnl_set_elem_get(e, NFTNL_SET_ELEM_KEY_END, &other);
 	const uint32_t *flags = nftnl_set_elem_get(e, NFTNL_SET_ELEM_FLAGS, &other);
 	const uint32_t *verdict = nftnl_set_elem_get(e, NFTNL_SET_ELEM_VERDICT, &other);
 	const char *chain = nftnl_set_elem_get(e, NFTNL_SET_ELEM_CHAIN, &other);
-
-	return (struct element){
+	const struct nft_element element = {
 		.key = read_key(lo, hi ? hi : lo, len),
 		.end = flags && (*flags & NFT_SET_ELEM_INTERVAL_END),
 		.verdict = verdict ? (int)*verdict : NFT_CONTINUE,
-		.chain = chain ? arena_strdup(arena, chain) : NULL,
+		.chain = chain ? arena_strdup(set->arena, chain) : NULL,
 	};
+
+	set->intervals |= element.end;
+	array_push(set->arena, set, element);
+	return set->n > ELEMENTS_MAX ? -1 : 0;
 }
 
-/* In a set of intervals an element reaches up to the next one, which is not in it any more. */
+DEFINE_CLEANUP(struct nftnl_set *, nftnl_set_free, NULL);
+
 static void end_interval(struct key *key, const struct nft_set *set)
 {
 	key->hi[0] = UINT32_MAX;
@@ -270,42 +213,26 @@ static void end_interval(struct key *key, const struct nft_set *set)
 	}
 }
 
-static bool read_set(const struct asking *a, const char *name, struct nft_set *ret)
-{
-	_cleanup_(nftnl_set_elems_iter_destroyp) struct nftnl_set_elems_iter *iter = NULL;
-	_cleanup_(nftnl_set_freep) struct nftnl_set *s = nftnl_set_alloc();
-	struct nftnl_set_elem *e;
-	bool intervals = false;
-
-	if (!s || nftnl_set_set_str(s, NFTNL_SET_TABLE, a->chain->table) < 0 ||
-	    nftnl_set_set_str(s, NFTNL_SET_NAME, name) < 0)
-		return false;
-	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, a->chain->nfproto);
-	if (netlink_fill_nft_set(s) != 0)
-		return false;
-	iter = nftnl_set_elems_iter_create(s);
-	while (iter && ret->n <= ELEMENTS_MAX && (e = nftnl_set_elems_iter_next(iter))) {
-		struct element element = read_element(a->chains->arena, e);
-
-		intervals |= element.end;
-		array_push(a->chains->arena, ret, element);
-	}
-	for (size_t i = 0; i < ret->n && intervals; i++)
-		end_interval(&ret->items[i].key, ret);
-	return iter && ret->n <= ELEMENTS_MAX;
-}
-
 /* Asks the kernel for the elements once for each expression. */
 static struct nft_set find_set(const struct asking *a, const struct nftnl_expr *e)
 {
+	_cleanup_(nftnl_set_freep) struct nftnl_set *s = nftnl_set_alloc();
 	struct nft_sets *sets = a->chains->userdata;
-	struct nft_set set = { .by = e };
+	struct nft_set set = { .by = e, .arena = a->chains->arena };
 
 	for (size_t i = 0; i < sets->n; i++)
 		if (sets->items[i].by == e)
 			return sets->items[i];
-	set.known = read_set(a, nftnl_expr_get_str(e, NFTNL_EXPR_LOOKUP_SET), &set);
-	array_push(a->chains->arena, sets, set);
+	if (s && nftnl_set_set_str(s, NFTNL_SET_TABLE, a->chain->table) == 0 &&
+	    nftnl_set_set_str(s, NFTNL_SET_NAME, nftnl_expr_get_str(e, NFTNL_EXPR_LOOKUP_SET)) ==
+		    0) {
+		nftnl_set_set_u32(s, NFTNL_SET_FAMILY, a->chain->nfproto);
+		set.known = netlink_fill_nft_set(s) == 0 &&
+			    nftnl_set_elem_foreach(s, on_element, &set) == 0;
+	}
+	for (size_t i = 0; i < set.n && set.intervals; i++)
+		end_interval(&set.items[i].key, &set);
+	array_push(set.arena, sets, set);
 	return set;
 }
 
@@ -315,7 +242,7 @@ static enum answer look_up(struct asking *a, const struct word *words, const str
 	enum answer before = a->applies, answer = NO, one;
 
 	for (size_t i = 0; i < set->n && answer != YES && a->verdict == NFT_CONTINUE; i++) {
-		const struct element *element = &set->items[i];
+		const struct nft_element *element = &set->items[i];
 
 		if (element->end)
 			continue;
@@ -331,92 +258,124 @@ static enum answer look_up(struct asking *a, const struct word *words, const str
 	return answer;
 }
 
-static void on_lookup(struct asking *a, const struct nftnl_expr *e)
+static void on_lookup(struct step *s)
 {
-	const struct word *words = register_of(a, e, NFTNL_EXPR_LOOKUP_SREG);
-	bool map = nftnl_expr_is_set(e, NFTNL_EXPR_LOOKUP_DREG);
-	bool negated = nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV;
+	bool map = nftnl_expr_is_set(s->e, NFTNL_EXPR_LOOKUP_DREG);
 	struct nft_set set = { 0 };
 
-	if (map && nftnl_expr_get_u32(e, NFTNL_EXPR_LOOKUP_DREG) != NFT_REG_VERDICT) {
-		load(a, e, NFTNL_EXPR_LOOKUP_DREG, (struct word){ 0 });
+	if (map && nftnl_expr_get_u32(s->e, NFTNL_EXPR_LOOKUP_DREG) != NFT_REG_VERDICT)
 		return;
-	}
 	/* Sets of addresses may be large, and nothing is known of the client's. */
-	if (map || words->port || words->interface || words->known)
-		set = find_set(a, e);
-	rule_asks(a, set.known ? answer_unless(look_up(a, words, &set), negated) : MAYBE);
+	if (map || s->from->port || s->from->interface || s->from->known)
+		set = find_set(s->a, s->e);
+	rule_asks(s->a, set.known ? answer_unless(look_up(s->a, s->from, &set),
+						  s->number & NFT_LOOKUP_F_INV)
+				  : MAYBE);
 }
 
-static void on_immediate(struct asking *a, const struct nftnl_expr *e)
+static void on_immediate(struct step *s)
 {
-	if (nftnl_expr_get_u32(e, NFTNL_EXPR_IMM_DREG) != NFT_REG_VERDICT)
-		load(a, e, NFTNL_EXPR_IMM_DREG, (struct word){ 0 });
-	else
-		rule_says(a, (int)nftnl_expr_get_u32(e, NFTNL_EXPR_IMM_VERDICT),
-			  nftnl_expr_get_str(e, NFTNL_EXPR_IMM_CHAIN));
+	if (nftnl_expr_is_set(s->e, NFTNL_EXPR_IMM_VERDICT))
+		rule_says(s->a, (int)s->number, s->text);
 }
 
-static void on_match(struct asking *a, const struct nftnl_expr *e)
+static void on_match(struct step *s)
 {
-	uint32_t len;
-
-	rule_asks(a, ask_match(a->packet, nftnl_expr_get_str(e, NFTNL_EXPR_MT_NAME),
-			       nftnl_expr_get_u32(e, NFTNL_EXPR_MT_REV),
-			       nftnl_expr_get(e, NFTNL_EXPR_MT_INFO, &len)));
+	rule_asks(s->a, ask_match(s->a->packet, s->text, s->number, s->lo));
 }
 
-static void on_target(struct asking *a, const struct nftnl_expr *e)
+static void on_target(struct step *s)
 {
-	const char *name = nftnl_expr_get_str(e, NFTNL_EXPR_TG_NAME);
-	uint32_t len;
-
-	rule_says(a, target_verdict(name, nftnl_expr_get(e, NFTNL_EXPR_TG_INFO, &len)), name);
+	rule_says(s->a, target_verdict(s->text, s->lo), s->text);
 }
 
-static const struct {
+static const struct expression {
 	const char *name;
-	void (*read)(struct asking *a, const struct nftnl_expr *e);
+	void (*read)(struct step *s);
 	int verdict; /* that it is, without read */
+	/* Its attributes; 0: it has none. */
+	uint16_t from, to; /* registers */
+	uint16_t text;
+	uint16_t numbers[3]; /* of which one is made */
+	uint16_t lo, hi;     /* values */
 } expressions[] = {
-	{ "bitwise", .read = on_bitwise },
-	{ "cmp", .read = on_cmp },
+	{ "bitwise", on_bitwise, .from = NFTNL_EXPR_BITWISE_SREG, .to = NFTNL_EXPR_BITWISE_DREG,
+	  .lo = NFTNL_EXPR_BITWISE_MASK, .hi = NFTNL_EXPR_BITWISE_XOR },
+	{ "cmp", on_compare, .from = NFTNL_EXPR_CMP_SREG, .numbers = { NFTNL_EXPR_CMP_OP },
+	  .lo = NFTNL_EXPR_CMP_DATA, .hi = NFTNL_EXPR_CMP_DATA },
 	{ "counter", .verdict = NFT_CONTINUE },
-	{ "ct", .read = on_ct },
-	{ "immediate", .read = on_immediate },
+	{ "ct", on_load, .to = NFTNL_EXPR_CT_DREG,
+	  .numbers = { NFTNL_EXPR_CT_DIR, NFTNL_EXPR_CT_KEY } },
+	{ "immediate", on_immediate, .to = NFTNL_EXPR_IMM_DREG, .text = NFTNL_EXPR_IMM_CHAIN,
+	  .numbers = { NFTNL_EXPR_IMM_VERDICT } },
 	{ "log", .verdict = NFT_CONTINUE },
-	{ "lookup", .read = on_lookup },
-	{ "match", .read = on_match },
-	{ "meta", .read = on_meta },
+	{ "lookup", on_lookup, .from = NFTNL_EXPR_LOOKUP_SREG, .to = NFTNL_EXPR_LOOKUP_DREG,
+	  .text = NFTNL_EXPR_LOOKUP_SET, .numbers = { NFTNL_EXPR_LOOKUP_FLAGS } },
+	{ "match", on_match, .text = NFTNL_EXPR_MT_NAME, .numbers = { NFTNL_EXPR_MT_REV },
+	  .lo = NFTNL_EXPR_MT_INFO },
+	{ "meta", on_load, .to = NFTNL_EXPR_META_DREG, .numbers = { NFTNL_EXPR_META_KEY } },
 	{ "notrack", .verdict = VERDICT_UNTRACK },
 	{ "objref", .verdict = NFT_CONTINUE },
-	{ "payload", .read = on_payload },
-	{ "range", .read = on_range },
+	{ "payload", on_load, .to = NFTNL_EXPR_PAYLOAD_DREG,
+	  .numbers = { NFTNL_EXPR_PAYLOAD_BASE, NFTNL_EXPR_PAYLOAD_OFFSET,
+		       NFTNL_EXPR_PAYLOAD_LEN } },
+	{ "range", on_compare, .from = NFTNL_EXPR_RANGE_SREG, .numbers = { NFTNL_EXPR_RANGE_OP },
+	  .lo = NFTNL_EXPR_RANGE_FROM_DATA, .hi = NFTNL_EXPR_RANGE_TO_DATA },
 	{ "reject", .verdict = NF_DROP },
-	{ "target", .read = on_target },
+	{ "target", on_target, .text = NFTNL_EXPR_TG_NAME, .lo = NFTNL_EXPR_TG_INFO },
+	{ .name = NULL }, /* any other */
 };
+
+/* 0 for the attribute: there is none. */
+static uint32_t number_of(const struct nftnl_expr *e, uint16_t attribute)
+{
+	return attribute ? nftnl_expr_get_u32(e, attribute) | nftnl_expr_get_u8(e, attribute) : 0;
+}
+
+static const void *value_of(const struct nftnl_expr *e, uint16_t attribute, uint32_t *len)
+{
+	return attribute ? nftnl_expr_get(e, attribute, len) : NULL;
+}
+
+static struct word *register_of(struct asking *a, uint32_t number)
+{
+	return &a->registers[(number < NFT_REG32_00 ? number * 4 : number - 4) % REGISTERS];
+}
 
 /* Returns -1 where nothing behind it matters. */
 static int read_expression(struct nftnl_expr *e, void *userdata)
 {
 	const char *name = nftnl_expr_get_str(e, NFTNL_EXPR_NAME);
+	const struct expression *x = expressions;
 	struct asking *a = userdata;
-	size_t i = 0;
+	struct step s = { .a = a, .e = e, .expression = name };
 
-	while (i < ELEMENTS(expressions) && strcmp(name, expressions[i].name) != 0)
-		i++;
-	if (i == ELEMENTS(expressions))
-		rule_asks(a, MAYBE);
-	else if (expressions[i].read)
-		expressions[i].read(a, e);
+	while (x->name && strcmp(name, x->name) != 0)
+		x++;
+	s.text = value_of(e, x->text, &s.len);
+	for (size_t i = 0; i < ELEMENTS(x->numbers) && x->numbers[i]; i++)
+		s.number = s.number << 8 | number_of(e, x->numbers[i]);
+	s.lo = value_of(e, x->lo, &s.len);
+	s.hi = value_of(e, x->hi, &s.len);
+	s.from = register_of(a, number_of(e, x->from));
+	if (x->read)
+		x->read(&s);
+	else if (x->name)
+		rule_says(a, x->verdict, NULL);
 	else
-		rule_says(a, expressions[i].verdict, NULL);
+		rule_asks(a, MAYBE);
+	if (x->to) {
+		struct word *to = register_of(a, number_of(e, x->to));
+
+		memset(to, 0, 4 * sizeof(*to)); /* an address is the longest */
+		*to = s.to;
+	}
 	return a->verdict != NFT_CONTINUE || a->applies == NO ? -1 : 0;
 }
 
 void nft_rule_judge(struct asking *a)
 {
-	struct word registers[WORDS + 4] = { 0 };
+	struct word registers[REGISTERS + WORDS] = { 0 };
 
 	a->registers = registers;
 	(void)nftnl_expr_foreach((struct nftnl_rule *)(uintptr_t)a->rule->raw, read_expression, a);

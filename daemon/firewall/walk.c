@@ -45,18 +45,16 @@ enum answer ask_port(struct packet *packet, enum port which, uint16_t lo, uint16
 {
 	uint16_t port = which == PORT_ASKED ? packet->asked : packet->port;
 	bool within = lo <= port && port <= hi;
+	uint16_t until = within ? hi : port < lo ? (uint16_t)(lo - 1) : UINT16_MAX;
 
 	if (lo == 0 && hi == UINT16_MAX)
 		return YES;
 	if (which == PORT_CLIENT)
 		return packet->tracking && hi < IPPORT_RESERVED ? NO : MAYBE;
-	if (packet->redirected && which == PORT_REACHED)
-		return answer_of(within, false);
-	packet->named |= within;
-	if (within && hi < packet->until)
-		packet->until = hi;
-	if (port < lo && lo - 1 < packet->until)
-		packet->until = (uint16_t)(lo - 1);
+	if (which == PORT_ASKED || !packet->redirected) {
+		packet->named |= within;
+		packet->until = until < packet->until ? until : packet->until;
+	}
 	return answer_of(within, false);
 }
 
