@@ -151,15 +151,29 @@ void log_done(void)
 	}
 }
 
+/* As it is told when there is no memory: what is not plain ASCII is a question mark. */
+static const char *make_plain(const char *text, char *buf, size_t size)
+{
+	size_t n;
+
+	(void)snprintf(buf, size, "%s", text[0] ? text : "no memory, not even to say for what");
+	n = strlen(buf);
+	for (size_t i = 0; i < n; i++)
+		if (buf[i] < ' ' || buf[i] > '~')
+			buf[i] = '?';
+	return buf;
+}
+
 /* A line of stderr. Only the journal understands the prefix of sd-daemon(3); people and their files get
  * the word. */
 static void print_line(enum log_level level, bool has_level, const char *text)
 {
 	_strbuf_ struct strbuf clean = { 0 };
+	char plain[LOG_TEXT_MAX];
 	const char *line;
 
 	utf8_add_clean(&clean, text, strlen(text));
-	line = clean.failed ? "no memory, not even to say for what" : strbuf_text(&clean);
+	line = clean.failed ? make_plain(text, plain, sizeof(plain)) : strbuf_text(&clean);
 	if (log_sink.to_journal)
 		fprintf(stderr, "<%d>%s\n", LOG_ERR + (int)level, line);
 	else if (isatty(STDERR_FILENO))
@@ -168,6 +182,18 @@ static void print_line(enum log_level level, bool has_level, const char *text)
 		fprintf(stderr, "%s\n", line);
 	else
 		fprintf(stderr, "%s: %s\n", log_level_names[level], line);
+}
+
+/* To the journal without memory. Whether that has taken it. */
+static bool emit_plain(int priority, const char *text)
+{
+	char plain[LOG_TEXT_MAX], bytes[LOG_TEXT_MAX + 256];
+	struct strbuf message = { .text = bytes };
+
+	message.len = (size_t)snprintf(
+		bytes, sizeof(bytes), "SYSLOG_IDENTIFIER=%.64s\nPRIORITY=%d\nMESSAGE=%s\n",
+		program_invocation_short_name, priority, make_plain(text, plain, sizeof(plain)));
+	return journal_takes(&message);
 }
 
 /* To the journal: with the fields, and under the id where there is one. */
@@ -187,6 +213,8 @@ static void emit(enum log_level level, const char *id, const char *const *fields
 		utf8_add_clean(&message, *fields, strlen(*fields));
 		strbuf_addc(&message, '\n');
 	}
+	if (message.failed && log_sink.n_waiting == 0 && emit_plain(priority, text))
+		return;
 	hand_over(&message);
 }
 
