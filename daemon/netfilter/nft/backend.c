@@ -21,6 +21,7 @@ struct survey {
 	struct nft_batch batch; /* that `want` points into */
 	struct nft_look have, want;
 	bool known; /* what we have is what we have put in: it was not read, nor is it compared */
+	bool lost;  /* no answer came, and what is in does not tell either whether it was taken */
 };
 
 struct transaction {
@@ -218,10 +219,11 @@ static int look_again(struct survey *survey, struct error *err)
 		encode_wanted(survey);
 	survey->known = false;
 	if (survey->arena.failed || survey->batch.failed)
-		return -ENOMEM;
+		r = -ENOMEM;
 	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++)
 		if (differs(survey, f))
 			r = -EIO;
+	survey->lost = r < 0;
 	return r < 0 ? err->code : 0;
 }
 
@@ -260,6 +262,11 @@ static int commit(struct transaction *t, const struct netfilter_wish *wish, stru
 	if (r == 0) {
 		keep_done(t, record);
 		return 0;
+	}
+	/* Which state is in nobody knows: what may be in stays listed. */
+	if (t->survey.lost) {
+		adopt(record, &t->both);
+		return r;
 	}
 	/* The old state is in; that the file claims more than that does no harm. */
 	if (record_save(record, &late) < 0)
