@@ -75,6 +75,8 @@ int xt_tables(enum family family, unsigned *ret, struct error *err)
 
 int xt_errno(void)
 {
-	/* libiptc fails with errno 0 ("version error") and with codes of its own below 0. */
-	return errno > 0 ? -errno : -EPROTO;
+	/* libiptc fails with errno 0 ("version error"), and here and there with the number below 0. */
+	if (errno == 0)
+		return -EPROTO;
+	return errno > 0 ? -errno : errno;
 }
