@@ -163,6 +163,18 @@ static int change_rules(struct redirect *redirect, const struct netfilter_wish *
 				 : 0;
 }
 
+/* Once our own rules are changed it is too late for the old state: whoever reads of a failure then has
+ * to know what is in. */
+static int after_change(const struct netfilter_wish *wish, const char *what, struct error *err,
+			int r)
+{
+	const char *done = wish->rules->level != LEVEL_NONE ? "the new rules are in; " : "";
+
+	if (r != 0)
+		(void)error_wrap(err, r < 0 ? r : err->code, "%s%s", done, what);
+	return r;
+}
+
 int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 		   struct netfilter_report *report, struct error *err)
 {
@@ -185,16 +197,16 @@ int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 	if (r != 0)
 		return added ? without_address(&redirect->record, err, r) : r;
 	cleared = clear_others(redirect, wish, report, err);
-	if (cleared < 0)
-		cleared = error_wrap(err, cleared,
-				     redirect->backend ? "remove rules of another backend"
-						       : "remove rules");
+	if (redirect->backend)
+		cleared = after_change(wish, "remove rules of another backend", err, cleared);
+	else if (cleared < 0)
+		cleared = error_wrap(err, cleared, "remove rules");
 	/* Rules that are left may need it. */
 	if (cleared > 0 || (cleared < 0 && redirect->record.n) || rules->loopback_v6 ||
 	    wish->dry_run)
 		return cleared;
 	r = remove_address(&redirect->record, cleared < 0 ? &late : err);
-	return r < 0 && cleared == 0 ? error_wrap(err, r, "remove ::6/128") : cleared;
+	return r < 0 && cleared == 0 ? after_change(wish, "remove ::6/128", err, r) : cleared;
 }
 
 int redirect_differs(const struct redirect *redirect, const struct netfilter_wish *wish,
@@ -320,8 +332,11 @@ static int remove_recognised(const struct redirect_removal *removal,
 		r = redirect_apply_wait(&redirect, wish, &removal->patience, ret, err);
 	if (r == 0)
 		report_address(&claimed, ret);
-	for (size_t i = 0; i < ELEMENTS(paths) && r == 0 && !removal->dry_run; i++)
+	for (size_t i = 0; i < ELEMENTS(paths) && r == 0 && !removal->dry_run; i++) {
 		r = record_save(&(struct record){ .path = paths[i] }, err);
+		if (r < 0)
+			r = error_wrap(err, r, "the rules are gone");
+	}
 	redirect_done(&redirect);
 	return r;
 }

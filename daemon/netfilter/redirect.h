@@ -26,7 +26,8 @@ void redirect_done(struct redirect *redirect);
 
 /* Makes the rules true: the address first when it is wanted, last when it goes. Returns 0 (report,
  * where it is not NULL, is added to), NETFILTER_BUSY (with the sentence; nothing changed, try
- * again), or a negative errno (old state kept or restored). */
+ * again), or a negative errno (old state kept or restored). What is left of another backend, or of
+ * the address, after the rules went in undoes nothing: then the sentence says so. */
 int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 		   struct netfilter_report *report, struct error *err) _must_check_;
 

@@ -118,9 +118,11 @@ static int apply(const struct generation *g, struct error *err)
 		r = firewalld_stage(FIREWALLD_DIR, &g->rules[LEVEL_FULL], &stored, err);
 	if (r == 0)
 		r = redirect(g, err);
-	if (r == 0)
-		(void)takeover_now(NULL);
-	return r < 0 ? r : firewalld_commit(&stored, err);
+	if (r < 0)
+		return r;
+	(void)takeover_now(NULL);
+	r = firewalld_commit(&stored, err);
+	return r < 0 ? error_wrap(err, r, "the new rules are in; store them for firewalld") : 0;
 }
 
 int verb_install(int argc, char *argv[], struct error *err)

@@ -2,8 +2,10 @@
 """Each system call of `tproxyd install` and `tproxyd uninstall` fails in turn, or is the last one before a SIGKILL: it is as it
 was, or as it should be.
 
-All tables of both families, ::6 and the record count. With TPROXYD_TEST_THOROUGH=1 there is one change more, and the calls
-before the first that is about rules fail, too; without, nftables has its turn at every third call.
+All tables of both families, ::6 and the record count. Only where rules of another backend could not be taken out are the new
+ones in nevertheless, which is told. With TPROXYD_TEST_THOROUGH=1 there are two changes more, and the calls before the first
+that is about rules fail, too; without, nftables has its turn at every third call, and the steps from one backend to the other
+at every twelfth.
 """
 
 import collections
@@ -35,7 +37,9 @@ ERRORS = {
 # What the rules are; and what else a clean-up has to leave alone.
 STATE = """
 for v in ip ip6; do ${v}tables-legacy-save | sed 's/^#.*//; s/\\[.*\\]//'; done
+echo --
 nft -s list ruleset
+echo --
 ip -o -6 addr show lo | sed 's/ *valid_lft.*//'
 """
 FILES = "cd /run; ls | grep -vx tproxyd-state; ls -A tproxyd tproxyd-install 2>/dev/null || :"
@@ -51,7 +55,7 @@ grep -c INJECTED /run/.etc/trace
 echo ===
 """ + STATE + """
 echo ===
-"$REAPPLY" 1+recorded "$RECORD" -- nothing 2>&1 >/dev/null
+for BACKEND in $BACKENDS; do export BACKEND; "$REAPPLY" 1+recorded "$RECORD" -- nothing 2>&1 >/dev/null; done
 echo ===
 """ + STATE + FILES
 
@@ -118,7 +122,7 @@ def points_of(calls, names=tuple(ERRORS)):
 
 
 def share_of(points, scenario, begin):
-    return points if THOROUGH or "nftables" not in scenario else points[begin::3]
+    return points if THOROUGH else points[begin::12 if "-from-" in scenario else 3 if "nftables" in scenario else 1]
 
 
 SETTINGS = ["install", "--redirect-dns"]
@@ -131,17 +135,26 @@ SCENARIOS = {
     "nftables-first-rules": ([], [*SETTINGS, NFT]),
     "nftables-other-rules": ([[*SETTINGS, NFT]], [*OTHER, NFT]),
     "nftables-no-rules": ([[*SETTINGS, NFT]], ["uninstall"]),
+    "nftables-from-iptables": ([SETTINGS], [*OTHER, NFT]),
+    "iptables-from-nftables": ([[*SETTINGS, NFT]], [*OTHER, "--backend=iptables"]),
 }
 if THOROUGH:
     SCENARIOS["one-family"] = ([SETTINGS], [*OTHER, "--ip-family-mode=ipv4"])
     SCENARIOS["nftables-one-family"] = ([[*SETTINGS, NFT]], [*OTHER, NFT, "--ip-family-mode=ipv4"])
 
 
+# An exit 1 that leaves the new rules in begins so.
+IN = "the new rules are in; "
+
+
 class Trial:
     def __init__(self, host, scenario, env=None):
         self.host = host
         self.before, self.words = SCENARIOS[scenario]
-        self.env = {"BACKEND": "nftables" if "nftables" in scenario else "iptables", **(env or {})}
+        # That which is used, and that which has something in as well.
+        self.backend = "nftables" if scenario.startswith("nftables") else "iptables"
+        self.other = {"nftables": "iptables", "iptables": "nftables"}[self.backend]
+        self.env = {"BACKENDS": f"{self.backend} {self.other if '-from-' in scenario else ''}", **(env or {})}
         self.problems = []
 
     def record(self):
@@ -173,7 +186,7 @@ class Trial:
                             env={**self.env, "REAPPLY": beside_driver("reapply"), "RECORD": RECORD}).stdout
         said, status, injected, state, cleaning, left = re.split(r"^===\n", out, flags=re.M)
         sentences = [line for line in said.splitlines() if not re.match(r"info: |(.*: )?notice: ", line)]
-        known = half_told is not None and half_told in said
+        known = (half_told is not None and half_told in said) or self.is_in_as_told(said, state)
         problem = self.judge(int(status), sentences, self.old if known else state, killed)
         if int(injected) == 0 and not killed:
             problem = "never came to it"
@@ -185,10 +198,23 @@ class Trial:
         if problem:
             self.problems.append(f"{what}: {status}: {problem}\n    {said.strip()}")
 
+    def is_in_as_told(self, said, state):
+        return IN in said and parts_of(state)[self.backend] == parts_of(self.new)[self.backend]
+
+    def is_of_a_killed(self, state):
+        """All of nf_tables is one step. Of two backends the second one's rules go when the first one's are in. The address
+        comes before the rules and goes after them."""
+        now, old, new = map(parts_of, (state, self.old, self.new))
+        if now["nftables"] not in (old["nftables"], new["nftables"]):
+            return False
+        if "iptables" not in self.env["BACKENDS"]:
+            return now["iptables"] == old["iptables"]
+        return now[self.backend] == new[self.backend] or now[self.other] == old[self.other]
+
     def judge(self, status, said, state, killed):
         if (status >= 128) != killed:
             return "died" if status >= 128 else "never came to it"
-        if state not in (self.old, self.new) and not (killed and rules_of(state) in map(rules_of, (self.old, self.new))):
+        if state not in (self.old, self.new) and not (killed and self.is_of_a_killed(state)):
             return f"not as it was: {difference(state, self.old)}, nor as it should be: {difference(state, self.new)}"
         if status == 0 and state != self.new:
             return "pretends to be done"
@@ -197,9 +223,8 @@ class Trial:
         return None
 
 
-def rules_of(state):
-    """Who is killed may have left the address that comes before the rules and goes after them."""
-    return [line for line in state.splitlines() if "::6/128" not in line]
+def parts_of(state):
+    return dict(zip(("iptables", "nftables", "addresses"), re.split(r"^--\n", state, flags=re.M)))
 
 
 def difference(a, b):
@@ -230,13 +255,13 @@ def test_a_kill_before_any_system_call_leaves_the_old_state_or_the_new_one(host,
     assert not trial.problems, "\n".join(trial.problems)
 
 
-@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if THOROUGH or "nftables" not in name])
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_memory_that_is_exhausted_is_told_and_the_record_cleans_up(host, scenario):
     """From each growth of the heap on, there is no more: not even for putting back."""
     trial = Trial(host, scenario, env={"MALLOC_TOP_PAD_": "0"})
     points = points_of(trial.record(), ["brk"])
     assert len(points) > 5
-    for _, number, maps, line in points:
+    for _, number, maps, line in share_of(points, scenario, 2):
         # The kernel's brk() tells a failure by the end of the heap, not by an error.
         trial.fail(f"brk {number} and all after it ({line})", "-e", "trace=brk,mmap", "-e",
                    f"inject=brk:retval=0:when={number}+", "-e", f"inject=mmap:error=ENOMEM:when={maps + 1}+",

@@ -355,9 +355,29 @@ Test(redirect, another_backend_that_is_busy_undoes_nothing)
 	second.difference = "a rule";
 	second.apply = NETFILTER_BUSY;
 	cr_expect_eq(apply_recognised(&full, &err), NETFILTER_BUSY);
-	cr_expect_str_eq(err.text, "others are at it");
+	cr_expect_str_eq(err.text, "the new rules are in; remove rules of another backend: "
+				   "others are at it");
+	cr_expect_eq(err.code, -EBUSY);
 	cr_expect(has_address());
 	cr_expect(recorded());
+}
+
+Test(redirect, another_backend_that_fails_undoes_nothing_and_it_is_told_what_is_in)
+{
+	struct ruleset less = full;
+	struct error err = { 0 };
+
+	expect_apply(&full);
+	less.loopback_v6 = false;
+	second.difference = "a rule";
+	second.apply = -EMFILE;
+	cr_expect_eq(apply_recognised(&less, &err), -EMFILE);
+	cr_expect_str_eq(err.text, "the new rules are in; remove rules of another backend: "
+				   "the other: no");
+	cr_expect(has_address(), "rules that are left may need it");
+	cr_expect(redirect.record.address && recorded());
+	cr_expect_eq(apply_recognised(&none, &err), -EMFILE);
+	cr_expect_str_eq(err.text, "remove rules of another backend: the other: no");
 }
 
 Test(redirect, a_backend_that_fails_keeps_no_other_from_being_done)
