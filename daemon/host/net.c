@@ -2,87 +2,53 @@
 #include "daemon/host/parts.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/capability.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
 #include "daemon/host/links.h"
 #include "daemon/os/fd.h"
 
-DEFINE_CLEANUP(struct ifaddrs *, freeifaddrs, NULL);
-
-/* False for what is no IP address. */
-static bool address_of(const struct sockaddr *sa, struct ip_addr *ret)
-{
-	const struct sockaddr_in *in = (const void *)sa;
-	const struct sockaddr_in6 *in6 = (const void *)sa;
-
-	*ret = (struct ip_addr){ 0 };
-	if (sa && sa->sa_family == AF_INET) {
-		memcpy(ret->bytes, &in->sin_addr, sizeof(in->sin_addr));
-		return true;
-	}
-	if (sa && sa->sa_family == AF_INET6) {
-		ret->family = FAMILY_V6;
-		memcpy(ret->bytes, &in6->sin6_addr, sizeof(in6->sin6_addr));
-		return true;
-	}
-	return false;
-}
-
 /* What is enslaved receives nothing for this host by itself. */
-static bool is_unnumbered(const struct link *link, const struct ifaddrs *list, enum family family)
+static bool is_unnumbered(const struct link_list *links, const struct link *link,
+			  enum family family)
 {
-	struct ip_addr addr;
-
 	if (!link->up || link->loopback || link->master)
 		return false;
-	for (; list; list = list->ifa_next)
-		if (strcmp(list->ifa_name, link->name) == 0 && address_of(list->ifa_addr, &addr) &&
-		    addr.family == family)
+	for (size_t i = 0; i < links->addresses.n; i++)
+		if (links->addresses.items[i].index == link->index &&
+		    links->addresses.items[i].addr.family == family)
 			return false;
 	return true;
 }
 
-static void find_unnumbered(struct arena *arena, const struct link_list *links,
-			    const struct ifaddrs *list, struct facts *facts)
+static void judge_link(const struct link_list *links, const struct link *link, struct facts *facts)
 {
-	for (size_t i = 0; i < links->n; i++)
-		for (enum family f = 0; f < FAMILY_COUNT; f++)
-			if (!facts->family[f].unnumbered &&
-			    is_unnumbered(&links->items[i], list, f))
-				facts->family[f].unnumbered =
-					arena_strdup(arena, links->items[i].name);
+	if (link->loopback && !facts->loopback)
+		facts->loopback = link->name;
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		if (!facts->family[f].unnumbered && is_unnumbered(links, link, f))
+			facts->family[f].unnumbered = link->name;
 }
 
 int host_addresses(struct arena *arena, struct facts *facts, struct error *err)
 {
 	/* ::1 and the ::6 that a redirect adds say nothing about IPv6 on this host. */
 	static const struct ip_addr added = { .family = FAMILY_V6, .bytes = { [15] = 6 } };
-	_cleanup_(freeifaddrsp) struct ifaddrs *list = NULL;
 	struct link_list links = { .arena = arena };
 	int r = host_links(&links, err);
 
 	if (r < 0)
 		return r;
-	if (getifaddrs(&list) < 0)
-		return error_sys(err, -errno, "list addresses");
-	find_unnumbered(arena, &links, list, facts);
-	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
-		const struct link *link = link_find(&links, i->ifa_name);
-		struct ip_addr addr;
+	for (size_t i = 0; i < links.n; i++)
+		judge_link(&links, &links.items[i], facts);
+	for (size_t i = 0; i < links.addresses.n; i++) {
+		const struct link *link = link_find(&links, links.addresses.items[i].index);
+		const struct ip_addr addr = links.addresses.items[i].addr;
 
-		if ((i->ifa_flags & IFF_LOOPBACK) && !facts->loopback)
-			facts->loopback = arena_strdup(arena, i->ifa_name);
-		if (!address_of(i->ifa_addr, &addr))
-			continue;
 		array_push(arena, &facts->addresses, addr);
 		if (ip_equal(&addr, &added) || (link && link_is_inner(&links, link)))
 			array_push(arena, &facts->inner_addresses, addr);
