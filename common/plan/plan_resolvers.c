@@ -21,11 +21,6 @@ struct local {
 	uid_t uid;
 };
 
-static bool is_here(const struct planner *p, const struct ip_addr *addr)
-{
-	return ip_is_loopback(addr) || planner_is_own(p, addr);
-}
-
 /* Who has a query that is sent to the address: a socket of that address goes before one of all. */
 static struct local find_local(const struct planner *p, const struct ip_addr *addr)
 {
@@ -87,7 +82,7 @@ static bool may_be_redirected(const struct planner *p, const struct local *local
 			const struct ip_addr *server = &f->dns_servers.items[i];
 			struct local other = find_local(p, server);
 
-			if (!is_here(p, server) ||
+			if (!resolv_is_here(p->facts, server) ||
 			    (other.served && local->served && other.uid != local->uid))
 				return true;
 		}
@@ -143,7 +138,8 @@ static void judge(struct planner *p, const struct ip_addr *server)
 {
 	struct local local = find_local(p, server);
 
-	if (!is_here(p, server) || !may_be_redirected(p, &local) || is_exempt(p, &local))
+	if (!resolv_is_here(p->facts, server) || !may_be_redirected(p, &local) ||
+	    is_exempt(p, &local))
 		return;
 	if (local.served && p->plan->user.found && local.uid == p->plan->user.uid)
 		return;

@@ -14,5 +14,8 @@
 void resolv_parse(const char *path, const char *text, size_t len,
 		  struct ip_list ret[static FAMILY_COUNT], struct diag_list *diags);
 
+/* Whether who asks the server asks this host. */
+bool resolv_is_here(const struct facts *facts, const struct ip_addr *server);
+
 /* Whether a line "options" of the C library has the option; ret's line and column are then where. */
 bool resolv_find_option(const char *text, size_t len, const char *option, struct origin *ret);

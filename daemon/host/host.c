@@ -2,8 +2,10 @@
 #include "daemon/host/host.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
+#include "common/plan/resolv.h"
 #include "daemon/os/sock_diag.h"
 #include "daemon/host/files.h"
 #include "daemon/firewall/firewall.h"
@@ -56,6 +58,36 @@ void host_resolv_conf(struct arena *arena, const struct config *config, struct f
 	host_dns_sockets(arena, facts);
 }
 
+/* Whether a name server of the mesh's resolver is this host. */
+static bool asks_this_host(struct arena *arena, const struct facts *facts)
+{
+	const struct facts_file *file = &facts->mesh_resolv_conf;
+	struct ip_list servers[FAMILY_COUNT] = { 0 };
+	struct diag_list ignored = { .arena = arena };
+
+	if (file->text)
+		resolv_parse(RESOLV_CONF, file->text, file->len, servers, &ignored);
+	for (enum family f = 0; f < FAMILY_COUNT; f++)
+		for (size_t i = 0; i < servers[f].n; i++)
+			if (resolv_is_here(facts, &servers[f].items[i]))
+				return true;
+	return false;
+}
+
+/* What DNS is to an installation: who serves it here matters only to who is asked here. */
+static void installed_dns(struct arena *arena, const struct config *config, struct facts *facts)
+{
+	const char *path = config->redirect.dns.resolv_config_path;
+
+	host_file_plain(arena, RESOLV_CONF, &facts->mesh_resolv_conf);
+	if (strcmp(path, RESOLV_CONF) == 0)
+		facts->resolv_conf = facts->mesh_resolv_conf;
+	else
+		host_file_plain(arena, path, &facts->resolv_conf);
+	if (asks_this_host(arena, facts))
+		host_dns_sockets(arena, facts);
+}
+
 /* Who listens, and where SSH is served. */
 static int sockets(struct arena *arena, struct facts *facts, struct error *err)
 {
@@ -95,11 +127,10 @@ int host_facts(struct arena *arena, const struct config *config, enum check_purp
 		return r;
 	if (purpose == CHECK_RUN) {
 		host_resolv_conf(arena, config, &facts);
+		host_file_plain(arena, RESOLV_CONF, &facts.mesh_resolv_conf);
 	} else {
-		host_file_plain(arena, config->redirect.dns.resolv_config_path, &facts.resolv_conf);
-		host_dns_sockets(arena, &facts);
+		installed_dns(arena, config, &facts);
 	}
-	host_file_plain(arena, RESOLV_CONF, &facts.mesh_resolv_conf);
 	/* Sockets matter to an installation only where SSH is to be kept out of it. */
 	if (purpose == CHECK_RUN || config->safety.protect_ssh == AUTO_BOOL_TRUE) {
 		r = sockets(arena, &facts, err);
