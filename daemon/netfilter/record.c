@@ -53,6 +53,16 @@ static int place_init(struct place *ret, struct error *err)
 	return 0;
 }
 
+/* A process stays in its place: it is looked up once. */
+static int place_here(const struct place **ret, struct error *err)
+{
+	static struct place process_place;
+	int r = process_place.netns ? 0 : place_init(&process_place, err);
+
+	*ret = &process_place;
+	return r;
+}
+
 /* The number of a word in a list; -1: it is not there. */
 static int find_word(const char *const *words, int n, const char *text)
 {
@@ -175,7 +185,7 @@ int record_load(const char *path, struct record *ret, struct error *err)
 {
 	struct record record = { .path = path };
 	_fclose_ FILE *f = NULL;
-	struct place here;
+	const struct place *here;
 	int r;
 
 	*ret = record;
@@ -184,11 +194,11 @@ int record_load(const char *path, struct record *ret, struct error *err)
 	f = fopen(path, "re");
 	if (!f)
 		return errno == ENOENT ? 0 : error_sys(err, -errno, "open %s", path);
-	r = place_init(&here, err);
+	r = place_here(&here, err);
 	if (r < 0)
 		return r;
 
-	r = load_lines(f, &here, &record);
+	r = load_lines(f, here, &record);
 	if (r == 0) {
 		*ret = record;
 		return 0;
@@ -216,12 +226,12 @@ static void print_item(const struct record_item *item, struct strbuf *out)
 
 static int print_record(const struct record *record, struct strbuf *out, struct error *err)
 {
-	struct place here;
-	int r = place_init(&here, err);
+	const struct place *here;
+	int r = place_here(&here, err);
 
 	if (r < 0)
 		return r;
-	strbuf_addf(out, HEADER "\nboot %s\nnetns %" PRIu64 "\n", here.boot, here.netns);
+	strbuf_addf(out, HEADER "\nboot %s\nnetns %" PRIu64 "\n", here->boot, here->netns);
 	if (record->address)
 		strbuf_addf(out, "address ::6/128 %s\n", record->address_iface);
 	for (size_t i = 0; i < record->n; i++)
