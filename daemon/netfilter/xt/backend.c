@@ -256,18 +256,12 @@ static int backend_ready(struct error *err)
 
 static int backend_find(struct error *err)
 {
-	int loaded = 0;
+	int r = 0;
 
-	for (enum family f = 0; f < FAMILY_COUNT; f++) {
-		unsigned tables;
-		int r = xt_tables(f, &tables, err);
-
-		if (r < 0)
-			return r;
-		loaded += r;
-	}
-	if (loaded > 0)
-		return 0;
+	for (enum family f = 0; f < FAMILY_COUNT && r == 0; f++)
+		r = xt_loaded(f, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	(void)error_set(err, -EOPNOTSUPP, "this host has no legacy netfilter tables");
 	return NETFILTER_ABSENT;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <libiptc/libip6tc.h>
 
@@ -71,6 +72,15 @@ int xt_tables(enum family family, unsigned *ret, struct error *err)
 			*ret |= (unsigned)(strcmp(line, table_name(n)) == 0) << n;
 	}
 	return ferror(file) ? error_sys(err, -EIO, "read %s", path) : 1;
+}
+
+int xt_loaded(enum family family, struct error *err)
+{
+	const char *path = xt_families[family].names_path;
+
+	if (access(path, R_OK) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : error_sys(err, -errno, "open %s", path);
 }
 
 int xt_errno(void)

@@ -33,5 +33,8 @@ extern const struct xt_family xt_families[FAMILY_COUNT];
  * without the module, or a negative errno. */
 int xt_tables(enum family family, unsigned *ret, struct error *err) _must_check_;
 
+/* Whether the module is there: 1, 0, or a negative errno. */
+int xt_loaded(enum family family, struct error *err) _must_check_;
+
 /* Negative errno of what libiptc has just failed at, never 0. */
 int xt_errno(void);
