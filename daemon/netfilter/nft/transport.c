@@ -9,8 +9,9 @@
 #include "daemon/os/fd.h"
 #include "daemon/os/netlink.h"
 
-/* What a socket's buffer holds unless it is made larger; a batch has to fit as a whole. */
-#define SEND_BYTES 200000
+/* A batch has to fit into the socket's buffer as a whole, with what the kernel takes besides. How much it
+ * holds unasked is the host's setting (net.core.wmem_default). */
+#define SPARE_BYTES 200000
 
 int nft_channel_open(struct netfilter_channel *channel, struct error *err)
 {
@@ -78,13 +79,12 @@ static int read_answers(int fd, const struct nft_batch *batch, struct error *err
 int nft_transact(struct netfilter_channel *channel, const struct nft_batch *batch, size_t len,
 		 struct error *err)
 {
-	const int size = (int)len + SEND_BYTES;
+	const int size = (int)len + SPARE_BYTES;
 
 	if (batch->failed)
 		return error_sys(err, -ENOMEM, "encode the rules");
 	/* Where it may not be made larger, sending says so. */
-	if (len > SEND_BYTES)
-		(void)setsockopt(channel->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	(void)setsockopt(channel->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	if (send(channel->fd, batch->bytes.text, len, 0) < 0)
 		return error_sys(err, -errno, "send the rules to nf_tables");
 	/* The kernel is done when it returns. */
