@@ -135,6 +135,8 @@ static void put_lookup(struct nlmsghdr *message, const struct nft_set *set)
 
 	mnl_attr_put_strz(message, NFTA_LOOKUP_SET, set->name);
 	put_register(message, NFTA_LOOKUP_SREG);
+	/* Said, so that it is noticed where others turn the rule around. */
+	nft_put_be32(message, NFTA_LOOKUP_FLAGS, 0);
 	end(&e);
 }
 
