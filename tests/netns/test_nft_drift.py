@@ -48,7 +48,7 @@ ssize_t send(int fd, const void *data, size_t len, int flags)
 	return sendto(fd, data, len, flags, 0, 0);
 }
 """
-SHIM = "/run/program/owner.so"
+SHIM = "/run/program/shim.so"
 
 # What nftables.service loads: Debian's file, and a rule of the operator's.
 SAVED = """#!/usr/sbin/nft -f
@@ -61,7 +61,27 @@ CHANGES = [
     "flush ruleset", "delete table ip tproxyd", "delete table ip6 tproxyd", "flush table ip tproxyd",
     "flush chain ip tproxyd KUMA_MESH_OUTBOUND", "insert rule ip tproxyd KUMA_MESH_OUTBOUND return",
     "add rule ip6 tproxyd KUMA_MESH_INBOUND_REDIRECT counter", "add chain ip tproxyd other",
+    "add table ip tproxyd { flags dormant; }",
 ]
+
+# A host that gives its sockets little memory (net.core.wmem_default, net.core.rmem_default).
+SMALL_BUFFERS = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/socket.h>
+
+int socket(int domain, int type, int protocol)
+{
+	int (*next)(int, int, int) = (int (*)(int, int, int))dlsym(RTLD_NEXT, "socket");
+	int fd = next(domain, type, protocol), size = 2304;
+
+	if (fd >= 0 && domain == AF_NETLINK) {
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	}
+	return fd;
+}
+"""
 
 
 @pytest.fixture
@@ -77,11 +97,15 @@ def start(trial, tmp_path):
     return daemon
 
 
-def unowned(trial, tmp_path):
-    trial.write("/run/program/owner.c", WITHOUT_OWNER)
-    trial.host.run(["cc", "-shared", "-fPIC", "-o", SHIM, "/run/program/owner.c"])
+def preloaded(trial, tmp_path, source):
+    trial.write("/run/program/shim.c", source)
+    trial.host.run(["cc", "-shared", "-fPIC", "-o", SHIM, "/run/program/shim.c", "-ldl"])
     trial.environment = {"LD_PRELOAD": SHIM, "ASAN_OPTIONS": "verify_asan_link_order=0"}
     return start(trial, tmp_path)
+
+
+def unowned(trial, tmp_path):
+    return preloaded(trial, tmp_path, WITHOUT_OWNER)
 
 
 def ours(host):
@@ -158,6 +182,25 @@ def test_tables_without_an_owner_are_put_right_and_who_it_was_is_told(trial, tmp
     print(f"nftables.service: {repaired(daemon, expected):.3f} s")
     assert "table inet filter" in trial.host.nft()
     assert daemon.status()["phase"] == "redirecting"
+    daemon.stop()
+    assert ours(trial.host) == []
+
+
+def test_a_rule_that_is_turned_around_is_put_right(trial, tmp_path):
+    trial.set(redirect__inbound__excludePorts=[1022, 1080])
+    daemon = unowned(trial, tmp_path)
+    expected = ours(trial.host)
+    listed = trial.host.run(["nft", "-as", "list", "table", "ip", "tproxyd"]).stdout
+    chain, rule, handle = re.search(r"\tchain (\S+) \{[^}]*?\n\t\t([^\n]* @[^\n]*) # handle (\d+)", listed).groups()
+    trial.host.run(["nft", "-f", "-"], input=f"replace rule ip tproxyd {chain} handle {handle} {rule.replace(' @', ' != @', 1)}\n")
+    repaired(daemon, expected)
+    await_line(daemon, f"Put the rules right, .*: IPv4 nf_tables: chain {chain} is not as it was")
+    daemon.stop()
+
+
+def test_a_host_that_gives_its_sockets_little_memory(trial, tmp_path):
+    daemon = preloaded(trial, tmp_path, SMALL_BUFFERS)
+    assert len(ours(trial.host)) == 2
     daemon.stop()
     assert ours(trial.host) == []
 

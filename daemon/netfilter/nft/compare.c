@@ -134,8 +134,9 @@ static bool same_sets(const struct nft_seen *have, const struct nft_seen *want)
 
 bool nft_seen_equal(const struct nft_seen *have, const struct nft_seen *want)
 {
-	bool same = have->exists == want->exists && have->chains.n == want->chains.n &&
-		    have->rules.n == want->rules.n && same_sets(have, want);
+	bool same = have->exists == want->exists && have->dormant == want->dormant &&
+		    have->chains.n == want->chains.n && have->rules.n == want->rules.n &&
+		    same_sets(have, want);
 
 	for (size_t i = 0; i < want->chains.n && same; i++)
 		same = same_chain(have, want, want->chains.items[i].name);
@@ -156,6 +157,8 @@ void nft_seen_differs(enum family family, const struct nft_seen *have, const str
 		return;
 	}
 	begun = out->len;
+	if (have->dormant)
+		strbuf_add(out, "table " NFT_TABLE " is dormant");
 	for (size_t i = 0; i < want->chains.n; i++) {
 		const char *name = want->chains.items[i].name;
 
@@ -241,8 +244,10 @@ void nft_snapshot(const struct nft_table *rules, const struct nft_seen *have,
 	for (size_t i = 0; i < rules->chains.n; i++)
 		add_chain(rules->chains.items[i], have, want, &ret[rules->chains.items[i]->table],
 			  traffic);
-	for (enum table t = 0; t < TABLE_COUNT; t++)
+	for (enum table t = 0; t < TABLE_COUNT; t++) {
 		known += ret[t].rules;
+		ret[t].equal = ret[t].equal && have->dormant == want->dormant;
+	}
 	/* What is in no chain of ours redirects, if anything. */
 	ret[TABLE_NAT].rules += (unsigned)(have->rules.n - known);
 	ret[TABLE_NAT].equal = ret[TABLE_NAT].equal && have->rules.n == known &&

@@ -111,6 +111,7 @@ static void add(struct reading *r, const struct nlmsghdr *message)
 	case NFT_MSG_NEWTABLE:
 		seen->exists = true;
 		seen->owned = number_of(message, NFTA_TABLE_FLAGS) & NFT_TABLE_F_OWNER;
+		seen->dormant = number_of(message, NFTA_TABLE_FLAGS) & NFT_TABLE_F_DORMANT;
 		seen->owner = number_of(message, NFTA_TABLE_OWNER);
 		break;
 	case NFT_MSG_NEWCHAIN:

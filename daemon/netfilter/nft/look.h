@@ -27,8 +27,8 @@ struct nft_element {
 };
 
 struct nft_seen {
-	bool exists, owned;
-	uint32_t owner; /* the address of a socket */
+	bool exists, owned, dormant; /* dormant: no packet comes to its chains */
+	uint32_t owner;              /* the address of a socket */
 	struct nft_message_list chains, rules, sets;
 	struct {
 		struct nft_element *items; /* sorted */
