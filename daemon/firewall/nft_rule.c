@@ -358,12 +358,15 @@ static int read_expression(struct nftnl_expr *e, void *userdata)
 	s.lo = value_of(e, x->lo, &s.len);
 	s.hi = value_of(e, x->hi, &s.len);
 	s.from = register_of(a, number_of(e, x->from));
-	if (x->read)
+	if (x->read) {
 		x->read(&s);
-	else if (x->name)
+	} else if (x->name) {
 		rule_says(a, x->verdict, NULL);
-	else
+	} else {
+		/* It may have loaded something, too. */
 		rule_asks(a, MAYBE);
+		memset(a->registers, 0, (REGISTERS + WORDS) * sizeof(*a->registers));
+	}
 	if (x->to) {
 		struct word *to = register_of(a, number_of(e, x->to));
 

@@ -152,6 +152,9 @@ HALF_UNDERSTOOD = {
     "protocol and port, kept out": (
         ["policy accept;", "meta l4proto . th dport { tcp . 15006, udp . 53 } drop"], "mesh open closed unnamed", "",
         ["drops inbound mesh traffic"]),
+    "port and what is not known, kept out": (
+        ["policy accept;", "tcp dport 9000 fib daddr type local drop"], "mesh open unnamed", "mesh open closed unnamed",
+        ["keeps out port 9000 by number"]),
     "all that a map does not name": (
         ["policy accept;", "ct state established,related accept", "tcp dport vmap { 8080 : accept, * : drop }"], "mesh", "",
         ["drops inbound mesh traffic", "lets in port 8080 by number"]),
