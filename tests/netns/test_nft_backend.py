@@ -88,21 +88,60 @@ def test_a_rule_that_others_replaced_is_seen(fw):
     assert [key for key in differing(fw, "default", "full")] == [("ipv4", "nat")]
 
 
-def test_each_message_that_is_refused_leaves_what_was_there(fw):
-    fw.apply("default", "drain")
+# Which of the messages; how many there are at least.
+@pytest.mark.parametrize("first, then, step, least", [
+    ("default drain", "default full", 1, 40), (None, "default full", 5, 8), ("default full", "default:v4 full", 5, 4),
+    ("default full", "default none", 1, 4)])
+def test_each_message_that_is_refused_leaves_what_was_there(fw, first, then, step, least):
+    if first:
+        fw.apply(*first.split())
     before, record = listed(fw), fw.recorded()
     refused = 0
-    for n in range(MESSAGES):
+    for n in range(0, MESSAGES, step):
         # The last but one commits.
-        result = fw.apply("default", "full", hook=f"{n} refuse", check=False)
+        result = fw.apply(*then.split(), hook=f"{n} refuse", check=False)
         if result.returncode == 0:
             break
         refused += 1
         assert result.stderr.strip(), n
         assert listed(fw) == before, n
         assert fw.recorded().split() == record.split(), n
-    assert 40 < refused < MESSAGES
-    assert differing(fw, "default", "full") == {}
+    assert least <= refused < MESSAGES
+    assert differing(fw, *then.split()) == {}
+
+
+def test_without_a_record_no_rule_and_what_was_recorded_needs_no_space(fw):
+    fw.run(["sh", "-ec", "mkdir /run/small; mount -nt tmpfs -o size=64k tmpfs /run/small"])
+
+    def apply(level, check=True):
+        return fw.drive("apply", "default", level, "recorded", "/run/small/record", check=check)
+
+    fw.run(["sh", "-c", "cat /dev/zero >/run/small/zeros"], check=False)
+    refused = apply("full", check=False)
+    assert refused.returncode == 1 and "No space left on device" in refused.stderr
+    assert listed(fw) == "" and fw.run(["test", "-e", "/run/small/record"], check=False).returncode == 1
+    fw.run(["rm", "/run/small/zeros"])
+    apply("full")
+    fw.run(["sh", "-c", "cat /dev/zero >/run/small/zeros"], check=False)
+    for level in ("drain", "full", "none"):
+        apply(level)
+        assert differing(fw, "default", level) == {}
+    assert fw.run(["ls", "/run/small"]).stdout == "zeros\n"
+
+
+def test_a_record_that_cannot_be_written_after_the_change_lists_what_was_and_what_is(fw):
+    fw.apply("default")
+    if fw.run(["sh", "-c", "command -v strace"], check=False).returncode:
+        pytest.skip("strace is not installed")
+    fw.run(["strace", "-qq", "-o", "/run/trace", "-e", "trace=write", "-e", "inject=write:error=ENOSPC:when=2", fw.driver, "apply",
+            "default:v4", "full", "recorded", RECORD],
+           env={"BACKEND": "nftables", "ASAN_OPTIONS": "detect_leaks=0"})
+    assert "INJECTED" in fw.run(["cat", "/run/trace"]).stdout
+    assert differing(fw, "default:v4", "full") == {}
+    assert [line for line in fw.recorded().splitlines() if line.startswith("table")] == [
+        "table ipv4 tproxyd", "table ipv6 tproxyd"]
+    fw.apply("default", "none")
+    assert listed(fw) == "" and not fw.has_record()
 
 
 def test_an_error_names_the_rule(fw):
