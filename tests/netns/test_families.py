@@ -23,7 +23,7 @@ INSIDE = {"ipv4": network.INSIDE4, "ipv6": network.INSIDE6}
 RESOLVER = {"ipv4": network.OUTSIDE4, "ipv6": network.OUTSIDE6}
 PEER = os.path.join(os.path.dirname(netfilter.__file__), "..", "standin", "peer")
 CARRIED = {"127.0.0.6": REDIRECTED, "::6": REDIRECTED, network.OUTSIDE4: DIRECT, network.OUTSIDE6: DIRECT}
-KILLS = 5
+KILLS = 3
 
 # HOST PORT: who was asked for, by the client's own port and by the one that the server has seen.
 VISIT = """
@@ -233,7 +233,7 @@ def kill_storm(subject):
             daemon.await_("READY=1")
         else:
             daemon.await_("STATUS=")
-            time.sleep(0.3 * n)
+            time.sleep(0.5 * n)
         daemon.process.kill()
         daemon.process.wait()
         end_children(subject.host)

@@ -2,7 +2,9 @@
 """Others change what a daemon has in nf_tables, where its tables are its own and where the kernel knows no owner: what can be
 changed, how soon it is put right, and what is told."""
 
+import os
 import re
+import subprocess
 import time
 
 import pytest
@@ -157,6 +159,46 @@ def test_what_others_prepare_is_no_difference(trial, tmp_path, ends):
             host.run(["nft", "-f", "-"], input=more + "add rule ip others c0 jump none\n", check=False)
     assert ours(host) == expected
     assert not [line for line in daemon.log if "Put the rules right" in line or "Cannot tell" in line], "".join(daemon.log)
+    daemon.stop()
+
+
+def watching(host, pid):
+    """The daemon's descriptor that hears of transactions."""
+    rows = [line.split() for line in host.run(["cat", f"/proc/{pid}/net/netlink"]).stdout.splitlines()[1:]]
+    [inode] = [row[9] for row in rows if row[1] == "12" and row[3] == "00000040"]
+    [fd] = [fd for fd in os.listdir(f"/proc/{pid}/fd") if os.readlink(f"/proc/{pid}/fd/{fd}") == f"socket:[{inode}]"]
+    return fd
+
+
+class Reads:
+    """What is read from a descriptor of a process while it is watched: how many bytes each time."""
+
+    def __init__(self, host, pid, fd, path):
+        self.path, self.fd = path, fd
+        self.strace = host.start(["strace", "-f", "-p", pid, "-e", "trace=recvfrom", "-o", path], stderr=subprocess.PIPE, text=True)
+        assert "attached" in self.strace.stderr.readline()
+
+    def end(self):
+        self.strace.terminate()
+        self.strace.wait()
+        found = re.findall(rf"recvfrom\({self.fd}, .* = (-?\d+)", self.path.read_text(encoding="utf-8"))
+        return [int(n) for n in found]
+
+
+def test_others_wake_it_once_for_each_transaction_and_nothing_else_does(trial, tmp_path):
+    daemon = start(trial, tmp_path)
+    pid = daemon.process.pid
+    fd = watching(trial.host, pid)
+    reads = Reads(trial.host, pid, fd, tmp_path / "idle")
+    time.sleep(5)
+    assert reads.end() == []
+    reads = Reads(trial.host, pid, fd, tmp_path / "changed")
+    for table in ("first", "second"):
+        rules = "".join(f"add rule ip {table} in ip saddr 198.51.100.{n} accept\n" for n in range(200))
+        trial.host.run(["nft", "-f", "-"], input=f"add table ip {table}\nadd chain ip {table} in\n{rules}")
+        time.sleep(1)
+    found = reads.end()
+    assert len([n for n in found if n > 0]) == 2 and found.count(-1) == 2, found
     daemon.stop()
 
 

@@ -240,4 +240,4 @@ def test_without_the_store_the_tables_go_at_once(machine):
         machine.systemctl("reset-failed", sample.UNIT)
         sample.start(machine)
     print(f"gone after {sorted(round(1000 * sec, 1) for sec in took)} ms")
-    assert sorted(took)[len(took) // 2] < 0.05, took
+    assert max(took) < 0.05, took
