@@ -23,6 +23,7 @@ INSIDE = {"ipv4": network.INSIDE4, "ipv6": network.INSIDE6}
 RESOLVER = {"ipv4": network.OUTSIDE4, "ipv6": network.OUTSIDE6}
 PEER = os.path.join(os.path.dirname(netfilter.__file__), "..", "standin", "peer")
 CARRIED = {"127.0.0.6": REDIRECTED, "::6": REDIRECTED, network.OUTSIDE4: DIRECT, network.OUTSIDE6: DIRECT}
+OWN_PEER = "/run/standin/peer"  # where any user of the host may read it
 KILLS = 3
 
 # HOST PORT: who was asked for, by the client's own port and by the one that the server has seen.
@@ -53,7 +54,7 @@ class Line:
     """An open connection to the echo outside."""
 
     def __init__(self, host, family):
-        self.process = host.start([PEER, "hold", FAR[family], ECHO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = host.start([OWN_PEER, "hold", FAR[family], ECHO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.speak()
 
     def speak(self):
@@ -74,7 +75,7 @@ class Subject:
         self.reached = ["ipv6"] if families == "v6" else ["ipv4", "ipv6"]
         self.families = ["ipv4"] if families == "v4" else self.reached
         self.daemon = None
-        application = self.host.start([PEER, "serve", APPLICATION, EXCLUDED_APPLICATION], user="nobody", stdout=subprocess.PIPE,
+        application = self.host.start([OWN_PEER, "serve", APPLICATION, EXCLUDED_APPLICATION], user="nobody", stdout=subprocess.PIPE,
                                       text=True)
         assert application.stdout.readline() == "serving\n"
 
@@ -96,7 +97,7 @@ class Subject:
 
     def dns(self, user="nobody"):
         ways = {"NOERROR 240.0.0.1": REDIRECTED, "NOERROR 192.0.2.53": DIRECT}
-        said = {family: self.host.run([PEER, "ask", "backend.mesh", "A", RESOLVER[family]], user=user).stdout.strip()
+        said = {family: self.host.run([OWN_PEER, "ask", "backend.mesh", "A", RESOLVER[family]], user=user).stdout.strip()
                 for family in self.reached}
         return {family: ways.get(answer, answer) for family, answer in said.items()}
 
