@@ -129,7 +129,7 @@ def test_without_a_hold_the_rules_go_with_the_proxy_and_come_back_with_it(one, v
 GAP = """\
 import os, signal, subprocess, sys, time
 def redirected():
-    shown = subprocess.run(["iptables-legacy", "-t", "nat", "-S", "OUTPUT"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(["iptables-legacy", "-w", "-t", "nat", "-S", "OUTPUT"], capture_output=True, text=True, check=True)
     return "-j KUMA_MESH_OUTBOUND" in shown.stdout
 assert redirected()
 os.kill(int(sys.argv[1]), signal.SIGKILL)
