@@ -26,7 +26,8 @@ struct exam {
 /* Where nothing is known of the port, or it is none (0), a step of which there is nothing to say. */
 static const struct filter_step *step_of(const struct filter_chain *chain, unsigned port)
 {
-	static const struct filter_step unknown = { .named = true,
+	static const struct filter_step unknown = { .to = UINT16_MAX,
+						    .named = true,
 						    .direct.fate = FILTER_ACCEPTS,
 						    .redirected.fate = FILTER_ACCEPTS };
 	size_t lo = 0, hi = chain->n;
@@ -68,22 +69,32 @@ static bool others_let_in(const struct exam *e, unsigned port, bool redirected)
 	return true;
 }
 
-/* The rule that means something else from now on for the port, or keeps it from being tracked; NULL:
- * none does, or the port is not redirected. */
-static const char *rule_at(const struct exam *e, unsigned port)
+/* The rule that means something else from now on for redirected ports of the step, or keeps them from
+ * being tracked; NULL: none does. */
+static const char *rule_of(const struct exam *e, const struct filter_step *step)
 {
-	const struct filter_step *step = step_of(e->chain, port);
 	enum filter_fate before = step->direct.fate, after = step->redirected.fate;
 
 	if (e->chain->topic != FILTER_INBOUND)
-		return before != FILTER_ACCEPTS && is_redirected(e, port) ? step->direct.rule
-									  : NULL;
+		return before == FILTER_ACCEPTS ? NULL : step->direct.rule;
 	if (before == after || !step->named ||
-	    (before < after && (before == FILTER_MAY_ACCEPT || after == FILTER_MAY_ACCEPT)) ||
-	    !is_redirected(e, port) || !others_let_in(e, port, before < after))
+	    (before < after && (before == FILTER_MAY_ACCEPT || after == FILTER_MAY_ACCEPT)))
 		return NULL;
 	/* A rule for all ports but some lets those in by not applying to them. */
 	return step->direct.rule ? step->direct.rule : step->redirected.rule;
+}
+
+/* The same for the port; NULL also where it is not redirected. */
+static const char *rule_at(const struct exam *e, unsigned port)
+{
+	const struct filter_step *step = step_of(e->chain, port);
+	const char *rule = rule_of(e, step);
+	bool opens = step->direct.fate < step->redirected.fate;
+
+	if (!rule || !is_redirected(e, port) ||
+	    (e->chain->topic == FILTER_INBOUND && !others_let_in(e, port, opens)))
+		return NULL;
+	return rule;
 }
 
 /* All ports for which it does, "80, 9000-9100". */
@@ -217,8 +228,14 @@ static unsigned sample_port(const struct exam *e)
 
 static void examine_ports(struct exam *e)
 {
-	for (unsigned port = 1; port <= UINT16_MAX; port++)
-		examine_port(e, port);
+	for (unsigned port = 1; port <= UINT16_MAX; port++) {
+		const struct filter_step *step = step_of(e->chain, port);
+
+		if (rule_of(e, step))
+			examine_port(e, port);
+		else
+			port = step->to;
+	}
 }
 
 /* The Dataplane's inbounds, or where they are not known any port; then all others. */
