@@ -24,6 +24,14 @@ struct ip_list {
 	size_t n;
 };
 
+static inline bool ip_list_has(const struct ip_list *list, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (ip_equal(&list->items[i], addr))
+			return true;
+	return false;
+}
+
 /* What a netfilter backend cannot do for a family on this host: a sentence for each, NULL where it
  * can. Never found out by creating a table. */
 struct facts_abilities {

@@ -140,13 +140,10 @@ static bool may_answer(const struct planner *p, const struct ip_addr *addr, uint
 static bool is_exposed(const struct planner *p, const struct ip_addr *addr)
 {
 	const struct port_list *ports = &p->plan->strict_ports;
-	const struct ip_list *inner = &p->facts->inner_addresses;
 
-	if (ip_is_loopback(addr) || (addr->family == FAMILY_V6 && ip_is_link_local(addr)))
+	if (ip_is_loopback(addr) || (addr->family == FAMILY_V6 && ip_is_link_local(addr)) ||
+	    ip_list_has(&p->facts->inner_addresses, addr))
 		return false;
-	for (size_t i = 0; i < inner->n; i++)
-		if (ip_equal(&inner->items[i], addr))
-			return false;
 	for (size_t i = 0; i < ports->n; i++)
 		if (!is_covered(p, addr, ports->items[i]) && may_answer(p, addr, ports->items[i]))
 			return true;

@@ -62,14 +62,6 @@ static bool is_exempt(const struct planner *p, const struct local *local)
 	return false;
 }
 
-static bool holds(const struct ip_list *list, const struct ip_addr *addr)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (ip_equal(&list->items[i], addr))
-			return true;
-	return false;
-}
-
 /* Whether it may ask a server that is redirected: none asks itself. */
 static bool may_be_redirected(const struct planner *p, const struct local *local)
 {
@@ -127,7 +119,7 @@ static void exempt(struct planner *p, const struct local *local)
 			"would run in a circle and are not redirected (%s)",
 	    local->text, local->uid, entry);
 	if (!p->plan->dns_capture_all &&
-	    !holds(&p->plan->family[local->addr->family].dns_servers, local->addr))
+	    !ip_list_has(&p->plan->family[local->addr->family].dns_servers, local->addr))
 		say(p, HOST_WARNING, setting_of(p),
 		    "%s does not name %s, which " RESOLV_CONF
 		    " does: who asks it gets no names of the mesh",

@@ -32,10 +32,7 @@ bool planner_kuma_dp_is(const struct planner *p, unsigned major, unsigned minor)
 
 bool planner_is_own(const struct planner *p, const struct ip_addr *addr)
 {
-	for (size_t i = 0; i < p->facts->addresses.n; i++)
-		if (ip_equal(&p->facts->addresses.items[i], addr))
-			return true;
-	return false;
+	return ip_list_has(&p->facts->addresses, addr);
 }
 
 bool planner_lists(const struct port_list *list, uint16_t port)

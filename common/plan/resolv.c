@@ -63,11 +63,7 @@ void resolv_parse(const char *path, const char *text, size_t len,
 
 bool resolv_is_here(const struct facts *facts, const struct ip_addr *server)
 {
-	bool own = false;
-
-	for (size_t i = 0; i < facts->addresses.n; i++)
-		own = own || ip_equal(&facts->addresses.items[i], server);
-	return own || ip_is_loopback(server);
+	return ip_is_loopback(server) || ip_list_has(&facts->addresses, server);
 }
 
 bool resolv_find_option(const char *text, size_t len, const char *option, struct origin *ret)
