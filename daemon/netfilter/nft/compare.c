@@ -71,14 +71,6 @@ static bool same_rule(const struct nft_message *have, const struct nft_message *
 	return same_expressions(h, w) && same_attribute(have, want, NFTA_RULE_USERDATA);
 }
 
-static const struct nft_message *find(const struct nft_message_list *list, const char *name)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->items[i].name, name) == 0)
-			return &list->items[i];
-	return NULL;
-}
-
 /* The next rule of the chain from *at on, which is set behind it; NULL: there is none. */
 static const struct nft_message *next_rule(const struct nft_message_list *rules, const char *chain,
 					   size_t *at)
@@ -90,7 +82,8 @@ static const struct nft_message *next_rule(const struct nft_message_list *rules,
 
 static bool same_chain(const struct nft_seen *have, const struct nft_seen *want, const char *name)
 {
-	const struct nft_message *h = find(&have->chains, name), *w = find(&want->chains, name);
+	const struct nft_message *h = nft_message_find(&have->chains, name),
+				 *w = nft_message_find(&want->chains, name);
 	size_t h_at = 0, w_at = 0;
 
 	if (!h || !w || !same_attribute(h, w, NFTA_CHAIN_HOOK) ||
@@ -122,7 +115,7 @@ static bool same_sets(const struct nft_seen *have, const struct nft_seen *want)
 {
 	for (size_t i = 0; i < want->sets.n; i++) {
 		const struct nft_message *w = &want->sets.items[i];
-		const struct nft_message *h = find(&have->sets, w->name);
+		const struct nft_message *h = nft_message_find(&have->sets, w->name);
 
 		if (!h || !same_attribute(h, w, NFTA_SET_FLAGS) ||
 		    !same_attribute(h, w, NFTA_SET_KEY_TYPE) ||
@@ -164,10 +157,11 @@ void nft_seen_differs(enum family family, const struct nft_seen *have, const str
 
 		if (!same_chain(have, want, name))
 			strbuf_addf(out, "%schain %s is %s", out->len > begun ? ", " : "", name,
-				    find(&have->chains, name) ? "not as it was" : "gone");
+				    nft_message_find(&have->chains, name) ? "not as it was"
+									  : "gone");
 	}
 	for (size_t i = 0; i < have->chains.n; i++)
-		if (!find(&want->chains, have->chains.items[i].name))
+		if (!nft_message_find(&want->chains, have->chains.items[i].name))
 			strbuf_addf(out, "%schain %s has come", out->len > begun ? ", " : "",
 				    have->chains.items[i].name);
 	if (!same_sets(have, want))
@@ -213,7 +207,7 @@ static void add_chain(const struct nft_chain *chain, const struct nft_seen *have
 {
 	size_t h_at = 0, w_at = 0;
 
-	ret->exists = ret->exists || find(&have->chains, chain->name);
+	ret->exists = ret->exists || nft_message_find(&have->chains, chain->name);
 	ret->equal = ret->equal && same_chain(have, want, chain->name);
 	ret->expected += (unsigned)chain->n;
 	for (size_t i = 0; i < chain->n; i++) {

@@ -78,16 +78,12 @@ static const struct nlmsghdr *keep(struct reading *r, const struct nlmsghdr *mes
 	return copy;
 }
 
-/* While others prepare a transaction, the kernel begins each datagram of a list too early: it counts
- * what they have not committed for listed (nf_tables_dump_chains(), net/netfilter/nf_tables_api.c).
- * The list's generation stays the same. */
-static bool is_listed(const struct nft_message_list *list, const char *name)
+const struct nft_message *nft_message_find(const struct nft_message_list *list, const char *name)
 {
-	size_t i = 0;
-
-	while (i < list->n && strcmp(list->items[i].name, name) != 0)
-		i++;
-	return i < list->n;
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->items[i].name, name) == 0)
+			return &list->items[i];
+	return NULL;
 }
 
 static void add_message(struct reading *r, struct nft_message_list *list,
@@ -97,6 +93,16 @@ static void add_message(struct reading *r, struct nft_message_list *list,
 
 	one.name = text_of(one.message, name);
 	array_push(r->arena, list, one);
+}
+
+/* Once for each name. While others prepare a transaction, the kernel begins each datagram of a list too
+ * early: it counts what they have not committed for listed (nf_tables_dump_chains(),
+ * net/netfilter/nf_tables_api.c). The list's generation stays the same. */
+static void add_once(struct reading *r, struct nft_message_list *list,
+		     const struct nlmsghdr *message, unsigned name)
+{
+	if (!nft_message_find(list, text_of(message, name)))
+		add_message(r, list, message, name);
 }
 
 static void add(struct reading *r, const struct nlmsghdr *message)
@@ -115,15 +121,13 @@ static void add(struct reading *r, const struct nlmsghdr *message)
 		seen->owner = number_of(message, NFTA_TABLE_OWNER);
 		break;
 	case NFT_MSG_NEWCHAIN:
-		if (!is_listed(&seen->chains, text_of(message, NFTA_CHAIN_NAME)))
-			add_message(r, &seen->chains, message, NFTA_CHAIN_NAME);
+		add_once(r, &seen->chains, message, NFTA_CHAIN_NAME);
 		break;
 	case NFT_MSG_NEWRULE:
 		add_message(r, &seen->rules, message, NFTA_RULE_CHAIN);
 		break;
 	case NFT_MSG_NEWSET:
-		if (!is_listed(&seen->sets, text_of(message, NFTA_SET_NAME)))
-			add_message(r, &seen->sets, message, NFTA_SET_NAME);
+		add_once(r, &seen->sets, message, NFTA_SET_NAME);
 		break;
 	case NFT_MSG_NEWSETELEM:
 		add_elements(r, seen, message);

@@ -20,6 +20,9 @@ struct nft_message_list {
 	size_t n;
 };
 
+/* The first of that name; NULL: there is none. */
+const struct nft_message *nft_message_find(const struct nft_message_list *list, const char *name);
+
 struct nft_element {
 	const char *set;
 	uint8_t key[16];
