@@ -75,16 +75,13 @@ const struct nlattr *netlink_nested(const struct nlattr *holder, unsigned type)
 	return a && netlink_is_in(a, holder) ? a : NULL;
 }
 
-/* Each tells of answers that were lost since the one before. */
-#define OVERRUNS_MAX 16
-
 void netlink_drain(int fd)
 {
 	char answer[64];
 	int overruns = 0;
 
 	while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) >= 0 ||
-	       (errno == ENOBUFS && overruns++ < OVERRUNS_MAX))
+	       (errno == ENOBUFS && overruns++ < NETLINK_OVERRUNS_MAX))
 		continue;
 }
 

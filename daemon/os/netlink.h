@@ -40,6 +40,9 @@ const struct nlattr *netlink_nested(const struct nlattr *holder, unsigned type);
 int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, void *userdata)
 	_must_check_;
 
+/* So often at most a read may fail with ENOBUFS: each tells of answers that were lost since the one before. */
+#define NETLINK_OVERRUNS_MAX 16
+
 /* Reads what nobody waits for any more. */
 void netlink_drain(int fd);
 

@@ -39,8 +39,6 @@ uint32_t nft_channel_port(const struct netfilter_channel *channel)
 	return address.nl_pid;
 }
 
-#define OVERRUNS_MAX 16 /* each tells of answers that were lost since the one before */
-
 /* An error comes unasked; the last message but the end is answered in any case. */
 static int read_answers(int fd, const struct nft_batch *batch, struct error *err)
 {
@@ -58,7 +56,8 @@ static int read_answers(int fd, const struct nft_batch *batch, struct error *err
 		if (n < 0 && errno == EAGAIN)
 			break;
 		lost = lost || n < 0;
-		if (n < 0 && errno != EINTR && (errno != ENOBUFS || overruns++ == OVERRUNS_MAX))
+		if (n < 0 && errno != EINTR &&
+		    (errno != ENOBUFS || overruns++ == NETLINK_OVERRUNS_MAX))
 			break;
 		if (n < (ssize_t)sizeof(answer) || answer.head.nlmsg_type != NLMSG_ERROR)
 			continue;
