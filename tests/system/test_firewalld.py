@@ -83,6 +83,13 @@ def wait_for_firewalld(machine):
     machine.wait_until(lambda: machine.run(["firewall-cmd", "--state"], check=False).returncode == 0)
 
 
+def give_tools(machine, kind):
+    """Has firewalld use those iptables."""
+    machine.sh(f"systemctl stop firewalld; update-alternatives --set iptables /usr/sbin/iptables-{kind};"
+               f"update-alternatives --set ip6tables /usr/sbin/ip6tables-{kind}; systemctl start firewalld")
+    wait_for_firewalld(machine)
+
+
 def direct_rules(machine):
     return machine.run(["firewall-cmd", "--direct", "--get-all-rules"]).stdout.splitlines()
 
@@ -231,9 +238,7 @@ def test_check_knows_what_firewalld_lets_in(machine):
 @pytest.mark.parametrize("machine", ["nftables", "iptables"], indirect=True)
 def test_a_daemons_rules_outlast_what_firewalld_does(machine):
     """Its direct rules, and with its iptables backend all others, are in the tables that ours are in: it flushes them all."""
-    machine.sh("systemctl stop firewalld; update-alternatives --set iptables /usr/sbin/iptables-legacy;"
-               "update-alternatives --set ip6tables /usr/sbin/ip6tables-legacy; systemctl start firewalld")
-    wait_for_firewalld(machine)
+    give_tools(machine, "legacy")
 
     def foreign():
         return sorted(rule for rules in chains(machine, "legacy", "ipv4").values() for rule in rules
@@ -276,10 +281,7 @@ def test_a_daemons_rules_outlast_what_firewalld_does(machine):
 @pytest.mark.parametrize("machine", ["nftables", "iptables"], indirect=True)
 def test_a_daemons_own_tables_are_left_alone_by_firewalld(machine, tools):
     """Where its tools are iptables-nft its nat rules are in nf_tables with either backend, so that nftables is chosen."""
-    machine.sh("systemctl stop firewalld;"
-               f"update-alternatives --set iptables /usr/sbin/iptables-{tools};"
-               f"update-alternatives --set ip6tables /usr/sbin/ip6tables-{tools}; systemctl start firewalld")
-    wait_for_firewalld(machine)
+    give_tools(machine, tools)
     machine.serve()
     sample.configure(machine, {} if tools == "nft" else {"backend": "nftables"})
     sample.start(machine)
