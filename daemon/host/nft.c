@@ -117,7 +117,7 @@ static int on_chain(const struct nlmsghdr *message, void *userdata)
 /* Tables of a Kuma redirect in native nftables, whoever made it. */
 static bool is_mesh_table(const char *table)
 {
-	return strncasecmp(table, "kuma_mesh", 9) == 0 || strncasecmp(table, "tproxyd", 7) == 0;
+	return strncasecmp(table, "kuma_mesh", 9) == 0 || strcmp(table, NFT_TABLE) == 0;
 }
 
 /* Jumps and comments stand in a rule as plain bytes, whatever expression holds them. */

@@ -274,8 +274,9 @@ def test_nat_rules_of_others_that_come_before_ours_are_told_of_once(trial, tmp_p
     add("behind", "output", -98)
     add("leaving", "postrouting", 100)
     assert not any("nat rules of others" in line for line in daemon.log)
-    for name in ("one", "another"):
-        add(name, "output", -100)
+    add("tproxyd_of_others", "output", -100)
+    await_line(daemon, "nat rules of others are in nf_tables now")
+    add("another", "output", -100)
     found = await_line(daemon, "nat rules of others are in nf_tables now")
     assert len(found) == 1 and re.search(r"last changed by nft \(process \d+\): they come before ours", found[0]), found
     daemon.stop()
