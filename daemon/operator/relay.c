@@ -180,15 +180,19 @@ static bool read_chunk(struct relay *relay)
 		char space[CMSG_SPACE(sizeof(struct ucred))];
 	} control;
 	char chunk[CHUNK_MAX];
-	struct iovec iov = { chunk, sizeof(chunk) };
+	size_t room = sizeof(relay->text) - 1 - relay->len;
+	struct iovec iov = { chunk, room < sizeof(chunk) ? room : sizeof(chunk) };
 	struct msghdr message = { .msg_iov = &iov,
 				  .msg_iovlen = 1,
 				  .msg_control = &control,
 				  .msg_controllen = sizeof(control) };
 	const struct cmsghdr *header;
 	struct ucred writer = { 0 };
-	ssize_t n = peer_recvmsg(relay->ours, &message, MSG_CMSG_CLOEXEC);
+	ssize_t n;
 
+	if (room == 0)
+		return false;
+	n = peer_recvmsg(relay->ours, &message, MSG_CMSG_CLOEXEC);
 	relay->ended = n == 0;
 	if (n <= 0)
 		return false;
@@ -386,6 +390,8 @@ int relay_inherit(const struct relay_heir *heir, struct handover *handover, stru
 		relay_free(take_ptr(relay));
 		return error_sys(err, r, "relay what %s says", heir->name);
 	}
+	/* A line of it may wait for the journal. */
+	go_on(relay, relay->len == 0);
 	*ret = take_ptr(relay);
 	return 0;
 }

@@ -326,6 +326,75 @@ Test(relay, does_not_quote_what_was_long_ago)
 
 /* What a successor knows of it is text alone: the descriptors are those of the former one, which reads no
  * more. A child may say what looks like facts. */
+/* What an execve would leave of it, in another loop. The former one keeps descriptors that are not its own
+ * any more. */
+static struct relay *hand_over(void)
+{
+	struct handover handover = { 0 };
+	_strbuf_ struct strbuf text = { 0 };
+	struct relay *next = NULL;
+	struct error err = { 0 };
+
+	handover_begin(&text);
+	relay_add_facts(world.relay, "output.", &text);
+	handover_end(&text);
+	cr_assert_eq(handover_parse(text.text, text.len, &handover, &err), 0, "%s", err.text);
+	sd_event_unref(world.event);
+	cr_assert_geq(sd_event_new(&world.event), 0);
+	cr_assert_eq(relay_inherit(&(struct relay_heir){ world.event, "kuma-dp", 10, "output." },
+				   &handover, &next, &err),
+		     0, "%s", err.text);
+	handover_done(&handover);
+	return next;
+}
+
+static void retry(void)
+{
+	cr_assert_eq(usleep(20000), 0);
+	turn();
+}
+
+Test(relay, a_line_that_waits_for_the_journal_does_so_after_a_handover_too)
+{
+	struct relay *next;
+
+	fill_journal();
+	child_writes("one\n");
+	turn();
+	next = hand_over();
+	empty_journal();
+	retry();
+	expect_message("MESSAGE=one\n");
+	relay_free(next);
+}
+
+Test(relay, what_waits_leaves_no_room_for_more_after_a_handover_either)
+{
+	static char a[4096 + 1], b[4096 + 1];
+	struct relay *next;
+
+	memset(a, 'a', 4096);
+	memset(b, 'b', 4096);
+	b[0] = '\n';
+	child_writes(a);
+	turn();
+	child_writes(a);
+	turn();
+	fill_journal();
+	child_writes(b);
+	turn();
+	next = hand_over();
+	child_writes(a);
+	turn();
+	empty_journal();
+	retry();
+	expect_message("MESSAGE=aaaa");
+	child_writes("\n");
+	retry();
+	expect_message("MESSAGE=bbbb");
+	relay_free(next);
+}
+
 Test(relay, is_handed_over_with_the_half_line_that_has_come)
 {
 	const struct relay_heir heir = { world.event, "kuma-dp", 10, "output." };
@@ -352,7 +421,7 @@ Test(relay, is_handed_over_with_the_half_line_that_has_come)
 				   &handover, &next, &err),
 		     0, "%s", err.text);
 	child_writes(", its end\n");
-	turn();
+	retry();
 	expect_message("MESSAGE=half \"a\" line\\\xef\xbf\xbd\xef\xbf\xbd, its end\n");
 	relay_quote(next, &quotes);
 	cr_expect(strstr(strbuf_text(&quotes), "said: dial: refused"), "%s", strbuf_text(&quotes));
