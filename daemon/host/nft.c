@@ -181,23 +181,32 @@ static int on_rule(const struct nlmsghdr *message, void *userdata)
 	return MNL_CB_OK;
 }
 
+/* A listing with thousands of rules may never come to its end without somebody's change in between. What
+ * was seen in one of them is there all the same: only what was not may be missing. */
 static int scan_all(struct scan *ret, struct error *err)
 {
 	struct arena arena = { 0 };
 	int r = -EINTR;
 
+	*ret = (struct scan){ .arena = &arena };
 	for (int i = 0; i < NETLINK_TRIES && r == -EINTR; i++) {
-		*ret = (struct scan){ .arena = &arena };
+		int rules = 0;
+
+		ret->chains.items = NULL;
+		ret->chains.n = 0;
+		ret->any = false;
 		r = netlink_list_nft(NFT_MSG_GETCHAIN, on_chain, ret);
-		if (r == 0 && ret->any)
-			r = netlink_list_nft(NFT_MSG_GETRULE, on_rule, ret);
+		if ((r == 0 || r == -EINTR) && ret->any)
+			rules = netlink_list_nft(NFT_MSG_GETRULE, on_rule, ret);
+		if (rules != 0)
+			r = rules;
 		if (r == NETLINK_LOST)
 			r = -EIO;
 		if (r == 0 && arena.failed)
 			r = -ENOMEM;
 		arena_done(&arena);
 	}
-	return r < 0 ? error_sys(err, r, "list the rules of nf_tables") : 0;
+	return r < 0 && r != -EINTR ? error_sys(err, r, "list the rules of nf_tables") : 0;
 }
 
 bool host_nft_nat_foreign(void)

@@ -44,6 +44,7 @@ void daemon_listen(struct daemon *d)
 		.event = d->event,
 		.lock_file = d->redirect.backend->in_tables ? NULL : xtables_lock_file(),
 		.iface = d->current->rules[LEVEL_FULL].loopback,
+		.channel = &d->redirect.channel,
 		.happened = on_news,
 		.userdata = d,
 	};

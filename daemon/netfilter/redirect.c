@@ -106,36 +106,74 @@ static bool lists_any(const struct record *record, unsigned kinds)
 	return false;
 }
 
-/* Where there is nothing of it, nothing is waited for. */
-static int clear_other(struct redirect *redirect, const struct netfilter_backend *other,
-		       const struct netfilter_wish *clear, struct netfilter_report *report,
-		       struct error *err)
+/* Whether there may be anything of it: where there is nothing, nothing is waited for. */
+static int is_in(const struct redirect *redirect, const struct netfilter_backend *other,
+		 const struct netfilter_wish *clear, bool *ret, struct error *err)
 {
 	_strbuf_ struct strbuf difference = { 0 };
 	bool listed = lists_any(&redirect->record, other->kinds);
 	int r = 0;
 
-	if (!listed && clear->scope == SCOPE_RECORDED)
+	*ret = listed || clear->scope != SCOPE_RECORDED;
+	if (!*ret)
 		return 0;
 	r = other->find(err);
-	if (r == NETFILTER_ABSENT)
+	if (r == NETFILTER_ABSENT) {
+		*ret = false;
 		return 0;
+	}
 	if (r == 0 && !listed && redirect->backend) {
 		r = other->differs(clear, &redirect->record, &difference, err);
-		if (r == 0 && difference.len == 0)
-			return 0;
+		*ret = r != 0 || difference.len > 0;
 	}
-	return r == 0 ? other->apply(clear, &redirect->record, report, err) : r;
+	return r;
+}
+
+static struct netfilter_wish clear_wish(const struct netfilter_wish *wish)
+{
+	struct netfilter_wish clear = *wish;
+
+	clear.rules = &nothing;
+	return clear;
+}
+
+/* Rules that redirect are not put in where somebody keeps those of another backend from going: for as
+ * long as he does, it could not be said which of them a packet meets. */
+static int ask_others(const struct redirect *redirect, const struct netfilter_wish *wish,
+		      struct error *err)
+{
+	const struct netfilter_wish clear = clear_wish(wish);
+
+	for (enum backend_choice i = BACKEND_IPTABLES; redirect->all && i < BACKEND_COUNT; i++) {
+		const struct netfilter_backend *other = redirect->all[i];
+		struct error unknown; /* it is told once our own rules are in */
+		bool in = false;
+
+		if (other && other != redirect->backend &&
+		    is_in(redirect, other, &clear, &in, &unknown) == 0 && in &&
+		    other->ready(err) == NETFILTER_BUSY)
+			return NETFILTER_BUSY;
+	}
+	return 0;
+}
+
+static int clear_other(struct redirect *redirect, const struct netfilter_backend *other,
+		       const struct netfilter_wish *clear, struct netfilter_report *report,
+		       struct error *err)
+{
+	bool in = false;
+	int r = is_in(redirect, other, clear, &in, err);
+
+	return r == 0 && in ? other->apply(clear, &redirect->record, report, err) : r;
 }
 
 /* Brings all other backends to nothing, whatever becomes of each. */
 static int clear_others(struct redirect *redirect, const struct netfilter_wish *wish,
 			struct netfilter_report *report, struct error *err)
 {
-	struct netfilter_wish clear = *wish;
+	const struct netfilter_wish clear = clear_wish(wish);
 	int result = 0;
 
-	clear.rules = &nothing;
 	for (enum backend_choice i = BACKEND_IPTABLES; redirect->all && i < BACKEND_COUNT; i++) {
 		const struct netfilter_backend *other = redirect->all[i];
 		struct error why = { 0 };
@@ -183,7 +221,9 @@ int redirect_apply(struct redirect *redirect, const struct netfilter_wish *wish,
 	struct error late = { 0 };
 	int r = 0, cleared;
 
-	if (rules->loopback_v6 && !wish->dry_run) {
+	if (redirect->backend && rules->level > LEVEL_DRAIN && !wish->dry_run)
+		r = ask_others(redirect, wish, err);
+	if (r == 0 && rules->loopback_v6 && !wish->dry_run) {
 		/* The address would be added and removed again with each try. */
 		if (!redirect->record.address)
 			r = redirect->backend->ready(err);

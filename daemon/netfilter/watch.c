@@ -70,8 +70,9 @@ void netfilter_watch_renew(struct netfilter_watch *watch)
 		tell(watch, NEWS_LEGACY, NULL);
 }
 
-/* Of a datagram that the filter let pass. Returns false where it is our own doing. */
-static bool read_writer(const char *buf, size_t len, char *ret, size_t size)
+/* Of a datagram that the filter let pass. Returns false where it is our own doing: sent by the socket with
+ * that port, or by this process, whose number is another one outside of a process namespace. */
+static bool read_writer(const char *buf, size_t len, uint32_t port, char *ret, size_t size)
 {
 	const struct nlmsghdr *message = (const void *)buf;
 	uint32_t pid = 0;
@@ -88,28 +89,32 @@ static bool read_writer(const char *buf, size_t len, char *ret, size_t size)
 			 mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
 			name = mnl_attr_get_str(a);
 	}
+	if ((port && message->nlmsg_pid == port) || pid == (uint32_t)getpid())
+		return false;
 	if (!name[0])
 		return true;
 	(void)snprintf(ret, size, "%s (process %u)", name, pid);
 	for (char *c = ret; *c; c++)
 		if (!isprint((unsigned char)*c))
 			*c = '?';
-	return pid != (uint32_t)getpid();
+	return true;
 }
 
 static int on_tables(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
 		     void *userdata)
 {
+	const struct netfilter_watch *watch = userdata;
+	uint32_t port = watch->setup.channel ? netlink_port(watch->setup.channel->fd) : 0;
 	_Alignas(struct nlmsghdr) char buf[1024];
 	char whom[64] = "";
 	bool news = false;
 	ssize_t n;
 
 	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0)
-		news |= read_writer(buf, (size_t)n, whom, sizeof(whom));
+		news |= read_writer(buf, (size_t)n, port, whom, sizeof(whom));
 	/* Messages were lost; what is left wakes us again. */
 	if (news || errno == ENOBUFS)
-		tell(userdata, NEWS_TABLES, whom[0] ? whom : NULL);
+		tell(watch, NEWS_TABLES, whom[0] ? whom : NULL);
 	return 0;
 }
 

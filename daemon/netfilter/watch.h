@@ -14,6 +14,7 @@
 #include "common/base/attr.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "daemon/netfilter/netfilter.h"
 
 enum netfilter_news {
 	NEWS_LEGACY,  /* the xtables lock was given back */
@@ -29,6 +30,8 @@ struct netfilter_watch_setup {
 	/* Borrowed for the watch's life; NULL: the rules are not where the lock counts. */
 	const char *lock_file;
 	const char *iface; /* likewise */
+	/* Through which our own transactions go, likewise; NULL: none. */
+	const struct netfilter_channel *channel;
 	/* Called from the event loop, once for a burst. whom is a program, "nft (process 4711)", or
 	 * NULL. */
 	void (*happened)(enum netfilter_news news, const char *whom, void *userdata);

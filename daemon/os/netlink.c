@@ -75,6 +75,14 @@ const struct nlattr *netlink_nested(const struct nlattr *holder, unsigned type)
 	return a && netlink_is_in(a, holder) ? a : NULL;
 }
 
+uint32_t netlink_port(int fd)
+{
+	struct sockaddr_nl address = { 0 };
+	socklen_t len = sizeof(address);
+
+	return getsockname(fd, (void *)&address, &len) < 0 ? 0 : address.nl_pid;
+}
+
 void netlink_drain(int fd)
 {
 	char answer[64];
@@ -85,10 +93,25 @@ void netlink_drain(int fd)
 		continue;
 }
 
+/* Whether others have changed what is listed. libmnl would read no further. */
+static bool take_interruptions(char *answer, size_t n)
+{
+	struct nlmsghdr *message = (void *)answer;
+	bool any = false;
+
+	for (int left = (int)n; mnl_nlmsg_ok(message, left);
+	     message = mnl_nlmsg_next(message, &left)) {
+		any = any || (message->nlmsg_flags & NLM_F_DUMP_INTR);
+		message->nlmsg_flags &= (uint16_t)~NLM_F_DUMP_INTR;
+	}
+	return any;
+}
+
 static int ask(const struct mnl_socket *s, const struct nlmsghdr *request, mnl_cb_t on_message,
 	       void *userdata)
 {
 	_Alignas(struct nlmsghdr) _unset_ char answer[ANSWER_MAX];
+	bool interrupted = false;
 	int r = MNL_CB_OK;
 
 	if (mnl_socket_sendto(s, request, request->nlmsg_len) < 0)
@@ -100,6 +123,7 @@ static int ask(const struct mnl_socket *s, const struct nlmsghdr *request, mnl_c
 			continue;
 		if (n < 0)
 			return NETLINK_LOST;
+		interrupted |= take_interruptions(answer, (size_t)n);
 		errno = 0;
 		r = mnl_cb_run(answer, (size_t)n, request->nlmsg_seq, mnl_socket_get_portid(s),
 			       on_message, userdata);
@@ -107,7 +131,7 @@ static int ask(const struct mnl_socket *s, const struct nlmsghdr *request, mnl_c
 	/* What reads messages may fail without an error of its own. */
 	if (r < 0)
 		return errno != 0 ? -errno : -EBADMSG;
-	return 0;
+	return interrupted ? -EINTR : 0;
 }
 
 int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, void *userdata)

@@ -98,7 +98,7 @@ static const struct netfilter_backend backend = {
 /* The other backend. */
 static struct {
 	unsigned applied, looked;
-	int apply, level;
+	int apply, level, ready;
 	unsigned ours; /* applies of the other one that came before */
 	const char *difference;
 } second;
@@ -107,6 +107,11 @@ static int second_find(struct error *err)
 {
 	(void)err;
 	return 0;
+}
+
+static int second_ready(struct error *err)
+{
+	return second.ready == NETFILTER_BUSY ? busy(err) : 0;
 }
 
 static int second_apply(const struct netfilter_wish *wish, struct record *record,
@@ -137,6 +142,7 @@ static const struct netfilter_backend second_backend = {
 	.name = "second",
 	.kinds = 1U << RECORD_NFT_TABLE,
 	.find = second_find,
+	.ready = second_ready,
 	.apply = second_apply,
 	.differs = second_differs,
 };
@@ -327,7 +333,7 @@ Test(redirect, what_another_backend_has_goes_once_the_rules_are_in)
 	struct error err = { 0 };
 
 	cr_expect_eq(apply_recognised(&full, &err), 0, "%s", err.text);
-	cr_expect_eq(second.looked, 1);
+	cr_expect_eq(second.looked, 2, "before and after");
 	cr_expect_eq(second.applied, 0, "there is nothing");
 	second.difference = "a rule";
 	cr_expect_eq(apply_recognised(&full, &err), 0, "%s", err.text);
@@ -345,6 +351,24 @@ Test(redirect, what_the_record_lists_of_another_backend_goes_with_any_change)
 		   (struct record_item){ .kind = RECORD_NFT_TABLE, .table = TABLE_COUNT });
 	fake.keeps = true;
 	expect_apply(&none);
+	cr_expect_eq(second.applied, 1);
+}
+
+Test(redirect, nothing_is_begun_where_another_backend_is_busy_that_has_something)
+{
+	static const struct ruleset drain = { .level = LEVEL_DRAIN };
+	struct error err = { 0 };
+
+	second.ready = NETFILTER_BUSY;
+	cr_expect_eq(apply_recognised(&full, &err), 0, "it has nothing: %s", err.text);
+	second.difference = "a rule";
+	cr_expect_eq(apply_recognised(&full, &err), NETFILTER_BUSY);
+	cr_expect_str_eq(err.text, "others are at it");
+	cr_expect_eq(fake.applied, 1);
+	cr_expect_eq(second.applied, 0);
+	/* What takes traffic back does not wait. */
+	cr_expect_eq(apply_recognised(&drain, &err), 0, "%s", err.text);
+	cr_expect_eq(fake.applied, 2);
 	cr_expect_eq(second.applied, 1);
 }
 

@@ -45,7 +45,7 @@ static bool is_listed(const struct record *record, enum family family)
 
 static bool is_ours(const struct nft_seen *seen, const struct netfilter_channel *channel)
 {
-	return seen->owned && channel && seen->owner == nft_channel_port(channel);
+	return seen->owned && channel && seen->owner == netlink_port(channel->fd);
 }
 
 /* One that systemd keeps for the daemon that it starts next stays; one that the record does not list
@@ -72,7 +72,7 @@ static bool recall(const struct netfilter_channel *channel, struct nft_look *ret
 	if (!channel || !channel->generation || nft_generation(&ret->generation) != 0 ||
 	    ret->generation != channel->generation)
 		return false;
-	port = nft_channel_port(channel);
+	port = netlink_port(channel->fd);
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
 		ret->family[f] = (struct nft_seen){
 			.exists = channel->rules[f] > 0,
@@ -304,7 +304,7 @@ static int run(struct transaction *t, const struct netfilter_wish *wish, struct 
 	int r = survey(&t->survey, wish, record, err);
 
 	if (r < 0)
-		return r;
+		return r == -EINTR ? NETFILTER_BUSY : r;
 	change = changes(&t->survey, wish, wish->dry_run ? report : &found);
 	if (!wish->dry_run) {
 		r = list_tables(t, record, err);

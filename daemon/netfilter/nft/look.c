@@ -244,6 +244,8 @@ int nft_look(struct arena *arena, struct nft_look *ret, struct error *err)
 	}
 	if (r == 0 && arena->failed)
 		r = -ENOMEM;
+	if (r == -EINTR)
+		return error_set(err, r, "others keep changing nf_tables while it is read");
 	if (r < 0)
 		return error_sys(err, r, "read nf_tables");
 	sort_elements(ret);

@@ -29,16 +29,6 @@ int nft_channel_open(struct netfilter_channel *channel, struct error *err)
 	return 0;
 }
 
-uint32_t nft_channel_port(const struct netfilter_channel *channel)
-{
-	struct sockaddr_nl address = { 0 };
-	socklen_t len = sizeof(address);
-
-	if (channel->fd < 0 || getsockname(channel->fd, (void *)&address, &len) < 0)
-		return 0;
-	return address.nl_pid;
-}
-
 /* An error comes unasked; the last message but the end is answered in any case. */
 static int read_answers(int fd, const struct nft_batch *batch, struct error *err)
 {
@@ -82,8 +72,10 @@ int nft_transact(struct netfilter_channel *channel, const struct nft_batch *batc
 
 	if (batch->failed)
 		return error_sys(err, -ENOMEM, "encode the rules");
-	/* Where it may not be made larger, sending says so. */
-	(void)setsockopt(channel->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	/* In a user namespace the host's limit holds (net.core.wmem_max); where that does not do,
+	 * sending says so. */
+	if (setsockopt(channel->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+		(void)setsockopt(channel->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	if (send(channel->fd, batch->bytes.text, len, 0) < 0)
 		return error_sys(err, -errno, "send the rules to nf_tables");
 	/* The kernel is done when it returns. */

@@ -12,9 +12,6 @@
 /* Opens the socket where it is not, and makes it ready for one more transaction. */
 int nft_channel_open(struct netfilter_channel *channel, struct error *err) _must_check_;
 
-/* Its address, by which the kernel tells whose a table is. */
-uint32_t nft_channel_port(const struct netfilter_channel *channel);
-
 /* Sends the batch up to `len`. Returns 0: every message was taken; NFT_UNANSWERED, with a sentence; or
  * what the first one was refused with: then nothing has changed. */
 int nft_transact(struct netfilter_channel *channel, const struct nft_batch *batch, size_t len,
