@@ -240,4 +240,5 @@ def test_without_the_store_the_tables_go_at_once(machine):
         machine.systemctl("reset-failed", sample.UNIT)
         sample.start(machine)
     print(f"gone after {sorted(round(1000 * sec, 1) for sec in took)} ms")
-    assert max(took) < 0.05, took
+    # On a busy machine the killed process, or who looks, may have to wait for a processor.
+    assert sorted(took)[2] < 0.05 and max(took) < 1, took
