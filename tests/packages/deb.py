@@ -11,6 +11,8 @@ import sample
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DIALOGUE = {"DEBIAN_FRONTEND": "noninteractive"}
+# What a removal says that is refused.
+STAYS = "the package stays until it is stopped"
 
 
 def path(packages):
@@ -53,6 +55,12 @@ def configure(machine):
 def remove(machine, verb="remove"):
     done = machine.run(["apt-get", verb, "-qq", "-y", "tproxyd"], env=DIALOGUE, timeout=240)
     return done.stdout + done.stderr
+
+
+def run_without_unit(machine):
+    """Starts `tproxyd run` as something else than its unit would: "systemctl stop elsewhere" ends it."""
+    machine.run(["systemd-run", "--quiet", "--unit=elsewhere", "--property=Type=notify", "tproxyd", "run"])
+    assert sample.is_redirected(machine)
 
 
 def newer(packages, directory):

@@ -110,6 +110,29 @@ def test_removal_takes_out_what_install_put_in(host):
     assert not sample.is_redirected(host) and not host.exists("/run/tproxyd-install")
 
 
+def test_removal_stops_the_service_whatever_policy_rc_d_says(host):
+    """It says no in images of containers and under automation."""
+    host.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
+    host.systemctl("start", "tproxyd", timeout=60)
+    assert sample.is_redirected(host)
+    deb.remove(host)
+    assert not host.exists("/usr/sbin/tproxyd")
+    assert not sample.is_redirected(host) and sample.processes(host) == {}
+    assert host.run(["pgrep", "-x", "tproxyd"], check=False).stdout == ""
+
+
+def test_the_package_stays_while_a_daemon_runs(host):
+    deb.run_without_unit(host)
+    refused = host.run(["apt-get", "remove", "-qq", "-y", "tproxyd"], env=deb.DIALOGUE, check=False, timeout=240)
+    said = refused.stdout + refused.stderr
+    assert refused.returncode != 0 and deb.STAYS in said, said
+    assert host.run(["tproxyd", "status"]).returncode == 0 and sample.is_redirected(host)
+    assert host.exists("/lib/systemd/system/tproxyd.service")
+    host.systemctl("stop", "elsewhere", timeout=60)
+    deb.remove(host)
+    assert not host.exists("/usr/sbin/tproxyd") and not sample.is_redirected(host)
+
+
 def test_upgrade_under_load_is_noticed_by_nobody(host, packages, tmp_path):
     sample.drop_in(host, "dns", "[Service]\nEnvironment=KUMA_TRANSPARENT_PROXY_REDIRECT_DNS_ENABLED=true\n")
     host.serve([80])

@@ -79,20 +79,41 @@ def test_rpmlint_finds_no_error(repository, rpms):
     assert " 0 errors" in done.stdout, done.stdout + done.stderr
 
 
+def install(machine, rpms):
+    """What the installation says."""
+    machine.copy(rpm_path(rpms), "/root/tproxyd.rpm")
+    return machine.run(["rpm", "--dbpath=/var/tmp/rpm", "-i", "--nodeps", "/root/tproxyd.rpm"]).stdout
+
+
+def remove(machine, check=True):
+    return machine.run(["rpm", "--dbpath=/var/tmp/rpm", "-e", "tproxyd"], check=check, timeout=120)
+
+
 def test_its_scripts_install_and_remove(machine, rpms):
     machine.make_legacy_tables()
     rules = machine.state()["rules"]
-    machine.copy(rpm_path(rpms), "/root/tproxyd.rpm")
-    said = machine.run(["rpm", "--dbpath=/var/tmp/rpm", "-i", "--nodeps", "/root/tproxyd.rpm"])
-    assert "redirects nothing yet" in said.stdout
+    assert "redirects nothing yet" in install(machine, rpms)
     assert machine.run(["id", "-u", "kuma-dp"]).stdout == "5678\n"
     machine.systemctl("daemon-reload")
     assert machine.show("tproxyd.service", "UnitFileState") == "disabled"
     deb.configure(machine)
     machine.systemctl("enable", "--now", "tproxyd", timeout=60)
     assert sample.is_redirected(machine)
-    machine.run(["rpm", "--dbpath=/var/tmp/rpm", "-e", "tproxyd"], timeout=120)
+    remove(machine)
     assert machine.state()["rules"] == rules and sample.processes(machine) == {}
     left = machine.sh("find /usr /lib /run /etc -name '*tproxyd*' | sort").split()
     assert [path for path in left if not path.startswith("/etc/")] == []
     assert machine.run(["ls", "/etc/tproxyd"]).stdout.split() == ["dataplane.yaml", "token", "tproxyd.yaml.rpmsave"]
+
+
+def test_the_package_stays_while_a_daemon_runs(machine, rpms):
+    machine.make_legacy_tables()
+    install(machine, rpms)
+    deb.configure(machine)
+    deb.run_without_unit(machine)
+    refused = remove(machine, check=False)
+    assert refused.returncode != 0 and deb.STAYS in refused.stderr, refused.stdout + refused.stderr
+    assert machine.exists("/usr/sbin/tproxyd") and sample.is_redirected(machine)
+    machine.systemctl("stop", "elsewhere", timeout=60)
+    remove(machine)
+    assert not machine.exists("/usr/sbin/tproxyd") and not sample.is_redirected(machine)
