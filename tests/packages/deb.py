@@ -11,6 +11,20 @@ import sample
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DIALOGUE = {"DEBIAN_FRONTEND": "noninteractive"}
+DIRECT = "/etc/firewalld/direct.xml"
+# Rules of others; and in their midst, as kumactl stores its own.
+OTHERS = """\
+<?xml version="1.0" encoding="utf-8"?>
+<direct>
+  <chain ipv="ipv4" table="nat" chain="FOREIGN"/>
+  <rule ipv="ipv4" table="nat" chain="OUTPUT" priority="0">-p tcp --dport 11 -j FOREIGN</rule>
+{}</direct>
+"""
+KUMACTLS = """\
+  <chain ipv="ipv4" table="nat" chain="KUMA_MESH_OUTBOUND"/>
+  <rule ipv="ipv4" table="nat" chain="OUTPUT" priority="3">-p tcp -m comment --comment kuma/mesh/transparent/proxy/ \
+-j KUMA_MESH_OUTBOUND</rule>
+"""
 # What a removal says that is refused.
 STAYS = "the package stays until it is stopped"
 
@@ -61,6 +75,14 @@ def run_without_unit(machine):
     """Starts `tproxyd run` as something else than its unit would: "systemctl stop elsewhere" ends it."""
     machine.run(["systemd-run", "--quiet", "--unit=elsewhere", "--property=Type=notify", "tproxyd", "run"])
     assert sample.is_redirected(machine)
+
+
+def store(machine, *more):
+    """Stores rules beside those of others, and forgets what a reboot forgets; firewalld puts such rules in as it starts."""
+    machine.write(DIRECT, OTHERS.format(""))
+    machine.run(["tproxyd", "install", "--kuma-dp-user=kuma-dp", "--store-firewalld", *more])
+    assert machine.read(DIRECT).count("KUMA_MESH_OUTBOUND") > 2 and sample.is_redirected(machine)
+    machine.run(["rm", "-r", "/run/tproxyd-install"])
 
 
 def newer(packages, directory):

@@ -5,6 +5,7 @@ import time
 
 import deb
 import machine as machines
+import pytest
 import sample
 from witnesses import Witnesses
 
@@ -131,6 +132,20 @@ def test_the_package_stays_while_a_daemon_runs(host):
     host.systemctl("stop", "elsewhere", timeout=60)
     deb.remove(host)
     assert not host.exists("/usr/sbin/tproxyd") and not sample.is_redirected(host)
+
+
+@pytest.mark.parametrize("comments", [(), ("--disable-comments",)])
+def test_removal_takes_out_what_install_stored_for_firewalld(host, comments):
+    deb.store(host, *comments)
+    deb.remove(host, "purge")
+    assert host.read(deb.DIRECT) == deb.OTHERS.format("")
+    assert not sample.is_redirected(host)
+
+
+def test_removal_leaves_what_kumactl_stored_for_firewalld(host):
+    host.write(deb.DIRECT, deb.OTHERS.format(deb.KUMACTLS))
+    deb.remove(host, "purge")
+    assert host.read(deb.DIRECT) == deb.OTHERS.format(deb.KUMACTLS)
 
 
 def test_upgrade_under_load_is_noticed_by_nobody(host, packages, tmp_path):

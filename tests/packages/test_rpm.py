@@ -117,3 +117,12 @@ def test_the_package_stays_while_a_daemon_runs(machine, rpms):
     machine.systemctl("stop", "elsewhere", timeout=60)
     remove(machine)
     assert not machine.exists("/usr/sbin/tproxyd") and not sample.is_redirected(machine)
+
+
+def test_removal_takes_out_what_install_stored_for_firewalld(machine, rpms):
+    machine.make_legacy_tables()
+    install(machine, rpms)
+    deb.store(machine)
+    remove(machine)
+    assert machine.read(deb.DIRECT) == deb.OTHERS.format("")
+    assert not sample.is_redirected(machine)
