@@ -90,6 +90,8 @@ def test_a_change_waits_for_a_moment_without_others(host, program):
 
 def test_long_lists_go_in_where_the_socket_may_not_be_made_as_large_as_one_likes(host, program):
     """In a user namespace the host's limit holds: net.core.wmem_max, which Linux doubles."""
+    if host.run(["unshare", "-Ur", "true"], check=False).returncode != 0:
+        pytest.skip("no user namespaces can be had here (in a chroot there are none)")
     networks = ",".join(f"10.{n >> 7}.{n % 128 * 2}.0/24" for n in range(3000))
     script = 'mount -t tmpfs run /run; ip link set lo up; "$@" && nft list table ip tproxyd | grep -c "10\\\\."'
     found = host.run(["unshare", "-Urmn", "sh", "-c", script, "sh", program, "install", "--backend=nftables",

@@ -4,6 +4,7 @@
 Environment: TPROXYD_TEST_SOAK, for how many seconds (default 20; an hour is 3600); TPROXYD_TEST_SEED, what happens in which
 order (printed)."""
 
+import contextlib
 import json
 import os
 import random
@@ -154,7 +155,8 @@ class Soak:
         self.daemon.process.kill()
         self.daemon.process.wait()
         for pid in self.proxies():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # one of them may end with another
+                os.kill(pid, signal.SIGKILL)
         self.host.run([PROGRAM, "uninstall", "--recorded", "--quiet"])
         self.nothing_is_left()
         self.start()
