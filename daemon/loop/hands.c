@@ -67,17 +67,15 @@ static int on_envoy_exit(sd_event_source *source, _unused_ int fd, _unused_ uint
 
 int daemon_watch_envoy(struct daemon *d, int pidfd)
 {
-	_close_ int fd = pidfd;
 	int r;
 
 	d->envoy_exit = sd_event_source_disable_unref(d->envoy_exit);
-	r = sd_event_add_io(d->event, &d->envoy_exit, fd, EPOLLIN, on_envoy_exit, d);
+	r = sd_event_add_io(d->event, &d->envoy_exit, pidfd, EPOLLIN, on_envoy_exit, d);
 	if (r < 0)
 		return r;
 	(void)sd_event_source_set_description(d->envoy_exit, "envoy");
 	(void)sd_event_source_set_priority(d->envoy_exit, PRIORITY_CHILD);
-	if (sd_event_source_set_io_fd_own(d->envoy_exit, 1) >= 0)
-		(void)take_fd(&fd);
+	(void)sd_event_source_set_io_fd_own(d->envoy_exit, 1);
 	return 0;
 }
 
@@ -85,6 +83,7 @@ static int watch_envoy(struct daemon *d, pid_t pid)
 {
 	_close_ int fd = pidfd_open(pid, 0);
 	struct process process;
+	int r;
 
 	if (fd < 0)
 		return -errno;
@@ -92,7 +91,10 @@ static int watch_envoy(struct daemon *d, pid_t pid)
 	 * to anybody, who is not to be stopped. */
 	if (process_read(pid, &process) < 0 || process.uid != d->current->plan.user.uid)
 		return -ESRCH;
-	return daemon_watch_envoy(d, take_fd(&fd));
+	r = daemon_watch_envoy(d, fd);
+	if (r >= 0)
+		(void)take_fd(&fd);
+	return r;
 }
 
 static int signal_envoy(struct daemon *d, int sig)

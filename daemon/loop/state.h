@@ -325,7 +325,7 @@ void daemon_start(struct daemon *d);
 
 /* hands.c: the real ones, and their timers. What a timer that fired brings about. */
 extern const struct daemon_ops daemon_system_ops;
-int daemon_watch_envoy(struct daemon *d, int pidfd) _must_check_; /* takes it */
+int daemon_watch_envoy(struct daemon *d, int pidfd) _must_check_; /* takes it, unless it fails */
 int daemon_make_timers(struct daemon *d, struct error *err) _must_check_;
 void daemon_timer(struct daemon *d, enum timer timer);
 

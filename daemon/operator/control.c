@@ -49,6 +49,7 @@ struct control {
 	char *snapshot; /* the last answer to a stranger */
 	uint64_t snapshot_usec;
 	struct client *asking; /* whose request is being answered */
+	bool borrowed; /* the descriptors are somebody else's still, who may need them again */
 	unsigned tickets;
 	struct client clients[CLIENTS_MAX]; /* fd -1: free */
 };
@@ -57,7 +58,7 @@ static void client_close(struct client *client)
 {
 	client->io = sd_event_source_disable_unref(client->io);
 	client->timer = sd_event_source_disable_unref(client->timer);
-	if (client->fd >= 0)
+	if (client->fd >= 0 && !client->control->borrowed)
 		peer_close(client->fd);
 	client->fd = -1;
 	free(client->reply);
@@ -238,17 +239,16 @@ static struct client *find_place(struct control *control, bool root)
 	return root || strangers < STRANGERS ? place : NULL;
 }
 
-/* Takes the descriptor, also where it cannot be served: it is closed then. */
-static void client_open(struct control *control, struct client *client, int fd)
+/* Takes the descriptor. Returns whether it can be served. */
+static bool client_open(struct control *control, struct client *client, int fd)
 {
 	client->control = control;
 	client->fd = fd;
-	if (sd_event_add_io(control->setup.event, &client->io, client->fd, EPOLLIN, on_client,
-			    client) < 0 ||
-	    sd_event_source_set_priority(client->io, control->setup.priority) < 0 ||
-	    sd_event_add_time_relative(control->setup.event, &client->timer, CLOCK_MONOTONIC,
-				       CLIENT_USEC, 0, on_client_timeout, client) < 0)
-		client_close(client);
+	return sd_event_add_io(control->setup.event, &client->io, client->fd, EPOLLIN, on_client,
+			       client) >= 0 &&
+	       sd_event_source_set_priority(client->io, control->setup.priority) >= 0 &&
+	       sd_event_add_time_relative(control->setup.event, &client->timer, CLOCK_MONOTONIC,
+					  CLIENT_USEC, 0, on_client_timeout, client) >= 0;
 }
 
 static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
@@ -267,7 +267,8 @@ static int on_connection(_unused_ sd_event_source *source, int fd, _unused_ uint
 		return 0;
 	}
 	*client = (struct client){ .root = root };
-	client_open(control, client, peer);
+	if (!client_open(control, client, peer))
+		client_close(client);
 	return 0;
 }
 
@@ -379,10 +380,7 @@ static int inherit_client(struct control *control, struct handover *handover, un
 		return 0;
 	client->root = root;
 	client->ticket = (unsigned)ticket;
-	client_open(control, client, fd);
-	if (client->fd >= 0 && ticket && !client_waits(client))
-		client_close(client);
-	return 0;
+	return client_open(control, client, fd) && (!ticket || client_waits(client)) ? 0 : -ENOMEM;
 }
 
 static int inherit_listener(struct control *control, struct handover *handover, size_t number,
@@ -409,6 +407,7 @@ int control_inherit(const struct control_setup *setup, struct handover *handover
 
 	if (!control)
 		return error_sys(err, -ENOMEM, "take the control socket over");
+	control->borrowed = true;
 	for (size_t i = 0; i < ELEMENTS(ends) && r == 0; i++)
 		r = inherit_listener(control, handover, i, err);
 	if (r < 0)
@@ -420,9 +419,8 @@ int control_inherit(const struct control_setup *setup, struct handover *handover
 	for (unsigned i = 0; i < n && r == 0; i++)
 		r = inherit_client(control, handover, i);
 	if (r < 0)
-		return error_set(err, r,
-				 "the state does not tell the connections of the control "
-				 "socket");
+		return error_sys(err, r, "take the connections of the control socket over");
+	control->borrowed = false;
 	if (setup->event)
 		*ret = take_ptr(control);
 	return 0;
@@ -438,7 +436,7 @@ void control_free(struct control *control)
 		struct listener *listener = &control->listeners[i];
 
 		sd_event_source_disable_unref(listener->io);
-		if (listener->fd < 0)
+		if (listener->fd < 0 || control->borrowed)
 			continue;
 		peer_close(listener->fd);
 		(void)unlink(listener->address.sun_path);

@@ -40,7 +40,7 @@ DEFINE_CLEANUP(struct control *, control_free, NULL);
 
 /* The sockets for a successor of this process, as facts (common/supervise/handover.h), with those who wait
  * for an answer or have not asked yet; and the successor takes them. Without an event loop it only
- * looks whether they are told: *ret is then untouched. */
+ * looks whether they are told: *ret is then untouched. Where it fails the sockets are left alone. */
 void control_add_facts(const struct control *control, struct strbuf *out);
 int control_inherit(const struct control_setup *setup, struct handover *handover,
 		    struct control **ret, struct error *err) _must_check_;

@@ -258,6 +258,13 @@ static int watch(struct relay *relay, int64_t priority)
 	return r < 0 ? r : sd_event_source_set_priority(relay->timer, priority);
 }
 
+static void unwatch(struct relay *relay)
+{
+	sd_event_source_disable_unref(relay->io);
+	sd_event_source_disable_unref(relay->timer);
+	sd_event_unref(relay->event);
+}
+
 /* A socket and not a pipe: it tells who writes. */
 static int make_pair(int ret[static 2])
 {
@@ -387,7 +394,7 @@ int relay_inherit(const struct relay_heir *heir, struct handover *handover, stru
 	relay->event = sd_event_ref(heir->event);
 	r = watch(relay, heir->priority);
 	if (r < 0) {
-		relay_free(take_ptr(relay));
+		unwatch(relay);
 		return error_sys(err, r, "relay what %s says", heir->name);
 	}
 	/* A line of it may wait for the journal. */
@@ -401,9 +408,7 @@ void relay_free(struct relay *relay)
 	if (!relay)
 		return;
 	drain(relay);
-	sd_event_source_disable_unref(relay->io);
-	sd_event_source_disable_unref(relay->timer);
-	sd_event_unref(relay->event);
+	unwatch(relay);
 	peer_close(relay->ours);
 	(void)close(relay->theirs);
 	free(relay);

@@ -24,7 +24,7 @@ int relay_new(sd_event *event, const char *name, int64_t priority, struct relay 
 
 /* The relay for a successor of this process, as facts with that prefix (common/supervise/handover.h): its
  * descriptors, and the half line that has come; and the successor takes it. Without an event loop it
- * only looks whether all is told: *ret is then untouched. */
+ * only looks whether all is told: *ret is then untouched. Where it fails the descriptors are left alone. */
 struct relay_heir {
 	sd_event *event;
 	const char *name; /* kept */

@@ -5,7 +5,7 @@
  * The way back of a program that was executed in the place of another one: until it has taken over, that
  * one can be executed again in the same process, with the state and the descriptors that it has handed
  * on. It is, where this one crashes, exits, or is not ready in time. Until then nothing that was handed
- * on may be closed or used up.
+ * on may be closed or used up: whoever takes such a thing, and fails, leaves it alone.
  */
 
 #include <stdbool.h>

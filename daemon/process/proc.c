@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/os/fd.h"
 #include "daemon/process/procfs.h"
 
 static int on_exit_seen(_unused_ sd_event_source *source, const siginfo_t *si, void *userdata)
@@ -27,30 +28,33 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
 	return 0;
 }
 
-/* Takes the process over: whatever fails here, and whatever ends us later, it
- * does not stay behind. */
+/* Takes the process and its descriptor over: whatever ends us later, it does not stay behind. Where that
+ * fails both are as they were. */
 static int watch_child(struct proc *proc, int pidfd, struct error *err)
 {
-	sd_event_source *source;
-	siginfo_t si;
+	sd_event_source *source = NULL;
 	int r = sd_event_add_child_pidfd(proc->event, &source, pidfd, WEXITED, on_exit_seen, proc);
 
+	if (r >= 0)
+		r = sd_event_source_set_priority(source, PROC_PRIORITY_EXIT);
 	if (r < 0) {
-		(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-		(void)waitid(P_PIDFD, (id_t)pidfd, &si, WEXITED);
-		(void)close(pidfd);
+		(void)sd_event_source_disable_unref(source);
 		return error_sys(err, r, "watch %s", proc->name);
 	}
 	(void)sd_event_source_set_child_pidfd_own(source, 1);
 	(void)sd_event_source_set_child_process_own(source, 1);
 	(void)sd_event_source_set_description(source, proc->name);
-	r = sd_event_source_set_priority(source, PROC_PRIORITY_EXIT);
-	if (r < 0) {
-		(void)sd_event_source_disable_unref(source);
-		return error_sys(err, r, "watch %s", proc->name);
-	}
 	proc->child = source;
 	return 0;
+}
+
+static void end_unwatched(int pidfd)
+{
+	siginfo_t si;
+
+	(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+	(void)waitid(P_PIDFD, (id_t)pidfd, &si, WEXITED);
+	(void)close(pidfd);
 }
 
 static int system_spawn(struct proc *proc, const struct exec_spec *spec, struct error *err)
@@ -59,24 +63,32 @@ static int system_spawn(struct proc *proc, const struct exec_spec *spec, struct 
 	pid_t pid;
 	int pidfd, r = spawn(spec, &pid, &pidfd, err);
 
-	if (r >= 0)
-		r = watch_child(proc, pidfd, err);
 	if (r < 0)
 		return r;
+	r = watch_child(proc, pidfd, err);
+	if (r < 0) {
+		end_unwatched(pidfd);
+		return r;
+	}
 	proc->process->pid = pid;
 	/* Only a successor asks for it: where it cannot be read, 0 says so. */
 	proc->process->start_ticks = process_read(pid, &process) < 0 ? 0 : process.start_ticks;
 	return 0;
 }
 
-/* The number is its own still: nobody else can have reaped it. */
+/* The number is its own still: nobody else can have reaped it. Where it cannot be watched, the one that has
+ * started it may go on with it; if not, it ends with us. */
 static int system_adopt(struct proc *proc, struct error *err)
 {
-	int pidfd = pidfd_open(proc->process->pid, 0);
+	_close_ int pidfd = pidfd_open(proc->process->pid, 0);
+	int r;
 
 	if (pidfd < 0)
 		return error_sys(err, -errno, "open a pidfd of %s", proc->name);
-	return watch_child(proc, pidfd, err);
+	r = watch_child(proc, pidfd, err);
+	if (r >= 0)
+		(void)take_fd(&pidfd);
+	return r;
 }
 
 static int system_signal(struct proc *proc, int sig)

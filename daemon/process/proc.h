@@ -116,7 +116,7 @@ void proc_event(struct proc *proc, enum proc_event event);
 
 /* What a successor of this daemon has to know besides proc->process; and the successor, after
  * proc_init() with proc->process known: takes it, then the process that is there (our child still) and
- * the timer that runs. */
+ * the timer that runs. Where that fails the process is left alone. */
 void proc_add_facts(const struct proc *proc, const char *prefix, struct strbuf *out);
 int proc_take_facts(struct proc *proc, const char *prefix, struct handover *handover,
 		    struct error *err) _must_check_;
