@@ -35,6 +35,10 @@ struct daemon_heir {
 int daemon_inherit(const struct daemon_heir *given, struct daemon **ret, struct error *err)
 	_must_check_;
 
+/* Where it cannot: gives the place back because of this error. Returns where nobody can be given it: the rules
+ * are out then, and the proxy may end. */
+void daemon_give_back(const struct error *err);
+
 /* Whether it could; without a descriptor or a child of its own. */
 int daemon_could_inherit(const struct daemon_heir *given, struct error *err) _must_check_;
 

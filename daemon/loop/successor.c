@@ -14,10 +14,13 @@
 #include "daemon/loop/daemon.h"
 #include "daemon/loop/reexec.h"
 #include "daemon/loop/state.h"
+#include "daemon/netfilter/backends/backends.h"
 #include "daemon/operator/log.h"
 #include "daemon/operator/notify.h"
 #include "daemon/os/crossing.h"
 #include "daemon/os/retreat.h"
+
+#define LAST_TRY_USEC ((uint64_t)5 * 1000 * 1000) /* for rules that others keep busy */
 
 /* Where the reading of it has got to. */
 struct heir {
@@ -273,6 +276,29 @@ static void tell(struct daemon *d, const struct heir *heir)
 		tell_taken(d, heir->version);
 }
 
+/* Without us nobody watches the proxy, whose end is ours: the rules go first. */
+static void take_rules_out(void)
+{
+	const struct redirect_removal removal = {
+		.all = netfilter_backends,
+		.record = RECORD_RUN,
+		.scope = SCOPE_RECORDED,
+		.patience = { .timeout_usec = LAST_TRY_USEC },
+	};
+	struct netfilter_report report;
+	struct error err = { 0 };
+
+	if (redirect_remove(&removal, &report, &err) != 0)
+		log_error(&err, "Cannot take the rules out");
+	netfilter_report_done(&report);
+}
+
+void daemon_give_back(const struct error *err)
+{
+	retreat(err);
+	take_rules_out();
+}
+
 int daemon_inherit(const struct daemon_heir *given, struct daemon **ret, struct error *err)
 {
 	_cleanup_(heir_done) struct heir heir = { 0 };
@@ -289,6 +315,10 @@ int daemon_inherit(const struct daemon_heir *given, struct daemon **ret, struct 
 	if (r < 0) {
 		/* Before the clean-up: what it closes is lost, and whom it ends. */
 		retreat(err);
+		/* Tables that belong to the socket go with it; nobody else could take them out. */
+		if (begun)
+			redirect_done(&d->redirect);
+		take_rules_out();
 		if (d && !begun) {
 			generation_free(d->current);
 			free(take_ptr(d));

@@ -14,14 +14,10 @@
 #include "daemon/os/fd.h"
 #include "daemon/os/retreat.h"
 #include "daemon/netfilter/instance.h"
-#include "daemon/netfilter/redirect.h"
-#include "daemon/netfilter/backends/backends.h"
 #include "daemon/operator/log.h"
 #include "daemon/operator/messages.h"
 #include "daemon/operator/notify.h"
 #include "daemon/verbs/verbs.h"
-
-#define LAST_TRY_USEC ((uint64_t)5 * 1000 * 1000) /* for rules that others keep busy */
 
 /* Blocked for the loop. SIGTERM and SIGINT end us as they end anybody until there is something to undo:
  * loading may take its time. */
@@ -87,23 +83,6 @@ static int supervise(struct generation **g, struct error *err)
 	return r < 0 ? r : daemon_run(d, err);
 }
 
-/* Without us nobody watches the proxy, whose end is ours: the rules go first. */
-static void take_rules_out(void)
-{
-	const struct redirect_removal removal = {
-		.all = netfilter_backends,
-		.record = RECORD_RUN,
-		.scope = SCOPE_RECORDED,
-		.patience = { .timeout_usec = LAST_TRY_USEC },
-	};
-	struct netfilter_report report;
-	struct error err = { 0 };
-
-	if (redirect_remove(&removal, &report, &err) != 0)
-		log_error(&err, "Cannot take the rules out");
-	netfilter_report_done(&report);
-}
-
 static int read_state(int fd, struct strbuf *text, struct daemon_heir *heir, struct error *err)
 {
 	int r = crossing_read(fd, text, err);
@@ -133,7 +112,7 @@ static int succeed(int argc, char *argv[], struct error *err)
 	if (r >= 0)
 		r = read_state(state, &text, &heir, err);
 	if (r < 0)
-		retreat(err);
+		daemon_give_back(err);
 	else
 		r = daemon_inherit(&heir, &d, err);
 	crossing_close();
@@ -142,7 +121,6 @@ static int succeed(int argc, char *argv[], struct error *err)
 	strbuf_done(&text);
 	if (r >= 0)
 		return daemon_run(d, err);
-	take_rules_out();
 	notify_failed(r, err->text);
 	return r;
 }

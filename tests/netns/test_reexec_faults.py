@@ -2,13 +2,15 @@
 """The new program gets no memory for one of its event sources while it takes over: the former one goes on with all it had."""
 
 import os
+import subprocess
 import sys
 import time
 
 import pytest
 
+import broken
 import test_reexec
-from daemon import PATIENCE, Daemon
+from daemon import PATIENCE, Daemon, lock, unlock
 from mesh import TO_JOURNAL
 from netfilter import our_rules
 from test_reload import Subject
@@ -156,3 +158,27 @@ def test_the_former_one_goes_on_with_all_it_had(faulty, journal, function):
     daemon.await_status(lambda found: found["processes"]["kuma-dp"]["pid"] not in (0, children["kuma-dp"])
                         and found["phase"] == "redirecting")
     faulty.stop()
+
+
+@pytest.mark.backends("iptables")
+def test_where_nobody_goes_on_the_rules_go_before_the_proxy(trial, tmp_path, tproxyd):
+    """It fails behind the point where the children are its own, and the former one cannot be executed."""
+    daemon = Daemon(trial, tmp_path)
+    daemon.await_("READY=1")
+    trial.host.run(["cp", PROGRAM, "/run/old"])
+    no_way_back = broken.make(tproxyd, "retreat_prepare", "fails", tmp_path / "no-way-back")
+    test_reexec.install(trial, broken.make(no_way_back, "daemon_watch_envoy", "fails", tmp_path / "broken"))
+    kuma_dp = daemon.status()["processes"]["kuma-dp"]["pid"]
+    others = lock(trial)
+    asked = trial.host.start(["/run/old", "reexec"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    daemon.await_("RELOADING=1")
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        assert daemon.level() == "none" or os.path.exists(f"/proc/{kuma_dp}"), "rules without a proxy"
+        time.sleep(0.02)
+    assert daemon.process.poll() is None and daemon.level() == "full"
+    unlock(others)
+    assert daemon.process.wait(PATIENCE) == 1, "".join(daemon.log)
+    asked.wait(PATIENCE)
+    assert daemon.level() == "none" and not os.path.exists(f"/proc/{kuma_dp}")
+    assert not any("Sanitizer" in line for line in daemon.log), "".join(daemon.log)
