@@ -104,7 +104,7 @@ static void execute(struct daemon *d, int state)
 	if (argv && crossing_hand_on(RETREAT_STATE, state)) {
 		if (former >= 0)
 			(void)crossing_hand_on(RETREAT_FORMER, former);
-		log_flush();
+		log_done();
 		(void)alarm(SUCCEED_SEC);
 		(void)execve(d->reexec.program, argv, environ);
 		r = -errno;

@@ -23,7 +23,7 @@
 
 void log_init(void);
 
-/* At the end of the program: up to a second for what waits. */
+/* At the end of the program, or where another one is executed: up to a second for what waits. */
 void log_done(void);
 
 /* Hands over what waits. To be called again and again while nothing else is said. */

@@ -182,3 +182,32 @@ def test_where_nobody_goes_on_the_rules_go_before_the_proxy(trial, tmp_path, tpr
     asked.wait(PATIENCE)
     assert daemon.level() == "none" and not os.path.exists(f"/proc/{kuma_dp}")
     assert not any("Sanitizer" in line for line in daemon.log), "".join(daemon.log)
+
+
+FILL = """
+import socket
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+    s.setblocking(False)
+    try:
+        while True:
+            s.sendto(b"MESSAGE=others\\n", "/run/systemd/journal/socket")
+    except BlockingIOError:
+        pass
+"""
+
+
+def test_what_the_journal_has_not_taken_yet_is_not_lost(trial, tmp_path, journal):
+    """It is slow: it takes what was said before the program was executed in less than a second."""
+    daemon = Journaled(trial, tmp_path)
+    daemon.await_("READY=1")
+    at = len(daemon.said)
+    journal.process.send_signal(19)
+    trial.host.run([sys.executable, "-c", FILL])
+    asked = trial.host.start([PROGRAM, "reexec"])
+    daemon.await_("RELOADING=1", at)
+    time.sleep(0.3)
+    journal.process.send_signal(18)
+    assert asked.wait(PATIENCE) == 0
+    journal.await_("has taken the place of")
+    assert " takes the place of " in journal.text(), journal.text()[-1000:]
+    daemon.stop()
