@@ -184,7 +184,7 @@ def test_the_configuration_is_the_one_that_was_read(daemon):
     daemon.trial.write(CONFIG, daemon.trial.config())
     said = daemon.host.run([PROGRAM, "reload"])
     assert "kuma-dp restarts" in said.stdout and "the token" in said.stdout
-    assert not daemon.status()["token"]["replaced"]
+    daemon.await_status(lambda found: not found["token"]["replaced"])
     assert "nothing changes" in daemon.host.run([PROGRAM, "reload"]).stdout
     reexec(daemon)
     assert "nothing changes" in daemon.host.run([PROGRAM, "reload"]).stdout
