@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+import test_syscall_faults
 from daemon import Daemon, lock, unlock
-from test_syscall_faults import find_program
 from trial import Trial
 
 # One transaction after the other, which leave nothing: argv[1] seconds between two, and after 0.3 s a rest of argv[2] seconds.
@@ -56,11 +56,8 @@ print(int.from_bytes(link.recv(4096)[24:28], "big"))"""
 
 
 @pytest.fixture(name="program")
-def fixture_program(host):
-    if find_program() is None:
-        pytest.skip("needs a build without sanitizers, in TPROXYD_BUILD or build/release")
-    host.run(["sh", "-c", "grep -q ^kuma-dp: /etc/passwd || echo kuma-dp:x:5678:5678::/:/bin/false >>/etc/passwd"])
-    return find_program()
+def fixture_program():
+    return test_syscall_faults.program()
 
 
 def test_nat_rules_of_others_are_seen_among_thousands_that_change(host, program):

@@ -69,6 +69,11 @@ def find_program():
     return None
 
 
+def program():
+    """The one without sanitizers; where there is none the test is skipped."""
+    return find_program() or pytest.skip("needs a build without sanitizers, in TPROXYD_BUILD or build/release")
+
+
 class Host(Firewall):
     def __init__(self):
         super().__init__()
@@ -94,8 +99,7 @@ def host():
         pytest.skip("strace is not installed")
     if not os.access(beside_driver("reapply"), os.X_OK):
         pytest.skip(f"{beside_driver('reapply')} is not built; see tests/run")
-    if find_program() is None:
-        pytest.skip("needs a build without sanitizers, in TPROXYD_BUILD or build/release")
+    program()
     with Host() as made:
         yield made
 
