@@ -79,7 +79,7 @@ def test_a_proxy_that_never_serves_fails_the_start_with_the_reason(one, switch, 
         started = one.systemctl("start", sample.UNIT, check=False, timeout=30)
         took = time.time() - begin
     assert seen == ["nothing"]
-    assert started.returncode != 0 and 3 <= took < 15, took
+    assert started.returncode != 0 and 3 <= took < 10, took
     assert one.show(sample.UNIT, "ActiveState") == "failed"
     assert one.show(sample.UNIT, "ExecMainStatus") == "1"
     entries = one.journal("-u", "tproxyd", f"MESSAGE_ID={START_TIMED_OUT}", f"--since=@{begin:.6f}")
@@ -178,7 +178,7 @@ def test_a_journal_that_hangs_holds_up_neither_the_rules_nor_the_end(one):
         one.run(["/usr/bin/python3", "-c", FILL], user="nobody")
         took = sample.start(one), sample.stop(one)
         print(f"started in {took[0]:.1f} s, stopped in {took[1]:.1f} s while the journal hangs")
-        assert max(took) < 10
+        assert max(took) < 5
         sample.start(one)
     finally:
         one.systemctl("kill", "--kill-whom=main", "--signal=CONT", "systemd-journald")

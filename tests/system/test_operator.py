@@ -215,6 +215,6 @@ def test_dns_in_every_mode(machine, mode):
         parent = fields_of(machine.read(f"/proc/{sample.child(machine, 'coredns')}/status"))["PPid"]
         assert int(parent) == sample.main_pid(machine)
     took = sample.stop(machine)
-    assert took < 8
+    assert took < 3
     sample.assert_as_before(machine, before)
     assert sample.processes(machine) == {}
