@@ -190,16 +190,15 @@ static int scan_all(struct scan *ret, struct error *err)
 
 	*ret = (struct scan){ .arena = &arena };
 	for (int i = 0; i < NETLINK_TRIES && r == -EINTR; i++) {
-		int rules = 0;
-
 		ret->chains.items = NULL;
 		ret->chains.n = 0;
 		ret->any = false;
 		r = netlink_list_nft(NFT_MSG_GETCHAIN, on_chain, ret);
-		if ((r == 0 || r == -EINTR) && ret->any)
-			rules = netlink_list_nft(NFT_MSG_GETRULE, on_rule, ret);
-		if (rules != 0)
-			r = rules;
+		if ((r == 0 || r == -EINTR) && ret->any) {
+			int rules = netlink_list_nft(NFT_MSG_GETRULE, on_rule, ret);
+
+			r = rules ? rules : r;
+		}
 		if (r == NETLINK_LOST)
 			r = -EIO;
 		if (r == 0 && arena.failed)

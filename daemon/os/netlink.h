@@ -34,8 +34,9 @@ const struct nlattr *netlink_nested(const struct nlattr *holder, unsigned type);
 
 /* Sends the request (mnl_nlmsg_put_header() and what belongs to it; flags and type are the caller's),
  * and calls on_message for each message of the answer; a socket to netfilter is kept for the next one.
- * Returns 0, what the kernel refused it with, -EINTR where others have changed what was being listed (on_message
- * was called for all that came, of which some may be missing or there twice), or NETLINK_LOST where the answer did not come. on_message returns MNL_CB_OK, or MNL_CB_STOP where no more comes. */
+ * Returns 0, what the kernel refused it with, -EINTR where others have changed what was being listed
+ * (on_message was called for all that came; some may be missing or there twice), or NETLINK_LOST where the
+ * answer did not come. on_message returns MNL_CB_OK, or MNL_CB_STOP where no more comes. */
 #define NETLINK_LOST 1
 int netlink_ask(int protocol, struct nlmsghdr *request, mnl_cb_t on_message, void *userdata)
 	_must_check_;
