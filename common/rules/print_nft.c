@@ -218,32 +218,6 @@ static void print_table(struct printer *p, const char *name, const struct nft_ta
 	strbuf_add(p->out, "}\n");
 }
 
-/* Goes on behind the word, where that is the next one. */
-static bool take_word(const char **at, const char *word)
-{
-	const char *begin = *at + strspn(*at, " \t");
-	size_t len = strcspn(begin, " \t\r\n{;");
-
-	if (len != strlen(word) || memcmp(begin, word, len) != 0)
-		return false;
-	*at = begin + len;
-	return true;
-}
-
-/* What only deletes or flushes one makes none. */
-bool nft_script_names_ours(const char *text)
-{
-	for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n') {
-		if (!take_word(&at, "add"))
-			(void)take_word(&at, "create");
-		if (take_word(&at, "table") &&
-		    (take_word(&at, families[FAMILY_V4]) || take_word(&at, families[FAMILY_V6])) &&
-		    take_word(&at, NFT_TABLE))
-			return true;
-	}
-	return false;
-}
-
 void print_nft(const struct nft_ruleset *rules, struct strbuf *out)
 {
 	/* A table can only be deleted where there is one. */

@@ -7,6 +7,3 @@
 #include "common/rules/lower_nft.h"
 
 void print_nft(const struct nft_ruleset *rules, struct strbuf *out);
-
-/* Whether a script, as nft lists a ruleset or as somebody has written it, makes a table of ours. */
-bool nft_script_names_ours(const char *text);

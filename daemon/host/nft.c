@@ -14,10 +14,9 @@
 #include "common/base/array.h"
 #include "common/plan/plan.h"
 #include "common/rules/lower_nft.h"
-#include "common/rules/print_nft.h"
 #include "common/rules/recognise.h"
 #include "common/rules/ruleset.h"
-#include "daemon/host/files.h"
+#include "daemon/host/nft_boot.h"
 #include "daemon/os/netlink.h"
 
 #define KUMA_COMMENT "kuma/mesh/transparent/proxy"
@@ -222,26 +221,12 @@ bool host_nft_nat_first(void)
 	return scan_all(&scan, NULL) == 0 && scan.first;
 }
 
-/* What nftables.service loads, on Debian and on Fedora and its kin. */
-static const char *find_boot_file(struct arena *arena)
-{
-	static const char *const paths[] = { "/etc/nftables.conf", "/etc/sysconfig/nftables.conf" };
-	struct facts_file file;
-
-	for (size_t i = 0; i < ELEMENTS(paths); i++) {
-		host_file_plain(arena, paths[i], &file);
-		if (file.text && nft_script_names_ours(file.text))
-			return paths[i];
-	}
-	return NULL;
-}
-
 void host_nft_look(struct arena *arena, enum check_purpose purpose, struct facts *facts)
 {
 	struct scan scan;
 
 	if (purpose == CHECK_RUN)
-		facts->nft_boot_file = find_boot_file(arena);
+		facts->nft_boot_file = host_nft_boot_file(arena);
 	if (scan_all(&scan, NULL) != 0)
 		return;
 	facts->nft_nat_foreign = scan.foreign;

@@ -198,6 +198,26 @@ def test_check_warns_of_our_tables_in_what_is_loaded_at_boot(subject, place):
         assert said.status == 0 and not any("table of tproxyd" in line for line in said.warnings), (spoil, said.text)
 
 
+INCLUDES = {
+    "/etc/nftables.conf": 'flush ruleset\ninclude "/etc/nft/*.nft"\ninclude "/etc/nothing"\n',
+    "/etc/nft/1.nft": 'include "/etc/nft/1.nft"\ninclude "/etc/nft/1.nft"\ninclude "./etc/nft/others"\n',
+    "/etc/nft/others": 'include "from-etc"\n',
+}
+
+
+def test_check_warns_of_our_tables_in_what_is_included_there(subject):
+    for path, text in INCLUDES.items():
+        subject.write(path, text)
+    subject.write("/etc/from-etc", OURS)
+    subject.finish()
+    said = subject.check()
+    assert said.status == 0 and any("warning: backend: /etc/from-etc has a table of tproxyd in it" in line for line in said.warnings), said.text
+    # What nobody includes is nobody's business.
+    subject.host.run(["rm", "/etc/nft/others"])
+    said = subject.check()
+    assert said.status == 0 and not any("table of tproxyd" in line for line in said.warnings), said.text
+
+
 def test_check_tells_of_rules_that_exempt_nothing_from_nftables(subject):
     subject.host.run(["iptables-legacy", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "--dport", "9", "-j", "RETURN"])
     subject.set(backend="nftables")

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* What of a script is ours; the texts themselves are tests of tests/golden. */
+/* What of a script is ours, and what it includes. */
 
-#include "common/rules/print_nft.h"
+#include "common/rules/nft_script.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 Test(nft_script, names_ours)
 {
@@ -27,4 +28,23 @@ Test(nft_script, names_others)
 	cr_expect_not(nft_script_names_ours("table inet tproxyd {\n}\n"));
 	cr_expect_not(nft_script_names_ours("# table ip tproxyd was here\n"));
 	cr_expect_not(nft_script_names_ours("delete table ip tproxyd\nflush table ip6 tproxyd\n"));
+}
+
+Test(nft_script, includes)
+{
+	static const char *const expected[] = { "/etc/nft.d/*.nft", "./beside", "" };
+	const char *at =
+		"flush ruleset\ninclude \"/etc/nft.d/*.nft\"\n  include\t\"./beside\" # x\n"
+		"# include \"/no\"\ninclude /no\nincluded \"/no\"\ninclude \"/no\n"
+		"include\ninclude \"\"\ninclude \"/no";
+	const char *name;
+	size_t n = 0, len;
+
+	for (; nft_script_include(&at, &name, &len); n++) {
+		cr_assert_lt(n, sizeof(expected) / sizeof(expected[0]));
+		cr_expect_eq(len, strlen(expected[n]));
+		cr_expect_eq(strncmp(name, expected[n], len), 0);
+	}
+	cr_expect_eq(n, sizeof(expected) / sizeof(expected[0]));
+	cr_expect_eq(*at, '\0');
 }
