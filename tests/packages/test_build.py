@@ -9,6 +9,8 @@ import subprocess
 import deb
 import pytest
 
+PROGRAMS = ("/usr/sbin/tproxyd", "/etc/needrestart/restart.d/tproxyd.service")
+
 
 def digests(place):
     found = {}
@@ -44,7 +46,7 @@ def test_lintian_has_nothing_to_say(packages):
 
 def test_what_is_installed_belongs_to_root_and_is_for_everybody_to_read(packages):
     for path, (kind, mode, owner, group) in deb.members(packages).items():
-        wanted = 0o755 if kind == "directory" or path == "/usr/sbin/tproxyd" else 0o644
+        wanted = 0o755 if kind == "directory" or path in PROGRAMS else 0o644
         assert (oct(mode), owner, group) == (oct(wanted), "root", "root"), path
 
 

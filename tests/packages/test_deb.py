@@ -163,6 +163,14 @@ def test_upgrade_under_load_is_noticed_by_nobody(host, packages, tmp_path):
     assert host.show("tproxyd.service", "NeedDaemonReload") == "no"
 
 
+def test_needrestart_renews_the_program_and_leaves_the_proxy_alone(host):
+    host.systemctl("start", "tproxyd", timeout=60)
+    before, started = pids(host), len(host.messages("-t", "tproxyd"))
+    host.run(["/etc/needrestart/restart.d/tproxyd.service"])
+    assert any("has taken the place of" in text for text in host.messages("-t", "tproxyd")[started:])
+    assert pids(host) == before and sample.is_redirected(host)
+
+
 def test_upgrade_starts_nothing(host, packages, tmp_path):
     host.systemctl("enable", "tproxyd")
     said = deb.install(host, deb.newer(packages, tmp_path))

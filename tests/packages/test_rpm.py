@@ -18,7 +18,7 @@ ELSEWHERE = {
     "/usr/share/doc/tproxyd/copyright": "/usr/share/licenses/tproxyd/LICENSE",
 }
 # RPM has the list of changes among its own data.
-DEBIAN_ONLY = ("/usr/share/doc/tproxyd/changelog.gz",)
+DEBIAN_ONLY = ("/usr/share/doc/tproxyd/changelog.gz", "/etc/needrestart/restart.d/tproxyd.service")
 # Directories that a package owns, as the files in them are its own alone.
 OWN = ("/etc/tproxyd", "/usr/share/tproxyd")
 
