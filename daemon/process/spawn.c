@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/pidfd.h>
@@ -18,6 +19,9 @@
 
 /* in the child, close-on-exec: exec succeeded when it ends without a report */
 #define STATUS_FD 3
+/* An execve() may wait for a file system that hangs. Whoever has a program started sets it a time, which goes
+ * for one that has not come to be it yet, too. */
+#define EXEC_MSEC 1000
 
 struct child {
 	const struct exec_spec *spec;
@@ -230,6 +234,8 @@ static _Noreturn void child_main(struct child *child)
 	while (stages[report.stage].apply(child) >= 0)
 		report.stage++;
 	report.error = errno;
+	/* Nobody waits for it any more: see EXEC_MSEC. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	_exit(write(child->status_fd, &report, sizeof(report)) == sizeof(report) ? 127 : 126);
 }
 
@@ -265,11 +271,18 @@ static pid_t fork_blocked(struct child *child)
 	return pid;
 }
 
-/* Returns whether the child has reported a failed stage; false: it is the program now. */
+/* Returns whether the child has reported a failed stage; false: it is the program now, or is about to be. */
 static bool read_report(int fd, struct report *ret)
 {
+	struct pollfd waits = { .fd = fd, .events = POLLIN };
 	ssize_t n;
+	int r;
 
+	do
+		r = poll(&waits, 1, EXEC_MSEC);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return false;
 	do
 		n = read(fd, ret, sizeof(*ret));
 	while (n < 0 && errno == EINTR);

@@ -36,8 +36,9 @@ struct exec_spec {
 };
 
 /* Starts it. Returns 0 with the pid and a pidfd (owned by the caller, close-on-exec) once execve()
- * has succeeded; otherwise the error names the stage ("start kuma-dp: set user: Operation not
- * permitted"). */
+ * has succeeded, or after a second of waiting for a file system that hangs: such a child is killed, or
+ * exits with 126, like a program that fails. Otherwise the error names the stage ("start kuma-dp: set
+ * user: Operation not permitted"). */
 int spawn(const struct exec_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct error *err)
 	_must_check_;
 
