@@ -20,13 +20,14 @@
 #include "daemon/verbs/verbs.h"
 
 /* Blocked for the loop. SIGTERM and SIGINT end us as they end anybody until there is something to undo:
- * loading may take its time. */
+ * loading may take its time. Writing where nobody reads, or beyond LimitFSIZE=, is an error like others. */
 static int block_signals(int one, int other, struct error *err)
 {
 	sigset_t set;
 
 	if (sigemptyset(&set) < 0 || sigaddset(&set, one) < 0 || sigaddset(&set, other) < 0 ||
-	    sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+	    sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+	    signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
 		return error_sys(err, -errno, "block signals");
 	return 0;
 }
