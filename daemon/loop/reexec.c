@@ -26,6 +26,8 @@
 #include "daemon/process/spawn.h"
 
 #define CHECK_USEC ((uint64_t)5 * 1000 * 1000)
+/* For what has come before, at most: others may write without end. */
+#define GO_USEC ((uint64_t)200 * 1000)
 /* Then SIGALRM ends a successor that has not even begun to keep its own time (daemon/os/retreat.h): the timer
  * crosses the execve(). */
 #define SUCCEED_SEC 30
@@ -116,7 +118,7 @@ static void execute(struct daemon *d, int state)
 	daemon_not_replaced(d, text);
 }
 
-/* All that had come before was seen to. */
+/* All that had come before was seen to, or all but what others say. */
 static int on_go(_unused_ sd_event_source *source, void *userdata)
 {
 	struct daemon *d = userdata;
@@ -165,9 +167,9 @@ static int on_tried(_unused_ sd_event_source *source, const siginfo_t *si, void 
 	spawn_describe_end(si, end);
 	if (si->si_code == CLD_EXITED && si->si_status == 0 &&
 	    strncmp(said, REEXEC_READY, ready) == 0) {
-		d->reexec.timer = sd_event_source_disable_unref(d->reexec.timer);
 		log_notice("tproxyd %s takes the place of " TPROXYD_VERSION, said + ready);
-		if (sd_event_source_set_enabled(d->reexec.go, SD_EVENT_ONESHOT) < 0)
+		if (sd_event_source_set_enabled(d->reexec.go, SD_EVENT_ONESHOT) < 0 ||
+		    sd_event_source_set_time_relative(d->reexec.timer, GO_USEC) < 0)
 			daemon_not_replaced(d, "no event can be made");
 		return 0;
 	}
@@ -177,11 +179,13 @@ static int on_tried(_unused_ sd_event_source *source, const siginfo_t *si, void 
 	return 0;
 }
 
-static int on_late(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata)
+static int on_late(sd_event_source *source, _unused_ uint64_t usec, void *userdata)
 {
 	struct daemon *d = userdata;
 	char why[LOG_TEXT_MAX];
 
+	if (sd_event_source_get_enabled(d->reexec.go, NULL) > 0)
+		return on_go(source, d);
 	utf8_print(why, sizeof(why), "%s did not answer within %llu s when it was tried",
 		   d->reexec.program, (unsigned long long)(CHECK_USEC / 1000000));
 	daemon_not_replaced(d, why);
@@ -205,6 +209,8 @@ static int watch(struct daemon *d, int pidfd, struct error *err)
 	if (r >= 0)
 		r = sd_event_add_time_relative(d->event, &d->reexec.timer, CLOCK_MONOTONIC,
 					       CHECK_USEC, 0, on_late, d);
+	if (r >= 0)
+		r = sd_event_source_set_priority(d->reexec.timer, PRIORITY_REEXEC_LATE);
 	if (r >= 0)
 		r = sd_event_add_defer(d->event, &d->reexec.go, on_go, d);
 	if (r >= 0)

@@ -36,6 +36,7 @@ enum {
 	PRIORITY_CHILD = PROC_PRIORITY_EXIT,
 	PRIORITY_SIGNAL = -5,
 	PRIORITY_STEP = 5,
+	PRIORITY_REEXEC_LATE = 6, /* nor the one that replaces us */
 	PRIORITY_WORDS = 10,
 	/* Who is replaced by another binary has done all that there was to do. */
 	PRIORITY_REEXEC = 20,
@@ -85,7 +86,7 @@ struct daemon_ops {
 	bool (*take_over)(const char *whom);
 	/* Whether nat rules of others are in nf_tables, and some of these before our last ones there. */
 	bool (*foreign)(void);
-	bool (*foreign_first)(void);
+	int (*foreign_first)(void);
 	uint64_t (*cpu)(struct daemon *d); /* what this thread has used of it, in microseconds */
 	/* Before rules go in; when none is in and none will be: see daemon/netfilter/reserve.h. */
 	void (*reserve)(struct daemon *d, const struct plan *plan);

@@ -249,6 +249,43 @@ def test_tables_that_belong_to_the_daemon_cross(in_tables, tproxyd, tmp_path):
     assert "tproxyd" not in host.run(["nft", "list", "ruleset"]).stdout
 
 
+# Who opens the file waits for the lease, as on a file system that hangs.
+LEASE = """
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+fcntl.fcntl(os.open(sys.argv[1], os.O_RDWR), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("leased", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_binary_that_cannot_be_opened_holds_nothing_up(subject, tproxyd):
+    host, children = subject.trial.host, subject.children()
+    install(subject.trial, tproxyd)
+    lease = host.start([sys.executable, "-c", LEASE, PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert lease.stdout.readline() == "leased\n"
+    with Load(host) as load:
+        said = host.run(["/run/old", "reexec"], check=False)
+    load.assert_nobody_noticed()
+    assert said.returncode == 1 and "did not answer within 5 s" in said.stderr, said.stderr
+    lease.communicate(timeout=30)
+    reexec(host)
+    assert subject.children() == children
+    subject.stop()
+
+
+def test_a_state_that_cannot_be_written_down_costs_nothing(subject):
+    """LimitFSIZE= of a drop-in goes for a memfd, too."""
+    host, children = subject.trial.host, subject.children()
+    host.run(["prlimit", f"--pid={subject.pid}", "--fsize=4096:unlimited"])
+    said = host.run([PROGRAM, "reexec"], check=False)
+    assert said.returncode == 1 and "File too large" in said.stderr and "goes on" in said.stderr, said.stderr
+    host.run(["prlimit", f"--pid={subject.pid}", "--fsize=unlimited"])
+    reexec(host)
+    assert subject.children() == children
+    subject.stop()
+
+
 # Where in the taking over it goes wrong, how, and what is said of it. The last point is right before it says READY=1.
 FAULTS = [
     ("redirect_open", "fails", "cannot take over: "),

@@ -37,6 +37,37 @@ def memory(machine, pid):
     return int(machine.sh(f"grep ^Private_Dirty: /proc/{pid}/smaps_rollup | tr -dc 0-9"))
 
 
+# As the user of kuma-dp, into its standard output: lines, faster than anybody reads them.
+FLOOD = """
+import ctypes, os, sys
+PIDFD_GETFD = 438
+fd = ctypes.CDLL(None).syscall(PIDFD_GETFD, os.pidfd_open(int(sys.argv[1])), 1, 0)
+os.setuid(5678)
+for _ in range(15):
+    if os.fork() == 0:
+        break
+while True:
+    os.write(fd, b"\\n" * 4096)
+"""
+
+
+def test_a_proxy_that_writes_without_end_does_not_hold_it_up(machine):
+    sample.configure(machine)
+    sample.prepare(machine)
+    sample.start(machine)
+    before = sample.processes(machine)
+    machine.write("/root/flood.py", FLOOD)
+    flood = machine.start_command(["setsid", "python3", "/root/flood.py", str(sample.child(machine, "kuma-dp"))])
+    time.sleep(2)
+    began = time.monotonic()
+    machine.run(["tproxyd", "reexec"], timeout=100)
+    took = time.monotonic() - began
+    machine.run(["pkill", "-f", "flood.py"])
+    flood.wait(timeout=30)
+    assert took < 5, took
+    assert sample.processes(machine) == before and sample.is_redirected(machine)
+
+
 @pytest.mark.parametrize("engine", ["builtin", "envoy"])
 def test_upgrades_under_load_are_noticed_by_nobody(machine, engine):
     if engine == "envoy" and not os.environ.get("TPROXYD_TEST_PROXIES"):
