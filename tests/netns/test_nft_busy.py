@@ -72,6 +72,24 @@ def test_nat_rules_of_others_are_seen_among_thousands_that_change(host, program)
     assert [run.stdout.partition("\n")[0] for run in chosen] == ["add table ip tproxyd"] * 5, chosen[0].stderr
 
 
+def test_a_dead_proxy_is_released_whoever_else_commits(host, program, tmp_path):
+    """Reading takes as long as there are chains of others, and never comes to an end: our own tables need not be read."""
+    chains = "".join(f"add chain ip others c{n}\n" for n in range(40000))
+    host.run(["nft", "-f", "-"], input=f"add table ip others\n{chains}")
+    trial = Trial(host, program, "nftables")
+    trial.set(failure__holdRules="1s")
+    daemon = Daemon(trial, tmp_path)
+    daemon.await_("READY=1")
+    with others_commit(host, 0.005):
+        host.run(["mv", "/run/standin/kuma-dp", "/run/standin/kuma-dp.gone"])
+        host.run(["kill", "-KILL", str(daemon.status()["processes"]["kuma-dp"]["pid"])])
+        end = time.monotonic() + 10
+        while not any("Traffic of this host goes direct" in line for line in daemon.log):
+            assert time.monotonic() < end, daemon.log
+            time.sleep(0.1)
+    daemon.stop()
+
+
 def test_a_change_waits_for_a_moment_without_others(host, program):
     networks = ",".join(f"10.{n >> 7}.{n % 128 * 2}.0/24" for n in range(4000))
     options = ["--backend=nftables", f"--exclude-outbound-ips={networks}"]

@@ -64,13 +64,14 @@ static bool is_to_stay(const struct survey *survey, const struct netfilter_wish 
 	return wish->scope == SCOPE_RECORDED && !is_listed(record, family);
 }
 
-/* Whether nothing has changed since the channel's last change, which then tells what is in. */
-static bool recall(const struct netfilter_channel *channel, struct nft_look *ret)
+/* Whether the channel's last change tells what is in: nothing has changed since, or nobody else could. */
+static bool recall(const struct netfilter_channel *channel, bool by_others, struct nft_look *ret)
 {
 	uint32_t port;
 
-	if (!channel || !channel->generation || nft_generation(&ret->generation) != 0 ||
-	    ret->generation != channel->generation)
+	if (!channel || !channel->generation || nft_generation(&ret->generation) != 0)
+		return false;
+	if (by_others ? !channel->owned : ret->generation != channel->generation)
 		return false;
 	port = netlink_port(channel->fd);
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
@@ -115,9 +116,14 @@ static int survey(struct survey *survey, const struct netfilter_wish *wish,
 {
 	int r = 0;
 
-	survey->known = recall(wish->channel, &survey->have);
+	survey->known = recall(wish->channel, false, &survey->have);
 	if (!survey->known)
 		r = nft_look(&survey->arena, &survey->have, err);
+	/* A change must not wait for others to pause. */
+	if (r == -EINTR && recall(wish->channel, true, &survey->have)) {
+		survey->known = true;
+		r = 0;
+	}
 	if (r < 0)
 		return r;
 	lower_nft(&survey->arena, wish->rules, &survey->rules);
