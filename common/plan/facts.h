@@ -136,7 +136,10 @@ struct facts {
 	const char *missing_capability;      /* without which rules cannot be changed; or NULL */
 	enum backend_choice backend;         /* that is in use; BACKEND_AUTO: none yet */
 	bool nft_nat_foreign;                /* nf_tables holds nat rules that are not kumactl's */
-	bool nft_nat_first;                  /* and some that come before the last of ours there */
+	/* The smallest priority of those that come before the last of ours there; 0: there are none. */
+	int nft_nat_first;
+	/* A chain of those that come before all of ours: "ip other nat"; NULL: there is none. */
+	const char *nft_nat_before;
 	/* A chain of such rules where one returns or accepts: "ip nat OUTPUT"; NULL: there is none */
 	const char *nft_nat_exempt;
 	const char

@@ -105,6 +105,11 @@ static void say_others(struct planner *p)
 		    "boot on, before any proxy serves, and cannot be loaded while this service runs; "
 		    "take the table out of the file",
 		    facts->nft_boot_file);
+	if (facts->nft_nat_before)
+		say(p, HOST_WARNING, "backend",
+		    "a nat chain of others comes before the redirect (%s): where it sends connections "
+		    "elsewhere they do not pass the proxy",
+		    facts->nft_nat_before);
 	if (p->plan->backend == BACKEND_NFTABLES && (legacy || facts->nft_nat_exempt))
 		say(p, HOST_NOTICE, "backend",
 		    "rules of others return or accept in nat (%s): with nftables that exempts "

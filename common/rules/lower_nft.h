@@ -12,8 +12,9 @@
 
 #define NFT_TABLE "tproxyd"
 
-/* The priority of what stands behind the nat rules of others, at -100. */
-#define NFT_NAT_LAST (-99)
+/* The priorities of what stands before the nat rules of others, at -100, and behind them. */
+#define NFT_NAT_FIRST (-101)
+#define NFT_NAT_LAST  (-99)
 
 struct nft_set {
 	const char *name;

@@ -26,7 +26,7 @@ struct nat_chain {
 	uint8_t family;
 	const char *table, *name;
 	bool redirects; /* what comes to this host, or is sent by it */
-	bool first;     /* before the last one of ours */
+	int first;      /* the priority, where it comes before the last one of ours; or 0 */
 };
 
 struct scan {
@@ -36,9 +36,10 @@ struct scan {
 		size_t n;
 	} chains;
 	bool any; /* chain at all: there are no rules without */
-	bool foreign, first;
-	char exempt
-		[128]; /* the chain with such a rule that leaves packets alone; "": there is none */
+	bool foreign;
+	int first; /* the smallest of these priorities; 0: there is none */
+	/* The chain with such a rule that leaves packets alone; the first one before all of ours; "": there is none */
+	char exempt[128], before[128];
 	/* In a table of iptables-nft: the chain of Docker's resolver, something of kumactl's. */
 	bool docker[FAMILY_COUNT], mesh[FAMILY_COUNT];
 };
@@ -92,7 +93,8 @@ static void note_nat(struct scan *scan, const struct nlmsghdr *message)
 		.table = arena_strdup(scan->arena, find_text(message, NFTA_CHAIN_TABLE)),
 		.name = arena_strdup(scan->arena, find_text(message, NFTA_CHAIN_NAME)),
 		.redirects = redirects,
-		.first = redirects && priority < NFT_NAT_LAST,
+		/* Who comes later to the same priority comes first: nf_hook_entries_grow(). */
+		.first = redirects && priority <= NFT_NAT_LAST ? priority : 0,
 	};
 
 	array_push(scan->arena, &scan->chains, chain);
@@ -152,7 +154,11 @@ static void note_foreign(struct scan *scan, const struct nat_chain *nat, const s
 							   : "inet";
 
 	scan->foreign = true;
-	scan->first = scan->first || nat->first;
+	if (nat->first < NFT_NAT_FIRST && nat->first < scan->first)
+		(void)snprintf(scan->before, sizeof(scan->before), "%s %s %s", family, nat->table,
+			       nat->name);
+	if (nat->first < scan->first)
+		scan->first = nat->first;
 	if (!scan->exempt[0] && nat->redirects && leaves_alone(rule))
 		(void)snprintf(scan->exempt, sizeof(scan->exempt), "%s %s %s", family, nat->table,
 			       nat->name);
@@ -214,11 +220,11 @@ bool host_nft_nat_foreign(void)
 	return scan_all(&scan, NULL) == 0 && scan.foreign;
 }
 
-bool host_nft_nat_first(void)
+int host_nft_nat_first(void)
 {
 	struct scan scan;
 
-	return scan_all(&scan, NULL) == 0 && scan.first;
+	return scan_all(&scan, NULL) == 0 ? scan.first : 0;
 }
 
 void host_nft_look(struct arena *arena, enum check_purpose purpose, struct facts *facts)
@@ -231,6 +237,7 @@ void host_nft_look(struct arena *arena, enum check_purpose purpose, struct facts
 		return;
 	facts->nft_nat_foreign = scan.foreign;
 	facts->nft_nat_first = scan.first;
+	facts->nft_nat_before = scan.before[0] ? arena_strdup(arena, scan.before) : NULL;
 	facts->nft_nat_exempt = scan.exempt[0] ? arena_strdup(arena, scan.exempt) : NULL;
 	for (enum family f = 0; f < FAMILY_COUNT; f++)
 		facts->family[f].ability[BACKEND_NFTABLES].docker_output = scan.docker[f];

@@ -20,7 +20,7 @@
 bool host_nft_nat_foreign(void);
 
 /* The same of rules that packets meet before the last chain of ours there. */
-bool host_nft_nat_first(void);
+int host_nft_nat_first(void);
 
 /* Finds all that facts hold of it; for `run` also what is loaded into it at boot. */
 void host_nft_look(struct arena *arena, enum check_purpose purpose, struct facts *facts);

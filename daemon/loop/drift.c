@@ -147,7 +147,7 @@ static bool foreign_has_come(struct daemon *d)
 	const struct facts *at_start = &d->current->facts;
 
 	if (d->redirect.backend->in_tables)
-		return !at_start->nft_nat_first && d->ops->foreign_first();
+		return d->ops->foreign_first() < at_start->nft_nat_first;
 	return !at_start->nft_nat_foreign && d->ops->foreign();
 }
 

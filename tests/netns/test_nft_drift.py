@@ -263,6 +263,19 @@ def test_tables_of_its_own_are_changed_by_nobody(trial, tmp_path):
     daemon.stop()
 
 
+def test_nat_rules_that_come_before_those_of_the_start_are_told_of(trial, tmp_path):
+    """Docker's are there from the beginning on many hosts."""
+    table = "table ip {0} {{ chain y {{ type nat hook output priority {1}; tcp dport 1 redirect to :2; }}; }}"
+    trial.host.run(["nft", "-f", "-"], input=table.format("docker", -100))
+    daemon = start(trial, tmp_path)
+    trial.host.run(["nft", "-f", "-"], input=table.format("same", -100))
+    time.sleep(1)
+    assert not any("nat rules of others" in line for line in daemon.log)
+    trial.host.run(["nft", "-f", "-"], input=table.format("before", -150))
+    await_line(daemon, "nat rules of others are in nf_tables now")
+    daemon.stop()
+
+
 def test_nat_rules_of_others_that_come_before_ours_are_told_of_once(trial, tmp_path):
     daemon = start(trial, tmp_path)
 
@@ -274,7 +287,8 @@ def test_nat_rules_of_others_that_come_before_ours_are_told_of_once(trial, tmp_p
     add("behind", "output", -98)
     add("leaving", "postrouting", 100)
     assert not any("nat rules of others" in line for line in daemon.log)
-    add("tproxyd_of_others", "output", -100)
+    # Who comes later to the same priority is asked first.
+    add("tproxyd_of_others", "output", -99)
     await_line(daemon, "nat rules of others are in nf_tables now")
     add("another", "output", -100)
     found = await_line(daemon, "nat rules of others are in nf_tables now")

@@ -418,6 +418,7 @@ static void look_at_chain(const char *chain, const char *rule, struct facts *ret
 	*ret = (struct facts){ 0 };
 	host_nft_look(&arena, CHECK_RUN, ret);
 	cr_expect(!ret->nft_nat_exempt || strcmp(ret->nft_nat_exempt, "ip6 x y") == 0);
+	cr_expect(!ret->nft_nat_before || strcmp(ret->nft_nat_before, "ip6 x y") == 0);
 	cr_expect_eq(ret->nft_nat_first, host_nft_nat_first());
 	arena_done(&arena);
 }
@@ -425,13 +426,19 @@ static void look_at_chain(const char *chain, const char *rule, struct facts *ret
 Test(host_nft, tells_which_foreign_rules_come_first_and_which_leave_packets_alone)
 {
 	const char *output = "output priority -100", *last = "output priority -98";
+	const char *same = "output priority -99", *before = "prerouting priority -102";
 	struct facts facts;
 
 	own_network();
 	if (system("nft add table ip nat 2>/dev/null") != 0)
 		cr_skip_test("needs nft");
 	look_at_chain(output, "tcp dport 1 redirect to :2", &facts);
-	cr_expect(facts.nft_nat_first && !facts.nft_nat_exempt);
+	cr_expect(facts.nft_nat_first == -100 && !facts.nft_nat_exempt && !facts.nft_nat_before);
+	look_at_chain(same, "tcp dport 1 redirect to :2", &facts);
+	cr_expect(facts.nft_nat_first == -99 && !facts.nft_nat_before);
+	look_at_chain(before, "tcp dport 1 redirect to :2", &facts);
+	cr_expect_eq(facts.nft_nat_first, -102);
+	cr_expect(facts.nft_nat_before);
 	look_at_chain(output, "tcp dport 1 counter return", &facts);
 	cr_expect(facts.nft_nat_first && facts.nft_nat_exempt);
 	look_at_chain(last, "accept", &facts);

@@ -183,10 +183,10 @@ static inline bool paper_foreign(void)
 	return the_world->foreign;
 }
 
-static inline bool paper_foreign_first(void)
+static inline int paper_foreign_first(void)
 {
 	the_world->asked_first++;
-	return the_world->foreign;
+	return the_world->foreign ? -100 : 0;
 }
 
 static inline void paper_listen_again(struct daemon *d)

@@ -120,6 +120,11 @@ static bool hand_foreign(void)
 	return chance(the_world, 10);
 }
 
+static int hand_foreign_first(void)
+{
+	return chance(the_world, 10) ? -100 : 0;
+}
+
 static void hand_listen_again(_unused_ struct daemon *d)
 {
 }
@@ -187,7 +192,7 @@ static const struct daemon_ops hands = {
 	.quote = hand_quote,
 	.take_over = hand_take_over,
 	.foreign = hand_foreign,
-	.foreign_first = hand_foreign,
+	.foreign_first = hand_foreign_first,
 	.listen_again = hand_listen_again,
 	.cpu = hand_cpu,
 	.reserve = hand_reserve,

@@ -165,6 +165,16 @@ Test(backend, warns_of_what_nftables_service_loads)
 	expect_silent(SEVERITY_WARNING, "has a table of tproxyd");
 }
 
+Test(backend, warns_of_nat_rules_that_come_first)
+{
+	fx.facts.nft_nat_first = -100;
+	expect_backend("", BACKEND_IPTABLES);
+	expect_silent(SEVERITY_WARNING, "comes before the redirect");
+	fx.facts.nft_nat_before = "ip other nat";
+	expect_backend("", BACKEND_IPTABLES);
+	expect_said(SEVERITY_WARNING, "backend", "comes before the redirect (ip other nat)");
+}
+
 Test(backend, tells_of_rules_that_exempt_nothing_from_nftables)
 {
 	with_nftables();
