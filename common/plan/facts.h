@@ -38,6 +38,9 @@ struct facts_abilities {
 	const char *no_redirect;
 	const char *no_zones; /* conntrack zones for DNS */
 	const char *no_drop_invalid;
+	const char *no_local; /* redirecting to the address that a packet was sent to */
+	const char *no_log;
+	const char *no_refusal;
 	const char *no_owner; /* tables that are a process's own; the legacy ones never are */
 	bool docker_output;   /* the nat tables that it works in have a chain that begins so */
 };

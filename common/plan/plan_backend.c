@@ -52,6 +52,12 @@ static const char *lack_of(const struct planner *p, enum backend_choice backend)
 			return have->no_drop_invalid;
 		if (zones && have->no_zones)
 			return have->no_zones;
+		if (p->facts->family[family].unnumbered && have->no_local)
+			return have->no_local;
+		if (p->config->log.enabled && have->no_log)
+			return have->no_log;
+		if (p->config->safety.strict_inbound == AUTO_BOOL_TRUE && have->no_refusal)
+			return have->no_refusal;
 	}
 	return NULL;
 }

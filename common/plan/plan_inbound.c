@@ -194,6 +194,19 @@ static void plan_strict(struct planner *p, bool known)
 	p->plan->family[FAMILY_V6].strict = p->plan->strict_ports.n > 0 && v6;
 }
 
+/* A rule more for interfaces without an address: REDIRECT drops what arrives there. */
+static bool plan_unnumbered(struct planner *p, enum family family)
+{
+	const char *missing = planner_abilities(p, family)->no_local;
+	const char *name = p->facts->family[family].unnumbered;
+
+	if (name && missing && p->plan->family[family].enabled)
+		say(p, HOST_WARNING, "backend",
+		    "what arrives at interfaces without an address (%s) and is redirected is lost: %s",
+		    name, missing);
+	return name && !missing;
+}
+
 void plan_inbound(struct planner *p)
 {
 	const char *address = p->plan->children.dataplane.address;
@@ -205,7 +218,7 @@ void plan_inbound(struct planner *p)
 	known = plan_endpoints(p);
 	warn_of_ports(p);
 	for (enum family f = 0; f < FAMILY_COUNT; f++) {
-		family[f].unnumbered = p->facts->family[f].unnumbered;
+		family[f].unnumbered = plan_unnumbered(p, f);
 		if (family[f].enabled && (!is_ip || addr.family == f))
 			warn_of_clients(p, f);
 	}

@@ -92,6 +92,11 @@ def test_without_conntrack_zones(told):
         assert f"DNS over {family} gets no conntrack zone of its own: nf_tables of this kernel cannot set conntrack zones" in result["log"]
 
 
+def test_without_a_way_to_ask_for_local_addresses(told):
+    """It is needed beside interfaces without an address alone."""
+    assert_joins(told("6.1", *LEGACY, "nft_fib"), "nftables")
+
+
 @pytest.mark.parametrize("module, reason", [("nf_tables", "this kernel has no nf_tables"),
                                             ("nft_redir", "nf_tables of this kernel cannot redirect")])
 def test_where_nothing_can_redirect(told, module, reason):

@@ -118,6 +118,28 @@ Test(backend, is_nftables_where_only_that_drops_invalid_packets)
 	cr_expect(fx.plan.family[FAMILY_V4].drop_invalid);
 }
 
+/* What most plans do without counts where it is asked for. */
+Test(backend, is_iptables_where_nftables_lacks_what_is_asked_for)
+{
+	with_nftables();
+	fx.facts.nft_nat_foreign = true;
+	expect_backend("", BACKEND_NFTABLES);
+	NFTABLES_V4(no_log) = "cannot log";
+	expect_backend("", BACKEND_NFTABLES);
+	expect_backend("log: { enabled: true }\n", BACKEND_IPTABLES);
+	NFTABLES_V4(no_refusal) = "cannot refuse";
+	expect_backend("", BACKEND_NFTABLES);
+	NFTABLES_V4(no_local) = "cannot find out";
+	expect_backend("", BACKEND_NFTABLES);
+	fx.facts.family[FAMILY_V4].unnumbered = "tun0";
+	expect_backend("", BACKEND_IPTABLES);
+	cr_expect(fx.plan.family[FAMILY_V4].unnumbered);
+	fx.diags.n = 0;
+	expect_backend("backend: nftables\n", BACKEND_NFTABLES);
+	cr_expect_not(fx.plan.family[FAMILY_V4].unnumbered);
+	expect_said(SEVERITY_WARNING, "backend", "without an address (tun0)");
+}
+
 /* Neither can do everything. */
 Test(backend, is_whichever_can_redirect_ipv4)
 {

@@ -21,10 +21,14 @@ struct question {
 	struct rule rule;
 };
 
+/* Those of a table follow one another. */
 enum {
 	REDIRECT,
+	LOCAL,
 	ZONES,
+	LOG,
 	DROP_INVALID,
+	REFUSAL,
 	QUESTIONS,
 };
 
@@ -40,15 +44,34 @@ static const struct question questions[QUESTIONS] = {
 			.verdict = { VERDICT_REDIRECT, NULL, 15001 },
 		},
 	},
+	[LOCAL] = {
+		TABLE_NAT,
+		"PREROUTING",
+		{
+			.proto = IPPROTO_TCP,
+			.local_dst = true,
+			.verdict = { VERDICT_DNAT, NULL, 15006 },
+		},
+	},
 	[ZONES] = {
 		TABLE_RAW,
 		"OUTPUT",
 		{ .proto = IPPROTO_UDP, .dport = 53, .verdict = { VERDICT_CT_ZONE, NULL, 1 } },
 	},
+	[LOG] = { TABLE_RAW, "PREROUTING", { .verdict = { VERDICT_LOG, "x", 7 } } },
 	[DROP_INVALID] = {
 		TABLE_MANGLE,
 		"PREROUTING",
 		{ .ctstate_invalid = true, .verdict = { VERDICT_DROP, NULL, 0 } },
+	},
+	[REFUSAL] = {
+		TABLE_FILTER,
+		"INPUT",
+		{
+			.proto = IPPROTO_TCP,
+			.orig_dport = 1,
+			.verdict = { VERDICT_REJECT, NULL, 0 },
+		},
 	},
 };
 
@@ -84,10 +107,13 @@ static int ask(enum family family, size_t first, size_t n, enum nft_owner owner,
 
 	rules.family[family].enabled = true;
 	for (size_t i = first; i < first + n; i++) {
+		struct table_rules *table = &rules.family[family].table[questions[i].table];
+
 		rule[i] = questions[i].rule;
 		chain[i] = (struct chain){ questions[i].chain, true, &rule[i], 1 };
-		rules.family[family].table[questions[i].table] =
-			(struct table_rules){ &chain[i], 1 };
+		if (!table->n)
+			table->chains = &chain[i];
+		table->n++;
 	}
 	return judge(&rules, owner, err);
 }
@@ -122,6 +148,14 @@ int nft_probe(_unused_ enum check_purpose purpose, enum family family, struct fa
 		have->no_zones = "nf_tables of this kernel cannot set conntrack zones";
 	if (ask(family, DROP_INVALID, 1, NFT_UNOWNED, &why) < 0)
 		have->no_drop_invalid = "nf_tables of this kernel does not know conntrack states";
+	if (ask(family, LOCAL, 1, NFT_UNOWNED, &why) < 0)
+		have->no_local = "nf_tables of this kernel cannot redirect to the address that a "
+				 "packet was sent to";
+	if (ask(family, LOG, 1, NFT_UNOWNED, &why) < 0)
+		have->no_log = "nf_tables of this kernel cannot log";
+	if (ask(family, REFUSAL, 1, NFT_UNOWNED, &why) < 0)
+		have->no_refusal = "nf_tables of this kernel cannot refuse connections by the port "
+				   "that was asked for";
 	return 0;
 }
 
