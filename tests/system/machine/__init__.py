@@ -207,9 +207,10 @@ class Machine:
     # Files
 
     def write(self, path, text, mode=0o644, owner=None):
-        """Makes or replaces a file, with the directories that lead to it."""
-        argv = ["install", "-D", f"--mode={mode:o}"] + ([f"--owner={owner}"] if owner else [])
-        self.run(argv + ["/dev/stdin", path], input=text)
+        """Makes or replaces a file, with the directories that lead to it. Who reads it meanwhile finds the former one."""
+        owned = f"--owner={owner}" if owner else ""
+        self.run(["sh", "-ec", f'install -D --mode={mode:o} {owned} /dev/stdin "$1.written"; mv -T "$1.written" "$1"', "sh", path],
+                 input=text)
 
     def copy(self, source, path):
         """Copies a file of this host's into the machine."""
