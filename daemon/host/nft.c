@@ -20,6 +20,7 @@
 #include "daemon/os/netlink.h"
 
 #define KUMA_COMMENT "kuma/mesh/transparent/proxy"
+#define CHAIN_MAX    128 /* its family, table and name, cut where they are longer */
 
 /* A base chain of type nat. */
 struct nat_chain {
@@ -39,7 +40,7 @@ struct scan {
 	bool foreign;
 	int first; /* the smallest of these priorities; 0: there is none */
 	/* The chain with such a rule that leaves packets alone; the first one before all of ours; "": there is none */
-	char exempt[128], before[128];
+	char exempt[CHAIN_MAX], before[CHAIN_MAX];
 	/* In a table of iptables-nft: the chain of Docker's resolver, something of kumactl's. */
 	bool docker[FAMILY_COUNT], mesh[FAMILY_COUNT];
 };
@@ -147,21 +148,24 @@ static bool leaves_alone(const struct nlattr *rule)
 	return false;
 }
 
-static void note_foreign(struct scan *scan, const struct nat_chain *nat, const struct nlattr *rule)
+static void name_chain(char ret[static CHAIN_MAX], const struct nat_chain *nat)
 {
 	const char *family = nat->family == NFPROTO_IPV4   ? "ip"
 			     : nat->family == NFPROTO_IPV6 ? "ip6"
 							   : "inet";
 
+	(void)snprintf(ret, CHAIN_MAX, "%s %s %s", family, nat->table, nat->name);
+}
+
+static void note_foreign(struct scan *scan, const struct nat_chain *nat, const struct nlattr *rule)
+{
 	scan->foreign = true;
 	if (nat->first < NFT_NAT_FIRST && nat->first < scan->first)
-		(void)snprintf(scan->before, sizeof(scan->before), "%s %s %s", family, nat->table,
-			       nat->name);
+		name_chain(scan->before, nat);
 	if (nat->first < scan->first)
 		scan->first = nat->first;
 	if (!scan->exempt[0] && nat->redirects && leaves_alone(rule))
-		(void)snprintf(scan->exempt, sizeof(scan->exempt), "%s %s %s", family, nat->table,
-			       nat->name);
+		name_chain(scan->exempt, nat);
 }
 
 static int on_rule(const struct nlmsghdr *message, void *userdata)

@@ -19,7 +19,8 @@
  * without nf_tables, and a caller without CAP_NET_ADMIN, have none to tell of. */
 bool host_nft_nat_foreign(void);
 
-/* The same of rules that packets meet before the last chain of ours there. */
+/* The smallest priority of the chains of such rules that packets may meet before the last chain of ours there;
+ * 0: there is none. */
 int host_nft_nat_first(void);
 
 /* Finds all that facts hold of it; for `run` also what is loaded into it at boot. */

@@ -84,7 +84,7 @@ struct daemon_ops {
 	/* What kumactl has put into nf_tables; whom: who has changed them, or NULL. Returns whether
 	 * there was anything. */
 	bool (*take_over)(const char *whom);
-	/* Whether nat rules of others are in nf_tables, and some of these before our last ones there. */
+	/* Whether nat rules of others are in nf_tables; and how early: see host_nft_nat_first(). */
 	bool (*foreign)(void);
 	int (*foreign_first)(void);
 	uint64_t (*cpu)(struct daemon *d); /* what this thread has used of it, in microseconds */

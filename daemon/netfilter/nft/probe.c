@@ -118,6 +118,14 @@ static int ask(enum family family, size_t first, size_t n, enum nft_owner owner,
 	return judge(&rules, owner, err);
 }
 
+/* What is said where the kernel does not take the rule of the question; NULL where it does. */
+static const char *lack(enum family family, size_t question, const char *sentence)
+{
+	struct error why;
+
+	return ask(family, question, 1, NFT_UNOWNED, &why) < 0 ? sentence : NULL;
+}
+
 int nft_probe(_unused_ enum check_purpose purpose, enum family family, struct facts_family *ret,
 	      struct error *err)
 {
@@ -144,18 +152,16 @@ int nft_probe(_unused_ enum check_purpose purpose, enum family family, struct fa
 	if (ask(family, REDIRECT, 1, NFT_OWNED, &why) < 0)
 		have->no_owner = "this kernel's tables have no owner (from Linux 5.12 on they do): "
 				 "others can change them, and they outlive a killed tproxyd";
-	if (ask(family, ZONES, 1, NFT_UNOWNED, &why) < 0)
-		have->no_zones = "nf_tables of this kernel cannot set conntrack zones";
-	if (ask(family, DROP_INVALID, 1, NFT_UNOWNED, &why) < 0)
-		have->no_drop_invalid = "nf_tables of this kernel does not know conntrack states";
-	if (ask(family, LOCAL, 1, NFT_UNOWNED, &why) < 0)
-		have->no_local = "nf_tables of this kernel cannot redirect to the address that a "
-				 "packet was sent to";
-	if (ask(family, LOG, 1, NFT_UNOWNED, &why) < 0)
-		have->no_log = "nf_tables of this kernel cannot log";
-	if (ask(family, REFUSAL, 1, NFT_UNOWNED, &why) < 0)
-		have->no_refusal = "nf_tables of this kernel cannot refuse connections by the port "
-				   "that was asked for";
+	have->no_zones = lack(family, ZONES, "nf_tables of this kernel cannot set conntrack zones");
+	have->no_drop_invalid = lack(family, DROP_INVALID,
+				     "nf_tables of this kernel does not know conntrack states");
+	have->no_local = lack(family, LOCAL,
+			      "nf_tables of this kernel cannot redirect to the address that a "
+			      "packet was sent to");
+	have->no_log = lack(family, LOG, "nf_tables of this kernel cannot log");
+	have->no_refusal = lack(family, REFUSAL,
+				"nf_tables of this kernel cannot refuse connections by the port "
+				"that was asked for");
 	return 0;
 }
 
