@@ -276,7 +276,9 @@ def test_nat_rules_that_come_before_those_of_the_start_are_told_of(trial, tmp_pa
     daemon.stop()
 
 
-def test_nat_rules_of_others_that_come_before_ours_are_told_of_once(trial, tmp_path):
+# Who comes later to the same priority, -99, is asked first.
+@pytest.mark.parametrize("first", [-99, -100])
+def test_nat_rules_of_others_that_come_before_ours_are_told_of_once(trial, tmp_path, first):
     daemon = start(trial, tmp_path)
 
     def add(name, hook, priority):
@@ -287,8 +289,7 @@ def test_nat_rules_of_others_that_come_before_ours_are_told_of_once(trial, tmp_p
     add("behind", "output", -98)
     add("leaving", "postrouting", 100)
     assert not any("nat rules of others" in line for line in daemon.log)
-    # Who comes later to the same priority is asked first.
-    add("tproxyd_of_others", "output", -99)
+    add("tproxyd_of_others", "output", first)
     await_line(daemon, "nat rules of others are in nf_tables now")
     add("another", "output", -100)
     found = await_line(daemon, "nat rules of others are in nf_tables now")
